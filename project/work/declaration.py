@@ -1,0 +1,119 @@
+"""How a setting is declared, read from text and checked: one declaration serves every command line."""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args, get_type_hints
+
+T = TypeVar("T")
+
+
+class UserError(Exception):
+    """Something a person can put right; its text says what is wrong, where, and what to do."""
+
+
+def setting(default: Any, help: str, *, within: str = "", choices: Sequence[str] = (), alias: str = "") -> Any:
+    """A dataclass field that is also a flag.
+
+    within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name.
+    """
+    metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a field: batch_size -> --batch-size."""
+    return "--" + name.replace("_", "-")
+
+
+def describe(field: dataclasses.Field) -> str:
+    """One line of help: what the setting is for, its range and its default."""
+    limits = field.metadata["within"] or ("|".join(field.metadata["choices"]))
+    default = "" if field.default is None or field.default is False else f"default {field.default}"
+    notes = "; ".join(note for note in (limits, default) if note)
+    return field.metadata["help"] + (f" ({notes})" if notes else "")
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
+    """Add every field of a settings dataclass as a flag; values stay text until `build` reads them."""
+    types = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
+        options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
+        if types[field.name] is bool:
+            parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+        else:
+            parser.add_argument(*names, metavar=(names[-1].lstrip("-").split("-")[-1].upper()), **options)
+
+
+def build(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Make the dataclass from values given as text or as YAML gives them.
+
+    Raises UserError for an unknown name, a value of the wrong type, or one outside its range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    types = get_type_hints(cls)
+    for name in values:
+        if name not in fields:
+            raise UserError(f"{name} is not a setting{_nearest(name, fields)}")
+    return cls(**{name: _read(fields[name], types[name], value) for name, value in values.items()})
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _read(field: dataclasses.Field, hint: Any, value: Any) -> Any:
+    name, kinds = flag(field.name), get_args(hint) or (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    value = _convert(name, kinds[0], value)
+    choices, within = field.metadata["choices"], field.metadata["within"]
+    if choices and value not in choices:
+        raise UserError(f"{name}: {value} is not one of {', '.join(choices)}")
+    if within and not inside(value, within):
+        raise UserError(f"{name}: {value} is outside {within}")
+    return value
+
+
+def _convert(name: str, kind: type, value: Any) -> Any:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+    elif kind is str:
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            return str(value)
+    elif not isinstance(value, bool):
+        try:
+            return kind(value) if not isinstance(value, float) or kind(value) == value else int(str(value))
+        except (TypeError, ValueError):
+            pass
+    raise UserError(f"{name}: {value!r} is not {words[kind]}")
+
+
+def inside(value: float, interval: str) -> bool:
+    """Whether a number lies in an interval such as "(0, 1]"; NaN lies in none."""
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    return above and below
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback."""
+    try:
+        main()
+    except UserError as error:
+        _stop(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _stop(f"{place}{error.strerror or error}; what was written before is kept")
+
+
+def _stop(text: str) -> None:
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(2)
