@@ -48,6 +48,32 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
             parser.add_argument(*names, metavar=(names[-1].lstrip("-").split("-")[-1].upper()), **options)
 
 
+def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
+    """What a command line gives: the fields named there, still as text."""
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    add_flags(parser, cls)
+    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+
+
+def parse(cls: type[T], argv: Sequence[str] | None, description: str) -> T:
+    """A settings dataclass from a command line."""
+    return build(cls, given(cls, argv, description))
+
+
+def task_options(cls: type) -> dict[str, tuple[Any, str]]:
+    """The same fields as options of an invoke task: name -> (default, help); text stays text, as with `add_flags`."""
+    options: dict[str, tuple[Any, str]] = {}
+    types = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        switch = types[field.name] is bool
+        options[field.name] = (False if switch else None, describe(field))
+        if switch:
+            options[f"no_{field.name}"] = (False, f"switch {flag(field.name)} off")
+        if field.metadata["alias"]:
+            options[field.metadata["alias"]] = (None, f"the same as {flag(field.name)}")
+    return options
+
+
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
     """Make the dataclass from values given as text or as YAML gives them.
 

@@ -99,6 +99,15 @@ def read(folder: Path) -> Prepared:
     return Prepared(train, test, names, json.loads(provenance.read_text()) if provenance.exists() else {})
 
 
+def fingerprint(pictures: Pictures) -> str:
+    """A short name for exactly these pictures, labels and keys: what was learnt from others does not fit them."""
+    digest = hashlib.sha256()
+    for array in (pictures.images, pictures.labels):
+        digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    digest.update("\n".join(pictures.keys["key_id"].astype(str)).encode())
+    return digest.hexdigest()[:12]
+
+
 def _read_names(path: Path) -> list[str]:
     try:
         table = pd.read_csv(_present(path), dtype={"name": str}, keep_default_na=False)

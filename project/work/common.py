@@ -1,0 +1,202 @@
+"""Every setting of a run, declared once, and what all entry points share: recipes, seeds, device, run folder.
+
+Standard library only at import, so that a command line answers at once.
+"""
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from project.work.declaration import UserError, build, given, setting
+
+if TYPE_CHECKING:
+    import torch
+    from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[2]
+INPUT = ROOT / "project" / "input"
+OUTPUT = ROOT / "project" / "output"
+DEFAULTS_FILE = Path(__file__).with_name("settings.yaml")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What is learnt from."""
+
+    dataset: str = setting("quickdraw", "name of a prepared data set, a folder of project/input (or a path)")
+    image_size: int | None = setting(None, "side in pixels to train at; as prepared when not given", within="[8, 1024]")
+    valid_rate: float = setting(0.1, "share of the training pictures held out for validation", within="(0, 1)")
+    split_seed: int = setting(0, "seed of the validation split and the folds, shared by runs that differ in --seed")
+    pixel_mean: float | None = setting(None, "mean that pixels in 0..1 are normalised by; measured when not given")
+    pixel_std: float | None = setting(None, "deviation they are divided by; measured when not given", within="(0, inf)")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How it is learnt."""
+
+    recipe: str = setting(
+        "default", "a named set of defaults for the settings below", choices=("default", "predecessor")
+    )
+    model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
+    epoch: int = setting(50, "passes over the training pictures", within="[1, inf)")
+    batch_size: int = setting(128, "pictures a step; batch normalisation needs two", within="[2, inf)")
+    accumulation_steps: int = setting(1, "batches whose gradients make one step", within="[1, inf)")
+    learning_rate: float = setting(0.1, "highest learning rate", within="(0, inf)", alias="lr")
+    momentum: float = setting(0.9, "Nesterov momentum of SGD", within="[0, 1)")
+    weight_decay: float = setting(1e-4, "weight decay of SGD", within="[0, inf)")
+    schedule: str = setting("onecycle", "course of the learning rate", choices=("multistep", "onecycle", "cosine"))
+    label_smoothing: float = setting(0.1, "share of each label spread over all classes", within="[0, 1)")
+    ema: float = setting(0.0, "decay of the moving average of the weights that is evaluated; 0 is off", within="[0, 1)")
+    augment: str = setting("affine", "random changes of training pictures", choices=("none", "flip", "affine"))
+    amp: bool = setting(False, "mixed precision (bfloat16 where the device has it, else float16)")
+    seed: int = setting(0, "seed of weights, order, augmentation and mixing", within="[0, inf)")
+
+
+@dataclass(frozen=True)
+class MixupSettings:
+    """Mixup and manifold mixup."""
+
+    mixup: bool = setting(False, "mix pairs of pictures and their labels")
+    manifold_mixup: bool = setting(False, "mix after the input or one of the first stages")
+    mixup_alpha: float = setting(0.2, "alpha of Beta(alpha, alpha), the law of the mixing weight", within="(0, inf)")
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """Distillation from out-of-fold (OOF) logits."""
+
+    distillation: bool = setting(False, "learn from out-of-fold logits beside the labels; made first when missing")
+    soft_loss_weight: float = setting(1.0, "weight of the soft loss; that of the hard loss is 1", within="[0, inf)")
+    softmax_temperature: float = setting(1.0, "temperature of both softmaxes in the soft loss", within="(0, inf)")
+    folds: int | None = setting(
+        None,
+        "fold models behind OOF logits (5 with --distillation); alone: make the logits and stop",
+        within="[2, inf)",
+    )
+    oof_logits: str | None = setting(
+        None, "a logits file made elsewhere; found or made under project/output if not given"
+    )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Where it runs and where it is kept; none of these changes the result."""
+
+    uuid: str | None = setting(None, "name of the run; starting it again continues it; random when not given")
+    resume: str | None = setting(None, "uuid (or folder) of a run to continue, with the settings it was started with")
+    output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    gpu: int | None = setting(None, "number of the GPU to use", within="[0, inf)")
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings, DistillationSettings, MixupSettings, TrainingSettings, DataSettings):
+    """All settings of one run; a method's settings stand in its own class above."""
+
+
+GROUPS = (DataSettings, TrainingSettings, MixupSettings, DistillationSettings, RunSettings)
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "default": {},
+    "predecessor": {
+        "model": "resnet18",
+        "learning_rate": 0.1,
+        "schedule": "multistep",
+        "label_smoothing": 0.0,
+        "augment": "flip",
+        "pixel_mean": 0.1093,
+        "pixel_std": 0.2921,
+    },
+}
+
+
+def parse(argv: Sequence[str] | None = None) -> Settings:
+    """Read settings: the command line over settings.yaml over the recipe over the declared defaults."""
+    return combine(read_yaml(DEFAULTS_FILE), given(Settings, argv, "Train one run and report its top-1 accuracy."))
+
+
+def combine(*layers: Mapping[str, Any]) -> Settings:
+    """Settings from layers, later over earlier; a layer's recipe counts as the beginning of that layer."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values |= _recipe(layer) | dict(layer)
+    settings = build(Settings, values)
+    if settings.mixup and settings.manifold_mixup:
+        raise UserError("--mixup and --manifold-mixup: choose one (manifold mixup mixes the input too)")
+    if (settings.pixel_mean is None) != (settings.pixel_std is None):
+        raise UserError("--pixel-mean and --pixel-std: give both or neither")
+    return settings
+
+
+def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Every value that the recipe named in a layer stands for: one that is named holds whole, whatever lay below."""
+    if "recipe" not in layer:
+        return {}
+    name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
+    declared = {field.name: field.default for field in dataclasses.fields(TrainingSettings) if field.name != "seed"}
+    return declared | {"pixel_mean": None, "pixel_std": None} | RECIPES[name]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of settings from a YAML file; empty when the file is absent or all comments."""
+    import yaml
+
+    if not path.exists():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: needs lines such as batch_size: 256")
+    return {str(name).replace("-", "_"): value for name, value in values.items()}
+
+
+def differences(old: Settings, new: Settings) -> list[str]:
+    """The settings that change a result and differ between two runs, as "name old -> new"."""
+    names = [field.name for group in GROUPS[:-1] for field in dataclasses.fields(group)]
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in names)
+    return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def progress(*items: Any, **options: Any) -> "tqdm":
+    """A progress bar; where nobody watches it being redrawn (a log file), a line every ten seconds."""
+    from tqdm import tqdm
+
+    return tqdm(*items, mininterval=0.1 if sys.stderr.isatty() else 10, **options)
+
+
+def derive_seed(seed: int, *purpose: object) -> int:
+    """A seed of its own for each purpose, so that no two parts of a run share a random stream."""
+    text = "/".join(map(str, (seed, *purpose)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
+
+
+def generator(seed: int, *purpose: object) -> "torch.Generator":
+    """A CPU generator for one purpose; drawing on the CPU gives the same numbers on every device."""
+    import torch
+
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
+
+
+def choose_device(settings: Settings) -> "torch.device":
+    """The device asked for, or the best there is. Raises UserError when it is not there."""
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    name = settings.device
+    if name == "auto":
+        name = "cuda" if settings.gpu is not None else next(kind for kind, present in there.items() if present)
+    if not there[name]:
+        raise UserError(f"--device {name}: this machine has none that torch can use; try --device cpu")
+    if settings.gpu is None:
+        return torch.device(name)
+    if name != "cuda" or settings.gpu >= torch.cuda.device_count():
+        raise UserError(
+            f"--gpu {settings.gpu}: torch sees {torch.cuda.device_count()} GPUs here; leave --gpu out for CPU"
+        )
+    return torch.device("cuda", settings.gpu)

@@ -1,0 +1,85 @@
+"""Out-of-fold (OOF) logits at rest, and the soft targets they give to training pictures."""
+
+import dataclasses
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from project.work.dataset import storage
+from project.work.dataset.base_dataset import Dataset
+from project.work.declaration import UserError
+
+VALIDATION = -1
+
+
+@dataclass(frozen=True)
+class OofLogits:
+    """For every row of the training file, logits of models that did not learn from it.
+
+    logits: float32 (N, K); keys: key ids (N,); folds: int64 (N,), the fold that held a row out, or -1 for the rows of
+    validation, which no fold model learns from (theirs are the mean over all); names: the K classes.
+    """
+
+    logits: np.ndarray
+    keys: list[str]
+    folds: np.ndarray
+    names: list[str]
+
+
+def write(path: Path, oof: OofLogits) -> None:
+    """Write logits as an .npz that others can read without pickles."""
+    data = io.BytesIO()
+    np.savez(data, logits=oof.logits, keys=np.array(oof.keys), folds=oof.folds, names=np.array(oof.names))
+    storage.replace_file(path, data.getvalue())
+
+
+def read(path: Path) -> OofLogits:
+    """Read logits. Raises UserError when the file is not what `write` writes."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return OofLogits(file["logits"], file["keys"].tolist(), file["folds"], file["names"].tolist())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made") from error
+    except Exception as error:
+        raise UserError(f"{path}: not a file of OOF logits ({error}); run ./inv oof") from error
+
+
+def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, where: str) -> Dataset:
+    """The data set with softmax(logits / temperature) beside each training label, matched by key.
+
+    Raises UserError when the logits were made for other rows, classes or another validation split.
+    """
+    logits, folds = _aligned(dataset, oof, where)
+    valid_rows = dataset.valid.rows.cpu().numpy()
+    if not np.array_equal(np.flatnonzero(folds == VALIDATION), np.sort(valid_rows)):
+        raise UserError(
+            f"{where}: made for another validation split: its models have seen labels that this run is judged by;"
+            " give the same --valid-rate and --split-seed, or make new logits"
+        )
+    soft = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).to(dataset.train.labels.device)
+    train = dataclasses.replace(dataset.train, soft_targets=soft[dataset.train.rows])
+    return dataclasses.replace(dataset, train=train)
+
+
+def _aligned(dataset: Dataset, oof: OofLogits, where: str) -> tuple[np.ndarray, np.ndarray]:
+    if oof.names != dataset.names:
+        raise UserError(
+            f"{where}: made for {len(oof.names)} classes that are not the {len(dataset.names)} of this data set"
+        )
+    if oof.logits.shape != (len(oof.keys), len(oof.names)) or len(oof.folds) != len(oof.keys):
+        raise UserError(f"{where}: logits {oof.logits.shape} for {len(oof.keys)} keys and {len(oof.names)} classes")
+    if not np.isfinite(oof.logits).all():
+        raise UserError(f"{where}: holds logits that are not finite; make new ones")
+    place = {key: row for row, key in enumerate(oof.keys)}
+    missing = [key for key in dataset.train_keys if key not in place]
+    if missing or len(place) != len(dataset.train_keys):
+        example = f", the first is {missing[0]}" if missing else ""
+        raise UserError(
+            f"{where}: {len(missing)} of {len(dataset.train_keys)} training keys have no logits{example};"
+            f" the file has {len(oof.keys)} rows; make new ones for this data"
+        )
+    order = [place[key] for key in dataset.train_keys]
+    return oof.logits[order].astype(np.float32), oof.folds[order]

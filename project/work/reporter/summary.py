@@ -1,0 +1,65 @@
+"""The table of results for a person: one line an experiment, over its seeds, best first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from project.work import common
+from project.work.declaration import parse, run_command, setting
+from project.work.reporter.result_table import ResultTable
+
+NOT_THE_EXPERIMENT = {"uuid", "seed"}
+ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
+
+
+@dataclass(frozen=True)
+class SummarySettings:
+    """What to print."""
+
+    output: str | None = setting(None, "folder of results.csv; project/output when not given")
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Runs that differ only in seed as one line, the best mean validation accuracy first.
+
+    table: as results.csv, all text. The order looks at validation, since choosing by the test split would spoil it.
+    Accuracies are in percent, as "mean +- standard deviation" when there are several seeds.
+    """
+    names = [name for name in _setting_names() if name in table and name not in NOT_THE_EXPERIMENT]
+    lines = []
+    for _, runs in table.groupby(names, sort=False):
+        line = {"method": runs["method"].iloc[0]} | {name: runs[name].iloc[0] for name in names}
+        line |= {"seeds": len(runs), "order": pd.to_numeric(runs[ACCURACIES["valid"]]).mean()}
+        line |= {title: _spread(pd.to_numeric(runs[column])) for title, column in ACCURACIES.items()}
+        line["seconds"] = round(pd.to_numeric(runs["seconds"]).mean())
+        lines.append(line)
+    summary = pd.DataFrame(lines).sort_values("order", ascending=False, kind="stable").drop(columns="order")
+    varied = [name for name in names if name in ("dataset", "epoch", "model") or summary[name].nunique() > 1]
+    methods = [name for name in varied if name in ("mixup", "manifold_mixup", "distillation")]
+    shown = [name for name in varied if name not in methods]
+    return summary[["method", *shown, "seeds", *ACCURACIES, "seconds"]].reset_index(drop=True)
+
+
+def _setting_names() -> list[str]:
+    fields = [name for group in common.GROUPS[:-1] for name in group.__dataclass_fields__]
+    return ["lr" if name == "learning_rate" else name for name in fields]
+
+
+def _spread(shares: pd.Series) -> str:
+    mean = f"{100 * shares.mean():.1f}"
+    return mean if len(shares) < 2 else f"{mean} +- {100 * shares.std():.1f}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the summary of results.csv."""
+    settings = parse(SummarySettings, argv, "Print the table of results, best first by validation accuracy.")
+    output = common.OUTPUT if settings.output is None else Path(settings.output)
+    table = summarise(ResultTable(output).read())
+    print(table.to_string(index=False))
+    print("Top-1 accuracy in percent: valid and test at the selected epoch, test at the last; best validation first.")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,61 @@
+"""A finished run as one flat row: the spreadsheet's columns first, then ours."""
+
+import dataclasses
+from datetime import datetime, timezone
+from typing import Any
+
+import torch
+
+from project.work.common import GROUPS, Settings
+from project.work.reporter.reporter import SHEET_COLUMNS
+from project.work.run_folder import git_revision
+from project.work.runner.base_runner import BaseRunner
+from project.work.runner.history import History
+from project.work.runner.metrics import Metrics, measure
+
+
+def result_row(settings: Settings, runner: BaseRunner, method: str) -> dict[str, Any]:
+    """Read the test split, for the only time, and put everything that is known of the run into one row."""
+    test, history = runner.dataset.test, runner.history
+    selected = measure(runner.predict_selected(test), test.labels)
+    last = measure(runner.predict(test), test.labels)
+    values = _settings(settings) | _accuracies(history, selected, last) | _circumstances(runner)
+    values["method"] = method
+    return {name: values[name] for name in SHEET_COLUMNS} | values
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    fields = [field for group in GROUPS[:-1] for field in dataclasses.fields(group)]
+    values = {field.name: getattr(settings, field.name) for field in fields}
+    return {"uuid": settings.uuid, "lr": values.pop("learning_rate")} | values
+
+
+def _accuracies(history: History, selected: Metrics, last: Metrics) -> dict[str, Any]:
+    best, end = history.selected, history.rows[-1]
+    return {
+        "best_train_accuracy": best.train_accuracy,
+        "best_valid_accuracy": best.valid_accuracy,
+        "best_test_accuracy": selected.accuracy,
+        "best_test_macro_f1": selected.macro_f1,
+        "best_test_top5": selected.top5,
+        "selected_epoch": best.epoch,
+        "last_train_accuracy": end.train_accuracy,
+        "last_valid_accuracy": end.valid_accuracy,
+        "last_test_accuracy": last.accuracy,
+        "last_test_macro_f1": last.macro_f1,
+        "last_test_top5": last.top5,
+    }
+
+
+def _circumstances(runner: BaseRunner) -> dict[str, Any]:
+    rows = runner.history.rows
+    device = runner.device
+    return {
+        "train_pictures": len(runner.dataset.train),
+        "seconds": round(sum(row.seconds for row in rows), 1),
+        "pictures_per_second": round(len(rows) / sum(1 / row.pictures_per_second for row in rows), 1),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "torch": torch.__version__,
+        "git_revision": git_revision(),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,116 @@
+"""The folder of a run: found again by uuid, locked while in use, with the settings it was started with."""
+
+import dataclasses
+import re
+import subprocess
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from filelock import FileLock, Timeout
+
+from project.work import common
+from project.work.common import OUTPUT, ROOT, Settings
+from project.work.dataset import storage
+from project.work.declaration import UserError, build
+
+SETTINGS_FILE = "settings.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is open: nobody else can work in its folder until the process ends."""
+
+    settings: Settings
+    folder: Path
+    lock: FileLock
+
+
+def output_folder(settings: Settings) -> Path:
+    """Where run folders and the table of results are. Raises UserError when it cannot be written."""
+    folder = OUTPUT if settings.output is None else Path(settings.output)
+    probe = folder / f".probe-{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another with --output") from error
+    return folder
+
+
+def open_run(settings: Settings, name: str) -> Run:
+    """Open the run of a uuid, new or begun earlier, or the one to --resume.
+
+    Raises UserError when it is in use, unknown, or was started with other settings.
+    """
+    output = output_folder(settings)
+    wanted = settings.uuid if settings.resume is None else Path(settings.resume.rstrip("/")).name
+    folder = None if wanted is None else _find(output, wanted, settings.resume is not None)
+    if folder is None:
+        settings = dataclasses.replace(settings, uuid=_checked(settings.uuid or uuid.uuid4().hex[:12]))
+        folder = output / f"{name}-{settings.uuid}"
+        folder.mkdir(exist_ok=True)
+        lock = _lock(folder)
+        save_settings(folder, settings)
+        return Run(settings, folder, lock)
+    lock = _lock(folder)
+    return Run(_continued(settings, load_settings(folder), folder), folder, lock)
+
+
+def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
+    for file in output.glob(f"*/{SETTINGS_FILE}"):
+        if file.parent.name == wanted or load_settings(file.parent).uuid == wanted:
+            return file.parent
+    if must_exist:
+        raise UserError(f"--resume {wanted}: {output} has no such run; ./inv results lists those that are finished")
+    return None
+
+
+def _continued(given: Settings, old: Settings, folder: Path) -> Settings:
+    """The settings to go on with: those of the folder, on the device asked for now."""
+    changes = [] if given.resume is not None else common.differences(old, given)
+    if changes:
+        raise UserError(
+            f"run {old.uuid} in {folder} was started with other settings ({', '.join(changes)});"
+            " give those, or another --uuid for a new run"
+        )
+    return dataclasses.replace(old, resume=given.resume, output=given.output, device=given.device, gpu=given.gpu)
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise UserError(f"--uuid {name}: up to 100 letters, digits, dots, dashes and underscores make a folder name")
+    return name
+
+
+def _lock(folder: Path) -> FileLock:
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"{folder}: another process is working on this run; wait for it or give another --uuid"
+        ) from error
+    return lock
+
+
+def save_settings(folder: Path, settings: Settings) -> None:
+    """Write settings.yaml into a run folder."""
+    text = yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False)
+    storage.replace_file(folder / SETTINGS_FILE, text.encode())
+
+
+def load_settings(folder: Path) -> Settings:
+    """Read them again."""
+    return build(Settings, common.read_yaml(folder / SETTINGS_FILE))
+
+
+def git_revision() -> str:
+    """The commit that is checked out, with "-dirty" when files differ from it; empty outside a repository."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

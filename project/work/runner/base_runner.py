@@ -1,0 +1,193 @@
+"""The training loop. A method is a subclass that says how a batch is seen (`forward`) or what it costs (`loss`)."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from project.work import common, model
+from project.work.common import Settings, progress
+from project.work.dataset.augmentation import AUGMENTATIONS
+from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
+from project.work.declaration import UserError
+from project.work.runner.checkpoint import CheckpointFile
+from project.work.runner.history import EpochRow, History
+from project.work.runner.metrics import measure
+from project.work.runner.schedule import factor
+
+EVALUATION_BATCH = 512
+
+
+class BaseRunner:
+    """Cross entropy with the labels as they are given."""
+
+    def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, folder: Path) -> None:
+        self.settings, self.dataset, self.device = settings, dataset, device
+        channels = dataset.train.images.shape[1]
+        seed = common.derive_seed(settings.seed, "weights")
+        self.model = model.make(settings.model, len(dataset.names), channels, seed).to(device)
+        self.model.to(memory_format=torch.channels_last)
+        self.average = None
+        if settings.ema:
+            averaging = get_ema_multi_avg_fn(settings.ema)
+            self.average = AveragedModel(self.model, multi_avg_fn=averaging, use_buffers=True)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self.precision = _precision(device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and self.precision == torch.float16)
+        self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
+        self.history = History(folder / "history.csv")
+        self.selected: dict[str, Tensor] = {}
+        self.file = CheckpointFile(folder / "checkpoint.pt")
+        self._start_epoch(0)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
+        """Logits of a training batch, and the batch whose targets they answer to (a method may have mixed it)."""
+        return self.model(batch.images), batch
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """What a step minimises: the mean over the batch, as a scalar."""
+        return functional.cross_entropy(logits, batch.targets, label_smoothing=self.settings.label_smoothing)
+
+    def fit(self) -> History:
+        """Train to the last epoch from wherever the run stands; every epoch is on disk before the next begins."""
+        self._restore()
+        done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
+        with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
+            for epoch in range(done, epochs):
+                bar.set_description(f"epoch {epoch + 1}/{epochs}")
+                row = self._epoch(epoch, bar)
+                if self.history.add(row):
+                    self.selected = {name: value.clone() for name, value in self.network.state_dict().items()}
+                self._save()
+                bar.set_postfix(valid=f"{row.valid_accuracy:.1%}")
+        return self.history
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network that is evaluated: the average of the weights if there is one."""
+        return self.model if self.average is None else self.average.module
+
+    @torch.inference_mode()
+    def predict(self, split: Split) -> Tensor:
+        """Logits of every picture, float (N, K), in the order of the split."""
+        self.network.eval()
+        with self._autocast():
+            return torch.cat([self.network(batch.images).float() for batch in split.batches(EVALUATION_BATCH)])
+
+    def predict_selected(self, split: Split) -> Tensor:
+        """The same by the network as it was at the selected epoch."""
+        last = {name: value.clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.selected)
+        try:
+            return self.predict(split)
+        finally:
+            self.network.load_state_dict(last)
+
+    def _epoch(self, epoch: int, bar: tqdm) -> EpochRow:
+        started = time.perf_counter()
+        self._start_epoch(epoch)
+        loss, accuracy = self._train(epoch, bar)
+        trained = time.perf_counter()
+        if not np.isfinite(loss):
+            rate = self.settings.learning_rate
+            raise UserError(f"the loss became {loss} in epoch {epoch + 1}; try a --learning-rate below {rate:g}")
+        valid = measure(self.predict(self.dataset.valid), self.dataset.valid.labels)
+        return EpochRow(
+            epoch=epoch + 1,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            train_loss=loss,
+            train_accuracy=accuracy,
+            valid_loss=valid.loss,
+            valid_accuracy=valid.accuracy,
+            seconds=time.perf_counter() - started,
+            pictures_per_second=len(self.dataset.train) / (trained - started),
+        )
+
+    def _start_epoch(self, epoch: int) -> None:
+        """Random streams that depend on seed and epoch alone, so that a resumed run needs none from the past."""
+        self.generator = common.generator(self.settings.seed, "epoch", epoch)
+        self.numpy_generator = np.random.default_rng(common.derive_seed(self.settings.seed, "mixing", epoch))
+
+    def _train(self, epoch: int, bar: tqdm) -> tuple[float, float]:
+        """One pass over the training pictures; returns mean loss and accuracy as they were during the pass."""
+        self.model.train()
+        totals = torch.zeros(2, device=self.device)
+        for first, group in self._groups():
+            self._set_learning_rate(epoch, first // self.settings.accumulation_steps)
+            for batch, share in group:
+                totals += self._backward(batch, share) * len(batch)
+                bar.update(len(batch))
+            self._step()
+        loss, accuracy = (totals / len(self.dataset.train)).tolist()
+        return loss, accuracy
+
+    def _groups(self) -> Iterator[tuple[int, Iterator[tuple[Batch, float]]]]:
+        """The batches of an epoch by optimizer step, each with its share of the pictures of its step."""
+        augment = AUGMENTATIONS[self.settings.augment]
+        batches = self.dataset.train.batches(self.settings.batch_size, self.generator, augment)
+        steps = self.settings.accumulation_steps
+        for first in range(0, len(self.sizes), steps):
+            sizes = self.sizes[first : first + steps]
+            yield first, ((next(batches), size / sum(sizes)) for size in sizes)
+
+    def _backward(self, batch: Batch, share: float) -> Tensor:
+        """Add a batch's gradients; returns its loss and accuracy, float (2,), without waiting for the device."""
+        with self._autocast():
+            logits, seen = self.forward(batch)
+            loss = self.loss(logits.float(), seen)
+        self.scaler.scale(loss * share).backward()
+        right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).mean()
+        return torch.stack([loss.detach(), right])
+
+    def _step(self) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    def _set_learning_rate(self, epoch: int, step: int) -> None:
+        a_epoch = -(-len(self.sizes) // self.settings.accumulation_steps)
+        now = factor(self.settings.schedule, epoch * a_epoch + step, self.settings.epoch * a_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * now
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.settings.amp)
+
+    def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
+        parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
+        return parts if self.average is None else parts | {"average": self.average}
+
+    def _save(self) -> None:
+        states = {name: part.state_dict() for name, part in self._parts().items()}
+        self.file.save({"states": states, "selected": self.selected, "history": self.history.as_dicts()})
+        self.history.write()
+
+    def _restore(self) -> None:
+        saved = self.file.load(self.device)
+        if saved is None:
+            return
+        for name, part in self._parts().items():
+            part.load_state_dict(saved["states"][name])
+        self.selected = saved["selected"]
+        self.history.restore(saved["history"])
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.float16 if device.type == "mps" else torch.bfloat16

@@ -1,0 +1,24 @@
+"""Distillation: learn from another model's belief beside the label."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from project.work.dataset.base_dataset import Batch
+from project.work.runner.base_runner import BaseRunner
+
+
+def soft_loss(logits: Tensor, soft_targets: Tensor, temperature: float) -> Tensor:
+    """T^2 x KL(soft target || softmax(logits / T)), the mean over the batch (Hinton et al., 2015).
+
+    logits: float (B, K); soft_targets: float (B, K), softmax of the teacher's logits at the same temperature.
+    """
+    belief = functional.log_softmax(logits / temperature, dim=1)
+    return temperature**2 * functional.kl_div(belief, soft_targets, reduction="batchmean")
+
+
+class DistillationRunner(BaseRunner):
+    """Hard loss + soft_loss_weight x soft loss; the soft targets are out-of-fold, so no teacher saw the row's label."""
+
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        soft = soft_loss(logits, batch.soft_targets, self.settings.softmax_temperature)
+        return super().loss(logits, batch) + self.settings.soft_loss_weight * soft

@@ -1,0 +1,59 @@
+"""What happened in each epoch, and which epoch is selected."""
+
+import csv
+import dataclasses
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from project.work.dataset import storage
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch. Train figures are those seen during the pass (augmented, mixed); accuracies are shares of 1."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float
+    valid_accuracy: float
+    seconds: float
+    pictures_per_second: float
+
+
+class History:
+    """All epochs so far, mirrored in history.csv."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[EpochRow] = []
+
+    @property
+    def selected(self) -> EpochRow:
+        """The epoch with the best validation accuracy; of equals the one with the lowest validation loss."""
+        return max(self.rows, key=lambda row: (row.valid_accuracy, -row.valid_loss))
+
+    def add(self, row: EpochRow) -> bool:
+        """Add an epoch; says whether it is the selected one now."""
+        self.rows.append(row)
+        return self.selected is row
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """The epochs as plain values."""
+        return [dataclasses.asdict(row) for row in self.rows]
+
+    def restore(self, rows: list[dict[str, Any]]) -> None:
+        """Take the epochs of a checkpoint, which may be one ahead of the file."""
+        self.rows = [EpochRow(**row) for row in rows]
+        self.write()
+
+    def write(self) -> None:
+        """Bring history.csv up to date."""
+        text = io.StringIO()
+        table = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochRow)], lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.as_dicts())
+        storage.replace_file(self.path, text.getvalue().encode())

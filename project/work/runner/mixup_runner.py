@@ -1,0 +1,50 @@
+"""Mixup and manifold mixup: train on convex combinations of pairs."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from project.work.dataset.base_dataset import Batch
+from project.work.runner.base_runner import BaseRunner
+
+MIX_AFTER = ("input", "layer1", "layer2")
+
+
+def mix(values: Tensor, partners: Tensor, weight: float) -> Tensor:
+    """weight * values + (1 - weight) * values[partners], along the first dimension."""
+    return weight * values + (1 - weight) * values[partners]
+
+
+def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
+    """The batch with its targets, hard and soft, mixed; its pictures as they were."""
+    soft = None if batch.soft_targets is None else mix(batch.soft_targets, partners, weight)
+    return dataclasses.replace(batch, targets=mix(batch.targets, partners, weight), soft_targets=soft)
+
+
+class MixupRunner(BaseRunner):
+    """Mixes pictures and targets with one weight a batch from Beta(alpha, alpha) (Zhang et al., 2017)."""
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
+        weight, partners = self._draw(batch)
+        return self.model(mix(batch.images, partners, weight)), mix_targets(batch, partners, weight)
+
+    def _draw(self, batch: Batch) -> tuple[float, Tensor]:
+        weight = float(self.numpy_generator.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
+        return weight, torch.randperm(len(batch), generator=self.generator).to(self.device)
+
+
+class ManifoldMixupRunner(MixupRunner):
+    """Mixes after the input, layer1 or layer2, chosen anew for each batch (Verma et al., 2018)."""
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
+        weight, partners = self._draw(batch)
+        place = MIX_AFTER[self.numpy_generator.integers(len(MIX_AFTER))]
+        return mixed_forward(self.model, batch.images, partners, weight, place), mix_targets(batch, partners, weight)
+
+
+def mixed_forward(model: torch.nn.Sequential, images: Tensor, partners: Tensor, weight: float, place: str) -> Tensor:
+    """Logits of a network of named stages whose values are mixed after one stage, or before the first ("input")."""
+    names = [name for name, _ in model.named_children()]
+    cut = 0 if place == "input" else names.index(place) + 1
+    return model[cut:](mix(model[:cut](images), partners, weight))

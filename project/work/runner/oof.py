@@ -1,0 +1,53 @@
+"""Out-of-fold logits: each training row judged by models that did not learn from it."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from project.work.common import DataSettings, MixupSettings, Settings, TrainingSettings, progress
+from project.work.dataset.base_dataset import Dataset, fold_numbers
+from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
+from project.work.runner.table import runner_class
+
+DEFAULT_FOLDS = 5
+
+
+def teacher_settings(settings: Settings) -> Settings:
+    """The settings of the fold models behind a distillation run: plain training, the same for every --seed."""
+    plain = {"distillation": False, "mixup": False, "manifold_mixup": False, "seed": settings.split_seed}
+    return dataclasses.replace(settings, folds=settings.folds or DEFAULT_FOLDS, **plain)
+
+
+def fingerprint(teacher: Settings, dataset: Dataset) -> str:
+    """A short name for everything that decides the logits: the data, the folds and how the fold models are trained."""
+    groups = (DataSettings, TrainingSettings, MixupSettings)
+    names = [field.name for group in groups for field in dataclasses.fields(group) if field.name != "dataset"]
+    decided = [dataset.fingerprint, teacher.folds] + [getattr(teacher, name) for name in names]
+    return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
+
+
+def make(teacher: Settings, dataset: Dataset, device: torch.device, folder: Path) -> OofLogits:
+    """Train the fold models (each resumes in its own folder) and collect their logits.
+
+    Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
+    the mean over all fold models.
+    """
+    rows = dataset.train.rows.cpu().numpy()
+    part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
+    logits = np.zeros((len(dataset.train_keys), len(dataset.names)), dtype=np.float32)
+    folds = np.full(len(dataset.train_keys), VALIDATION, dtype=np.int64)
+    folds[rows] = part_of
+    valid_rows = dataset.valid.rows.cpu().numpy()
+    for fold in progress(range(teacher.folds), desc="fold models", unit="model"):
+        held_out = dataset.train.subset(np.flatnonzero(part_of == fold))
+        learnt = dataclasses.replace(dataset, train=dataset.train.subset(np.flatnonzero(part_of != fold)))
+        place = folder / f"fold-{fold}"
+        place.mkdir(parents=True, exist_ok=True)
+        runner = runner_class(teacher)(teacher, learnt, device, place)
+        runner.fit()
+        logits[held_out.rows.cpu().numpy()] = runner.predict(held_out).cpu().numpy()
+        logits[valid_rows] += runner.predict(dataset.valid).cpu().numpy() / teacher.folds
+    return OofLogits(logits, dataset.train_keys, folds, dataset.names)

@@ -1,0 +1,27 @@
+"""The table of runners: which class serves which setting, and how those that can combine are combined."""
+
+from collections.abc import Mapping
+
+from project.work.common import Settings
+from project.work.runner.base_runner import BaseRunner
+from project.work.runner.distillation_runner import DistillationRunner
+from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
+
+RUNNERS: Mapping[str, type[BaseRunner]] = {
+    "mixup": MixupRunner,
+    "manifold_mixup": ManifoldMixupRunner,
+    "distillation": DistillationRunner,
+}
+
+
+def runner_class(settings: Settings) -> type[BaseRunner]:
+    """The runner of the methods asked for: one that mixes and one that adds a loss become one class with both."""
+    methods = [runner for name, runner in RUNNERS.items() if getattr(settings, name)]
+    if len(methods) < 2:
+        return methods[0] if methods else BaseRunner
+    return type("".join(method.__name__.removesuffix("Runner") for method in methods) + "Runner", tuple(methods), {})
+
+
+def method_name(settings: Settings) -> str:
+    """What a run is called in tables and folder names: base, mixup, mixup-distillation ..."""
+    return "-".join(name for name in RUNNERS if getattr(settings, name)).replace("_", "-") or "base"
