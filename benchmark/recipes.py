@@ -1,0 +1,68 @@
+"""Prints the top-1 accuracy of each recipe after the same CPU time on one core.
+
+    .venv/bin/python benchmark/recipes.py --dataset quickdraw --cpu-seconds 600
+
+A run of one epoch tells how many epochs fit; the time is that of the whole process, start-up and test included.
+"""
+
+import os
+import resource
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import make_command
+from project.work.common import RECIPES
+from project.work.declaration import parse, run_command, setting
+from project.work.reporter.result_table import ResultTable
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """What to compare."""
+
+    dataset: str = setting("quickdraw", "name of a prepared data set")
+    cpu_seconds: float = setting(600, "CPU time of each run", within="(0, inf)")
+    seeds: int = setting(1, "runs of each recipe", within="[1, inf)")
+    recipe: str | None = setting(None, "one recipe only", choices=tuple(RECIPES))
+
+
+def cpu_seconds(values: Mapping[str, Any]) -> float:
+    """Train with these settings on one thread; returns the CPU time of the whole process in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = make_command.script("project/work/main.py", values)
+    subprocess.run(command, check=True, env=os.environ | ONE_THREAD, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def within_budget(study: BudgetSettings, recipe: str, seed: int, output: Path) -> dict[str, Any]:
+    """Train a recipe for as many epochs as fit; one line of the table."""
+    shared = {"dataset": study.dataset, "recipe": recipe, "seed": seed, "device": "cpu", "output": output}
+    whole = cpu_seconds(shared | {"epoch": 1, "uuid": f"probe-{recipe}-{seed}"})
+    epoch = float(pd.read_csv(output / f"base-probe-{recipe}-{seed}" / "history.csv")["seconds"].iloc[0])
+    epochs = max(1, int((study.cpu_seconds - max(whole - epoch, 0)) / epoch))
+    used = cpu_seconds(shared | {"epoch": epochs, "uuid": f"{recipe}-{seed}"})
+    row = ResultTable(output).read().set_index("uuid").loc[f"{recipe}-{seed}"]
+    accuracies = {name: float(row[name]) for name in ("best_test_accuracy", "last_test_accuracy")}
+    return {"recipe": recipe, "seed": seed, "epochs": epochs, "cpu_seconds": round(used)} | accuracies
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print a line a run."""
+    study = parse(BudgetSettings, argv, "Compare the recipes at equal CPU time.")
+    with tempfile.TemporaryDirectory() as output:
+        for seed in range(study.seeds):
+            for recipe in [study.recipe] if study.recipe else RECIPES:
+                print(within_budget(study, recipe, seed, Path(output)), flush=True)
+
+
+if __name__ == "__main__":
+    run_command(main)
