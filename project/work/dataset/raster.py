@@ -52,19 +52,7 @@ def _area(strokes: list[np.ndarray], size: int) -> np.ndarray:
     return cv2.resize(_canvas(strokes), (size, size), interpolation=cv2.INTER_AREA)
 
 
-def _smooth(strokes: list[np.ndarray], size: int) -> np.ndarray:
-    """Anti-aliased lines at twice the size, then the mean: close to `area` for half the work."""
-    side, fraction_bits = 2 * size, 4
-    scale = side / SIDE
-    width = max(1, round((WIDTH + 1) * scale))
-    fine = [np.rint(((stroke + 0.5) * scale - 0.5) * (1 << fraction_bits)).astype(np.int32) for stroke in strokes]
-    canvas = np.zeros((side, side), dtype=np.uint8)
-    cv2.polylines(canvas, fine, False, 255, width, lineType=cv2.LINE_AA, shift=fraction_bits)
-    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-
-
 METHODS: dict[str, Callable[[list[np.ndarray], int], np.ndarray]] = {
     "upstream": _upstream,
     "area": _area,
-    "smooth": _smooth,
 }

@@ -1,0 +1,161 @@
+"""Google's public bucket of drawings, read without an account and only as far as a sample needs."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from project.data_preparation.lines import COLUMNS, json_record
+from project.work.declaration import UserError
+
+BUCKET = "quickdraw_dataset"
+WINDOWS = 8  # a round of reading; fetched side by side
+SURPLUS = 1.25  # rows read for each one asked, so that a second round is seldom needed
+ROW_BYTES = {False: 600, True: 4000}  # a first guess at a simplified and a raw row; corrected by what is read
+TAIL = 4096  # bytes fetched beyond a window to complete its last row
+
+Window = tuple[int, int]
+
+
+def place_windows(size: int, width: int, generator: np.random.Generator) -> list[Window]:
+    """Spread WINDOWS stretches evenly over `size` bytes, starting at a random byte; those past the end wrap around.
+
+    Every byte is covered with the same probability, WINDOWS x width / size, hence every row that counts by its first
+    byte, however long it or its neighbours are. width: bytes each, at most size // WINDOWS.
+    """
+    first = int(generator.integers(size))
+    starts = [(first + number * size // WINDOWS) % size for number in range(WINDOWS)]
+    windows = [(start, min(start + width, size)) for start in starts]
+    return windows + [(0, start + width - size) for start in starts if start + width > size]
+
+
+class Bucket:
+    """full/simplified/<class>.ndjson or full/raw/<class>.ndjson of the public bucket.
+
+    patience: seconds that a failing request is tried again before giving up. STORAGE_EMULATOR_HOST is honoured.
+    """
+
+    synthetic = False
+
+    def __init__(self, raw: bool = False, recognized: bool = False, patience: float = 60.0) -> None:
+        self.raw, self.recognized, self.patience = raw, recognized, patience
+        self._prefix = f"full/{'raw' if raw else 'simplified'}/"
+
+    def words(self) -> list[str]:
+        """The classes that the bucket holds, sorted; one request, which tells the sizes as well."""
+        return sorted(self._sizes)
+
+    def rows(self, word: str, enough: int) -> int | None:
+        """Unknown without reading the whole object."""
+        return None
+
+    def place(self, word: str, position: int) -> str:
+        """Object and byte of a row."""
+        return f"gs://{BUCKET}/{self._prefix}{word}.ndjson byte {position}"
+
+    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
+        """Draw rows as sources.Source says, reading a few windows until they hold enough rows.
+
+        Equal probability is exact for the rows read; a row's own length moves its chance by about 1 in 1,000.
+        """
+        size, searched, found = self._sizes[word], 0, {}
+        row_bytes: float = ROW_BYTES[self.raw]
+        while len(found) < count and searched < size:
+            wanted = int(SURPLUS * (count - len(found)) * row_bytes) + WINDOWS
+            windows, searched = self._next_windows(size, searched, wanted, generator)
+            with ThreadPoolExecutor(WINDOWS) as pool:
+                for rows in pool.map(lambda window: self._rows(word, *window), windows):
+                    found |= rows
+            row_bytes = searched / max(len(found), 1)
+        if len(found) < count:
+            kind = "recognised drawings" if self.recognized else "drawings"
+            where = f"gs://{BUCKET}/{self._prefix}{word}.ndjson"
+            raise UserError(f"{where} has {len(found)} {kind}, but {count} are asked for: lower --per-class")
+        positions = sorted(found)
+        if generator is not None:
+            positions = sorted(generator.choice(positions, count, replace=False).tolist())
+        chosen = positions[:count]
+        return pd.DataFrame([found[at] for at in chosen], index=chosen, columns=COLUMNS).assign(word=word)
+
+    @staticmethod
+    def _next_windows(
+        size: int, searched: int, wanted: int, generator: np.random.Generator | None
+    ) -> tuple[list[Window], int]:
+        """What to read next, and how many bytes will then have been searched."""
+        if generator is None:
+            end = min(searched + wanted, size)
+            return [(searched, end)], end
+        if searched + wanted > size // 2:
+            return [(0, size)], size  # cheaper whole, and then the choice is exactly uniform
+        return place_windows(size, wanted // WINDOWS, generator), searched + wanted
+
+    def _rows(self, word: str, start: int, stop: int) -> dict[int, dict[str, Any]]:
+        found = {}
+        for position, line in self._lines(word, start, stop):
+            try:
+                found[position] = json_record(line)
+            except ValueError as error:
+                raise UserError(f"{self.place(word, position)}: {error}; take another class or source") from error
+        return {position: row for position, row in found.items() if row["recognized"] or not self.recognized}
+
+    def _lines(self, word: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Every line whose first byte lies in [start, stop), with the place of that byte."""
+        size, base = self._sizes[word], max(start - 1, 0)  # the byte before tells whether a line starts at `start`
+        end = min(stop + TAIL, size)
+        data = self._fetch(word, base, end)
+        while end < size and data.find(b"\n", stop - 1 - base) < 0:
+            data, end = data + self._fetch(word, end, min(end + 4 * TAIL, size)), min(end + 4 * TAIL, size)
+        breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        starts = np.append(breaks + 1, 0) if start == 0 else breaks + 1
+        for at in np.sort(starts[(starts + base >= start) & (starts + base < stop)]).tolist():
+            finish = data.find(b"\n", at)
+            line = data[at:] if finish < 0 else data[at:finish]
+            if line.strip():
+                yield base + at, line
+
+    def _fetch(self, word: str, start: int, stop: int) -> bytes:
+        name = f"{self._prefix}{word}.ndjson"
+        blob = self._client.bucket(BUCKET).blob(name)
+        options = {"raw_download": True, "checksum": None, "retry": self._retry}
+        data = _ask(name, lambda: blob.download_as_bytes(start=start, end=stop - 1, **options))
+        if len(data) != stop - start:
+            raise UserError(f"gs://{BUCKET}/{name}: {len(data)} bytes came instead of {stop - start}; try again")
+        return data
+
+    @cached_property
+    def _sizes(self) -> dict[str, int]:
+        options = {"prefix": self._prefix, "fields": "items(name,size),nextPageToken", "retry": self._retry}
+        blobs = _ask(self._prefix, lambda: list(self._client.list_blobs(BUCKET, **options)))
+        names = {blob.name.removeprefix(self._prefix): int(blob.size) for blob in blobs}
+        return {name.removesuffix(".ndjson"): size for name, size in names.items() if name.endswith(".ndjson")}
+
+    @cached_property
+    def _client(self) -> Any:
+        from google.cloud import storage  # slow to import and needed here only
+
+        return storage.Client.create_anonymous_client()
+
+    @cached_property
+    def _retry(self) -> Any:
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        return DEFAULT_RETRY.with_timeout(self.patience)
+
+
+def _ask(name: str, request: Any) -> Any:
+    from google.api_core.exceptions import GoogleAPIError, NotFound
+    from google.auth.exceptions import GoogleAuthError
+    from requests.exceptions import RequestException
+
+    place = f"gs://{BUCKET}/{name}"
+    try:
+        return request()
+    except NotFound as error:
+        raise UserError(f"{place} is not there: leave this class out with --classes") from error
+    except (GoogleAPIError, GoogleAuthError, RequestException, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        advice = "check the network, or use --source sample, which needs none"
+        raise UserError(f"{place} cannot be read ({reason}): {advice}") from error

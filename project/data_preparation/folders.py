@@ -1,0 +1,162 @@
+"""Drawings in a folder with one text file a class: Kaggle's CSV files, Google's ndjson files."""
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from project.data_preparation import strokes
+from project.data_preparation.lines import COLUMNS, Lines, csv_cells, csv_record, json_record, scan
+from project.work.declaration import UserError
+
+Record = dict[str, Any]
+
+
+class LineFolder:
+    """What both kinds of folder share: rows are chosen by line, and only chosen lines are parsed."""
+
+    synthetic = False
+
+    def __init__(self, folder: Path, pattern: str, raw: bool, recognized: bool) -> None:
+        self.folder, self.raw, self.recognized = folder, raw, recognized
+        self._files = {path.stem: path for path in sorted(folder.glob(pattern))}
+
+    def words(self) -> list[str]:
+        """The names of the files without their suffix, sorted."""
+        return sorted(self._files)
+
+    def rows(self, word: str, enough: int) -> int | None:
+        """How many rows a class has, counted only up to `enough`."""
+        return min(len(self._scan(word, enough)), enough)
+
+    def place(self, word: str, position: int) -> str:
+        """File and line of a row."""
+        return f"{self._files[word]} line {position}"
+
+    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
+        """Draw rows as sources.Source says: walk a random order of the lines until there are enough."""
+        lines = self._scan(word, count if generator is None and not self.recognized else None)
+        order = np.arange(len(lines)) if generator is None else generator.permutation(len(lines))
+        record, found = self._record(word), {}
+        step = count + count // 4 + 16 if self.recognized else count
+        for start in range(0, len(order), step):
+            found |= self._parse(word, lines, order[start : start + step], record)
+            if len(found) >= count:
+                break
+        if len(found) < count:
+            kind = "recognised drawings" if self.recognized else "drawings"
+            raise UserError(
+                f"{self._files[word]} has {len(found)} {kind}, but {count} are asked for: lower --per-class"
+            )
+        # The walk is what is uniform, so it is cut in its own order and sorted afterwards.
+        chosen = dict(sorted(list(found.items())[:count]))
+        return pd.DataFrame(chosen.values(), index=list(chosen), columns=COLUMNS).assign(word=word)
+
+    def _parse(self, word: str, lines: Lines, rows: np.ndarray, record: Callable[[bytes], Record]) -> dict[int, Record]:
+        found = {}
+        for row, text in zip(rows, lines.read(rows), strict=True):
+            position = int(lines.numbers[row])
+            try:
+                found[position] = record(text)
+            except ValueError as error:
+                raise UserError(f"{self.place(word, position)}: {error}; mend or delete this line") from error
+        return {position: row for position, row in found.items() if row["recognized"] or not self.recognized}
+
+    def _scan(self, word: str, enough: int | None) -> Lines:
+        return scan(self._files[word], enough)
+
+    def _record(self, word: str) -> Callable[[bytes], Record]:
+        raise NotImplementedError
+
+
+class KaggleFolder(LineFolder):
+    """Kaggle's train_simplified/*.csv or train_raw/*.csv; a truth.csv (key_id, true_word) beside them is joined on."""
+
+    def __init__(self, folder: Path, raw: bool = False, recognized: bool = False) -> None:
+        folder, raw = _present(folder), raw or folder.name == "train_raw"
+        folder = folder.parent if folder.name in ("train_simplified", "train_raw") else folder
+        there = [name for name in ("train_simplified", "train_raw") if any((folder / name).glob("*.csv"))]
+        if not there or (raw and "train_raw" not in there):
+            wanted = "train_raw/*.csv" if raw else "train_simplified/*.csv or train_raw/*.csv"
+            raise UserError(f"{folder} has no {wanted}: unpack Kaggle's files there, or give another --input FOLDER")
+        raw = raw or "train_simplified" not in there
+        super().__init__(folder / ("train_raw" if raw else "train_simplified"), "*.csv", raw, recognized)
+
+    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
+        """As LineFolder.read, with a column true_word where truth.csv is there."""
+        table = super().read(word, count, generator)
+        if self._truth is None:
+            return table
+        unknown = set(table["key_id"]) - set(self._truth.index)
+        if unknown:
+            path = self.folder.parent / "truth.csv"
+            raise UserError(f"{path} has no row for key_id {min(unknown)}: add it, or move truth.csv away")
+        return table.assign(true_word=table["key_id"].map(self._truth))
+
+    def rows(self, word: str, enough: int) -> int | None:
+        """As LineFolder.rows; raises UserError for a header that lacks a column."""
+        self._header(word)
+        return super().rows(word, enough)
+
+    @cached_property
+    def _truth(self) -> pd.Series | None:
+        path = self.folder.parent / "truth.csv"
+        if not path.exists():
+            return None
+        try:
+            truth = pd.read_csv(path, dtype=str, keep_default_na=False).set_index("key_id")["true_word"]
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{path}: needs the columns key_id,true_word ({error})") from error
+        if not truth.index.is_unique:
+            raise UserError(f"{path}: key_id {truth.index[truth.index.duplicated()][0]} occurs twice; keep one of them")
+        return truth
+
+    def _scan(self, word: str, enough: int | None) -> Lines:
+        lines = super()._scan(word, None if enough is None else enough + 1)
+        return Lines(lines.path, lines.starts[1:], lines.ends[1:], lines.numbers[1:])
+
+    def _record(self, word: str) -> Callable[[bytes], Record]:
+        header = self._header(word)
+        return lambda line: csv_record(line, header)
+
+    def _header(self, word: str) -> list[str]:
+        lines = scan(self._files[word], enough=1)
+        try:
+            header = csv_cells(lines.read(np.arange(len(lines))[:1])[0])
+        except (IndexError, ValueError):
+            header = []
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            columns = f"column {missing[0]}" if len(missing) == 1 else f"columns {', '.join(missing)}"
+            raise UserError(f"{lines.path} has no {columns}: its first line must name Kaggle's columns")
+        return header
+
+
+class NdjsonFolder(LineFolder):
+    """Google's <class>.ndjson, in the folder itself or in its simplified/ or raw/."""
+
+    def __init__(self, folder: Path, raw: bool = False, recognized: bool = False) -> None:
+        places = [folder / "raw", folder] if raw else [folder / "simplified", folder, folder / "raw"]
+        here = next((place for place in places if any(place.glob("*.ndjson"))), None)
+        if here is None:
+            raise UserError(f"{_present(folder)} has no *.ndjson: put Google's files there, or give --input FOLDER")
+        super().__init__(here, "*.ndjson", raw, recognized)
+        word = self.words()[0]
+        self.raw = raw or strokes.has_times(self.read(word, 1, None)["drawing"].iloc[0])
+
+    def _record(self, word: str) -> Callable[[bytes], Record]:
+        return json_record
+
+
+def _present(folder: Path) -> Path:
+    if not folder.exists():
+        raise UserError(f"{folder} is missing: give the folder that holds the drawings with --input FOLDER")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file: give the folder that holds the drawings with --input FOLDER")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder} cannot be read: mend its permissions, or give another --input FOLDER")
+    return folder
