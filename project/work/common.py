@@ -30,8 +30,12 @@ class DataSettings:
     dataset: str = setting("quickdraw", "name of a prepared data set, a folder of project/input (or a path)")
     image_size: int | None = setting(None, "side in pixels to train at; as prepared when not given", within="[8, 1024]")
     valid_rate: float = setting(0.1, "share of the training pictures held out for validation", within="(0, 1)")
-    split_seed: int = setting(0, "seed of the validation split and the folds, shared by runs that differ in --seed")
-    pixel_mean: float | None = setting(None, "mean that pixels in 0..1 are normalised by; measured when not given")
+    split_seed: int = setting(
+        0, "seed of the validation split and the folds, shared by runs that differ in --seed", within="[0, 4294967295]"
+    )
+    pixel_mean: float | None = setting(
+        None, "mean that pixels in 0..1 are normalised by; measured when not given", within="(-inf, inf)"
+    )
     pixel_std: float | None = setting(None, "deviation they are divided by; measured when not given", within="(0, inf)")
 
 
@@ -148,12 +152,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: needs lines such as batch_size: 256")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
+    values = {str(name).replace("-", "_"): value for name, value in values.items()}
+    try:
+        build(Settings, values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return values
 
 
 def differences(old: Settings, new: Settings) -> list[str]:

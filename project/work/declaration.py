@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 
@@ -50,9 +50,19 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
 
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
     """What a command line gives: the fields named there, still as text."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser = _Parser(description=description, allow_abbrev=False)
     add_flags(parser, cls)
     return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line, where argparse would print every flag there is."""
+
+    def error(self, message: str) -> NoReturn:
+        subject, _, unknown = message.partition("unrecognized arguments: ")
+        known = [name for action in self._actions for name in action.option_strings]
+        hint = "" if subject else _nearest(unknown.split("=")[0].split()[0], known)
+        raise UserError(f"{message}{hint}; --help lists all settings")
 
 
 def parse(cls: type[T], argv: Sequence[str] | None, description: str) -> T:
@@ -116,7 +126,7 @@ def _convert(name: str, kind: type, value: Any) -> Any:
     elif not isinstance(value, bool):
         try:
             return kind(value) if not isinstance(value, float) or kind(value) == value else int(str(value))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     raise UserError(f"{name}: {value!r} is not {words[kind]}")
 
