@@ -13,6 +13,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.declaration import UserError
 
 VALIDATION = -1
+_FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,15 @@ def read(path: Path) -> OofLogits:
     """Read logits. Raises UserError when the file is not what `write` writes."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return OofLogits(file["logits"], file["keys"].tolist(), file["folds"], file["names"].tolist())
+            arrays = {name: file[name] for name in ("logits", "keys", "folds", "names")}
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made") from error
     except Exception as error:
         raise UserError(f"{path}: not a file of OOF logits ({error}); run ./inv oof") from error
+    for name, (kinds, axes) in _FORM.items():
+        if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
+            raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
+    return OofLogits(arrays["logits"], arrays["keys"].tolist(), arrays["folds"], arrays["names"].tolist())
 
 
 def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, where: str) -> Dataset:

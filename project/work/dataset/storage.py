@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,7 @@ def read(folder: Path) -> Prepared:
     train, test = (_read_part(folder, part, len(names)) for part in ("train", "test"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(f"{folder}: train pictures are {train.images.shape[1:]}, test pictures {test.images.shape[1:]}")
-    provenance = folder / PROVENANCE
-    return Prepared(train, test, names, json.loads(provenance.read_text()) if provenance.exists() else {})
+    return Prepared(train, test, names, _read_provenance(folder / PROVENANCE))
 
 
 def fingerprint(pictures: Pictures) -> str:
@@ -122,6 +122,13 @@ def _read_names(path: Path) -> list[str]:
     return names
 
 
+def _read_provenance(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); prepare the data again, or delete it") from error
+
+
 def _read_part(folder: Path, part: str, classes: int) -> Pictures:
     images = _read_array(folder / _file(part, "images"))
     labels = _read_array(folder / _file(part, "labels"))
@@ -145,10 +152,10 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
         return pd.DataFrame({"key_id": [str(row) for row in range(rows)]})
     try:
         keys = pd.read_csv(path, index_col="row", dtype={"key_id": str}, keep_default_na=False, na_values=[""])
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); prepare the data again") from error
-    if "key_id" not in keys or len(keys) != rows:
-        raise UserError(f"{path}: needs a column key_id and {rows} rows, one a picture; prepare the data again")
+    if "key_id" not in keys or keys.index.tolist() != list(range(rows)):
+        raise UserError(f"{path}: needs a column key_id and rows 0 to {rows - 1} in order; prepare the data again")
     return keys
 
 
@@ -159,7 +166,7 @@ def _read_array(path: Path) -> np.ndarray:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{path}: truncated or not a gzipped pickle ({error}); prepare the data again") from error
+        raise UserError(f"{path}: not a whole gzipped pickle of an array ({error}); prepare the data again") from error
     if not isinstance(array, np.ndarray) or array.dtype.hasobject:
         raise UserError(f"{path}: holds {type(array).__name__}, but a numeric numpy array is needed")
     return array
@@ -171,7 +178,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         home = _ARRAY_PARTS.get(name)
         if home is None or module.split(".")[0] not in ("numpy", "_codecs") or module.split(".")[-1] != home:
-            raise UserError(f"the pickle asks for {module}.{name}; only numpy arrays are read")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only numpy arrays are read")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
