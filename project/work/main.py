@@ -1,7 +1,8 @@
 """Train one run, or the fold models behind out-of-fold logits, and report it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     device = common.choose_device(settings)
     if settings.resume is None and settings.folds is not None and not settings.distillation:
-        make_logits(settings, device)
-    else:
-        train(run_folder.open_run(settings, method_name(settings)), device)
+        with interruptible("the same command goes on"):
+            make_logits(settings, device)
+        return
+    with run_folder.open_run(settings, method_name(settings)) as run, interruptible(f"go on with: {run.command}"):
+        train(run, device)
+
+
+@contextmanager
+def interruptible(how: str) -> Iterator[None]:
+    """Turn Ctrl-C into a line that says how to go on, and the exit code of shells for it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"\nstopped; every finished epoch is kept; {how}", file=sys.stderr)
+        sys.exit(130)
 
 
 def train(run: "Run", device: "torch.device") -> None:
@@ -42,17 +55,10 @@ def train(run: "Run", device: "torch.device") -> None:
 
     settings = run.settings
     dataset = base_dataset.load(settings, device)
-    try:
-        if settings.distillation:
-            dataset = _with_soft_targets(settings, dataset, device)
-        runner = runner_class(settings)(settings, dataset, device, run.folder)
-        runner.fit()
-    except KeyboardInterrupt:
-        print(
-            f"\nstopped; every finished epoch is kept. Go on with: ./inv train --resume {settings.uuid}",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+    if settings.distillation:
+        dataset = _with_soft_targets(settings, dataset, device)
+    runner = runner_class(settings)(settings, dataset, device, run.folder)
+    runner.fit()
     row = result_row(settings, runner, method_name(settings))
     reporter = Reporter([ResultTable(run.folder.parent), CurvePlot()])
     places = reporter.report(Result(row, run.folder))
@@ -62,7 +68,7 @@ def train(run: "Run", device: "torch.device") -> None:
     )
     print("\n".join([*places, f"run folder {run.folder}"]))
     if len(places) < len(reporter.destinations):
-        sys.exit(f"not everything was reported; when that is mended: ./inv train --resume {settings.uuid}")
+        sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 
 def make_logits(settings: Settings, device: "torch.device") -> None:

@@ -2,10 +2,13 @@
 
 import dataclasses
 import re
+import shlex
+import shutil
 import subprocess
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import yaml
 from filelock import FileLock, Timeout
@@ -16,6 +19,7 @@ from project.work.dataset import storage
 from project.work.declaration import UserError, build
 
 SETTINGS_FILE = "settings.yaml"
+CHECKPOINT_FILE = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,22 @@ class Run:
     settings: Settings
     folder: Path
     lock: FileLock
+    new: bool
+
+    @property
+    def command(self) -> str:
+        """What a person types to go on with it."""
+        place = [] if self.settings.output is None else ["--output", self.settings.output]
+        return shlex.join(["./inv", "train", "--resume", self.settings.uuid, *place])
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """A new run that was refused (no such data, a loss that is not finite) leaves its uuid free."""
+        if self.new and isinstance(error, UserError) and not (self.folder / CHECKPOINT_FILE).exists():
+            shutil.rmtree(self.folder)
+        self.lock.release()
 
 
 def output_folder(settings: Settings) -> Path:
@@ -45,6 +65,9 @@ def open_run(settings: Settings, name: str) -> Run:
 
     Raises UserError when it is in use, unknown, or was started with other settings.
     """
+    if settings.resume is not None and (Path(settings.resume) / SETTINGS_FILE).is_file():
+        place = Path(settings.resume).resolve()
+        settings = dataclasses.replace(settings, resume=place.name, output=str(place.parent))
     output = output_folder(settings)
     wanted = settings.uuid if settings.resume is None else Path(settings.resume.rstrip("/")).name
     folder = None if wanted is None else _find(output, wanted, settings.resume is not None)
@@ -54,15 +77,16 @@ def open_run(settings: Settings, name: str) -> Run:
         folder.mkdir(exist_ok=True)
         lock = _lock(folder)
         save_settings(folder, settings)
-        return Run(settings, folder, lock)
+        return Run(settings, folder, lock, new=True)
     lock = _lock(folder)
-    return Run(_continued(settings, load_settings(folder), folder), folder, lock)
+    return Run(_continued(settings, load_settings(folder), folder), folder, lock, new=False)
 
 
 def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
-    for file in output.glob(f"*/{SETTINGS_FILE}"):
-        if file.parent.name == wanted or load_settings(file.parent).uuid == wanted:
-            return file.parent
+    for folder in output.iterdir():
+        ours = folder.name == wanted or folder.name.endswith(f"-{wanted}")
+        if ours and (folder / SETTINGS_FILE).exists() and wanted in (folder.name, load_settings(folder).uuid):
+            return folder
     if must_exist:
         raise UserError(f"--resume {wanted}: {output} has no such run; ./inv results lists those that are finished")
     return None
