@@ -84,6 +84,12 @@ def replace_file(path: Path, data: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def remove_partial(path: Path) -> None:
+    """Remove what processes that were killed left beside a file; only for a file that nobody else is writing."""
+    for partial in path.parent.glob(f".{path.name}.*"):
+        partial.unlink(missing_ok=True)
+
+
 def read(folder: Path) -> Prepared:
     """Read and check a data set.
 

@@ -16,6 +16,7 @@ from project.work.common import Settings, progress
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.declaration import UserError
+from project.work.run_folder import CHECKPOINT_FILE
 from project.work.runner.checkpoint import CheckpointFile
 from project.work.runner.history import EpochRow, History
 from project.work.runner.metrics import measure
@@ -50,7 +51,7 @@ class BaseRunner:
         self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
         self.history = History(folder / "history.csv")
         self.selected: dict[str, Tensor] = {}
-        self.file = CheckpointFile(folder / "checkpoint.pt")
+        self.file = CheckpointFile(folder / CHECKPOINT_FILE)
         self._start_epoch(0)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
@@ -67,12 +68,12 @@ class BaseRunner:
         done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
         with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
             for epoch in range(done, epochs):
-                bar.set_description(f"epoch {epoch + 1}/{epochs}")
+                bar.set_description(f"epoch {epoch + 1}/{epochs}", refresh=False)
                 row = self._epoch(epoch, bar)
                 if self.history.add(row):
                     self.selected = {name: value.clone() for name, value in self.network.state_dict().items()}
                 self._save()
-                bar.set_postfix(valid=f"{row.valid_accuracy:.1%}")
+                bar.set_postfix(valid=f"{row.valid_accuracy:.1%}", refresh=False)
         return self.history
 
     @property
@@ -174,13 +175,16 @@ class BaseRunner:
 
     def _save(self) -> None:
         states = {name: part.state_dict() for name, part in self._parts().items()}
-        self.file.save({"states": states, "selected": self.selected, "history": self.history.as_dicts()})
+        state = {"states": states, "selected": self.selected, "history": self.history.as_dicts()}
+        self.file.save(state | {"data": self.dataset.fingerprint})
         self.history.write()
 
     def _restore(self) -> None:
         saved = self.file.load(self.device)
         if saved is None:
             return
+        if saved.get("data") != self.dataset.fingerprint:
+            raise UserError(f"{self.file.path}: learnt from other data than {self.settings.dataset} holds now")
         for name, part in self._parts().items():
             part.load_state_dict(saved["states"][name])
         self.selected = saved["selected"]

@@ -24,6 +24,7 @@ class CheckpointFile:
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, or None when nothing was saved yet. Raises UserError when the file is damaged."""
+        storage.remove_partial(self.path)
         if not self.path.exists():
             return None
         try:
