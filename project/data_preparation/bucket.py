@@ -1,9 +1,9 @@
 """Google's public bucket of drawings, read without an account and only as far as a sample needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ ROW_BYTES = {False: 600, True: 4000}  # a first guess at a simplified and a raw 
 TAIL = 4096  # bytes fetched beyond a window to complete its last row
 
 Window = tuple[int, int]
+T = TypeVar("T")
 
 
 def place_windows(size: int, width: int, generator: np.random.Generator) -> list[Window]:
@@ -40,7 +41,7 @@ class Bucket:
 
     synthetic = False
 
-    def __init__(self, raw: bool = False, recognized: bool = False, patience: float = 60.0) -> None:
+    def __init__(self, raw: bool = False, recognized: bool = False, patience: float = 20.0) -> None:
         self.raw, self.recognized, self.patience = raw, recognized, patience
         self._prefix = f"full/{'raw' if raw else 'simplified'}/"
 
@@ -145,7 +146,7 @@ class Bucket:
         return DEFAULT_RETRY.with_timeout(self.patience)
 
 
-def _ask(name: str, request: Any) -> Any:
+def _ask(name: str, request: Callable[[], T]) -> T:
     from google.api_core.exceptions import GoogleAPIError, NotFound
     from google.auth.exceptions import GoogleAuthError
     from requests.exceptions import RequestException
@@ -156,6 +157,7 @@ def _ask(name: str, request: Any) -> Any:
     except NotFound as error:
         raise UserError(f"{place} is not there: leave this class out with --classes") from error
     except (GoogleAPIError, GoogleAuthError, RequestException, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
+        cause = getattr(error, "cause", None) or error  # what a retry that gave up had met last
+        reason = f"{type(cause).__name__} {getattr(cause, 'code', None) or ''}".strip()
         advice = "check the network, or use --source sample, which needs none"
-        raise UserError(f"{place} cannot be read ({reason}): {advice}") from error
+        raise UserError(f"{place} cannot be reached ({reason}): {advice}") from error

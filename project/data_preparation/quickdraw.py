@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         prepared = prepare(settings, kind, scratch / "strokes")
         _publish(prepared, scratch / "ready", parent / name)
+    except OSError as error:
+        place, reason = error.filename or parent / name, error.strerror or error
+        raise UserError(f"{place}: {reason}; {parent / name} is as it was: make room or mend permissions") from error
     except KeyboardInterrupt:
         raise UserError(f"stopped; {parent / name} is as it was, and the same command starts again") from None
     finally:
@@ -51,7 +54,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     names = _choose_classes(settings.classes, source.words())
     _check_rows(source, names, settings.per_class)
     pictures, tables, rows = [], [], {"train": [], "test": []}
-    for label, word in enumerate(tqdm(names, desc="drawing pictures", unit="class")):
+    for label, word in enumerate(tqdm(names, desc="drawing pictures", unit="class", delay=1)):
         generator = np.random.default_rng([settings.seed, *word.encode()])
         table = source.read(word, settings.per_class, None if settings.first else generator)
         drawings = [_strokes(source, word, position, text) for position, text in table["drawing"].items()]
@@ -98,7 +101,7 @@ def _choose_classes(text: str | None, known: list[str]) -> list[str]:
 
 
 def _check_rows(source: sources.Source, names: list[str], per_class: int) -> None:
-    counts = {word: source.rows(word, per_class) for word in tqdm(names, desc="checking files", unit="class")}
+    counts = {word: source.rows(word, per_class) for word in tqdm(names, desc="checking files", unit="class", delay=1)}
     short = {word: count for word, count in counts.items() if count is not None and count < per_class}
     if short:
         fewest = min(short, key=lambda word: short[word])
@@ -114,7 +117,8 @@ def _strokes(source: sources.Source, word: str, position: int, text: str) -> lis
         raise UserError(f"{source.place(word, position)}: {error}; mend or delete this line") from error
     if source.raw:
         return strokes.simplify(drawing)
-    low, high = min(int(stroke.min()) for stroke in drawing), max(int(stroke.max()) for stroke in drawing)
+    points = np.concatenate(drawing)
+    low, high = points.min(), points.max()
     if low < 0 or high > strokes.LARGEST:
         place = source.place(word, position)
         raise UserError(f"{place}: coordinates {low} to {high} leave 0 to 255; if these strokes are raw, give --raw")

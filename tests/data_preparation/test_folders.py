@@ -186,7 +186,9 @@ def test_a_header_without_the_columns(tmp_path, text):
 def test_a_broken_line_is_named(tmp_path, line, fault):
     path = kaggle(tmp_path, rows=2)
     path.write_bytes(path.read_bytes() + line.encode("latin-1"))
-    refuses(f"cat.csv line 4: .*{re.escape(fault)}.*; mend or delete", lambda: KaggleFolder(tmp_path).read("cat", 3, None))
+    refuses(
+        f"cat.csv line 4: .*{re.escape(fault)}.*; mend or delete", lambda: KaggleFolder(tmp_path).read("cat", 3, None)
+    )
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_real_pictures_of_the_predecessor_are_found_again_bit_for_bit():
     names, rows = archive["names"].tolist(), {}
     for row, picture in enumerate(archive["images"]):
         rows.setdefault((names[archive["labels"][row]], picture.tobytes()), []).append(row)
-    lines = gzip.open(QUICKDRAW / "simplified_344x25.ndjson.gz").read().splitlines()
+    lines = gzip.decompress((QUICKDRAW / "simplified_344x25.ndjson.gz").read_bytes()).splitlines()
     for path in (QUICKDRAW / "simplified_ndjson").glob("*.ndjson"):
         lines += path.read_bytes().splitlines()[:300]  # the predecessor took the first 300 rows of each class
     records = [record for record in map(orjson.loads, lines) if record["word"] in names]

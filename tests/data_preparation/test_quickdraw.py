@@ -1,0 +1,294 @@
+"""The command line end to end: every source, the split, the same bytes for the same seed, and what it refuses."""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from project.data_preparation import quickdraw, sources
+from project.data_preparation.options import PreparationSettings
+from project.data_preparation.quickdraw import main, split
+from project.work.dataset import raster, storage
+from project.work.declaration import UserError, run_command
+
+QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
+HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"
+needs_shared = pytest.mark.skipif(not QUICKDRAW.exists(), reason="needs ../shared/data/quickdraw")
+
+
+def drawing(row):
+    """A simplified line that falls by `row` pixels, so that every row has a picture of its own."""
+    return [[[0, 255], [0, row % 256]]]
+
+
+def kaggle(folder, rows=10, words=("dog", "cat"), draw=drawing, kind="train_simplified"):
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    for word in words:
+        lines = (f'US,"{json.dumps(draw(row))}",{word}-{row},True,2017-03-02,{word}\n' for row in range(rows))
+        (folder / kind / f"{word}.csv").write_text(HEADER + "".join(lines))
+    return folder
+
+
+def ndjson(folder, rows=10, words=("dog", "cat"), draw=drawing):
+    folder.mkdir(parents=True, exist_ok=True)
+    for word in words:
+        base = {"word": word, "countrycode": "US", "recognized": True}
+        lines = (json.dumps(base | {"key_id": f"{word}-{row}", "drawing": draw(row)}) + "\n" for row in range(rows))
+        (folder / f"{word}.ndjson").write_text("".join(lines))
+    return folder
+
+
+def prepare(folder, output, *flags, per_class=10, name="quickdraw"):
+    options = ["--input", folder, "--output", output, "--per-class", per_class, *flags]
+    main([str(option) for option in options])
+    return storage.read(output / name)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def refuses(match, *arguments, **options):
+    with pytest.raises(UserError, match=match) as caught:
+        prepare(*arguments, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_pictures_are_those_of_the_drawings_and_the_labels_sorted_by_name(tmp_path):
+    prepared = prepare(kaggle(tmp_path / "in"), tmp_path / "out")
+    assert prepared.names == ["cat", "dog"]
+    for part, rows in ((prepared.train, 8), (prepared.test, 2)):
+        assert part.labels.tolist() == [0] * rows + [1] * rows
+        for image, label, key in zip(part.images, part.labels, part.keys["key_id"], strict=True):
+            word, row = key.split("-")
+            assert word == prepared.names[label]
+            strokes = [np.array(stroke).T for stroke in drawing(int(row))]
+            np.testing.assert_array_equal(image, raster.render([strokes])[0])
+    assert len({*prepared.train.keys["key_id"], *prepared.test.keys["key_id"]}) == 20
+    assert prepared.train.keys["countrycode"].tolist() == ["US"] * 16
+    assert prepared.train.keys["recognized"].all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "ratio", "train"), [(10, 0.8, 8), (7, 0.8, 6), (2, 0.5, 1), (2, 0.99, 1), (100, 0.001, 1), (300, 0.8, 240)]
+)
+def test_split_sizes(rows, ratio, train):
+    parts = split(rows, ratio, np.random.default_rng(0))
+    assert [len(part) for part in parts] == [train, rows - train]
+    assert sorted(np.concatenate(parts)) == list(range(rows))
+    assert all((np.diff(part) > 0).all() for part in parts)
+
+
+def test_the_split_is_random():
+    # Each of 10 rows is in training with probability 0.8: 800 of 1,000 times, give or take 12.6 (one deviation).
+    generator = np.random.default_rng(0)
+    counts = sum(np.bincount(split(10, 0.8, generator)[0], minlength=10) for _ in range(1000))
+    assert (abs(counts - 800) < 4 * 12.6).all()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+    folder = kaggle(tmp_path / "in", rows=40)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        prepare(folder, tmp_path / name, "--seed", seed)
+    a, b, c = (contents(tmp_path / name / "quickdraw") for name in "abc")
+    assert a == b
+    assert a["train_keys.csv.gz"] != c["train_keys.csv.gz"]
+    assert "image_sample.png" in a
+
+
+def test_a_class_is_sampled_alike_whatever_other_classes_are_taken(tmp_path):
+    folder = kaggle(tmp_path / "in", rows=40, words=("ant", "cat", "dog"))
+    every = prepare(folder, tmp_path / "a").train
+    some = prepare(folder, tmp_path / "b", "--classes", "dog, cat").train
+    assert every.keys["key_id"].tolist()[8:] == some.keys["key_id"].tolist()
+    assert some.labels.tolist() == [0] * 8 + [1] * 8
+
+
+def test_first_takes_the_first_rows(tmp_path):
+    prepared = prepare(kaggle(tmp_path / "in", rows=40), tmp_path / "out", "--first", per_class=5)
+    keys = [*prepared.train.keys["key_id"], *prepared.test.keys["key_id"]]
+    assert sorted(keys) == sorted(f"{word}-{row}" for word in ("cat", "dog") for row in range(5))
+
+
+def test_classes_from_a_file_size_and_raster(tmp_path):
+    (tmp_path / "names.txt").write_text("dog\nant\n\n")
+    folder = kaggle(tmp_path / "in", words=("ant", "cat", "dog"))
+    flags = ("--classes", tmp_path / "names.txt", "--size", 16, "--raster", "area", "--train-ratio", 0.5)
+    prepared = prepare(folder, tmp_path / "out", *flags)
+    assert prepared.names == ["ant", "dog"]
+    assert prepared.train.images.shape == prepared.test.images.shape == (10, 16, 16)
+
+
+def test_kaggle_and_ndjson_simplified_and_raw_give_the_same_pictures(tmp_path):
+    # Raw: ten times as large, moved, with a point in the middle and times; its longer side is 255 once simplified.
+    def raw(row):
+        return [[[30, 1305, 2580], [70, 70 + 5 * row, 70 + 10 * row], [0, 17, 33]]]
+
+    folders = {
+        "a": kaggle(tmp_path / "a-in"),
+        "b": ndjson(tmp_path / "b-in"),
+        "c": kaggle(tmp_path / "c-in", draw=raw, kind="train_raw"),
+        "d": ndjson(tmp_path / "d-in", draw=raw),
+    }
+    sets = {name: prepare(folder, tmp_path / name) for name, folder in folders.items()}
+    for prepared in sets.values():
+        np.testing.assert_array_equal(prepared.train.images, sets["a"].train.images)
+    assert [sets[name].provenance["simplified_here"] for name in "abcd"] == [False, False, True, True]
+    assert [sets[name].provenance["source"] for name in "abcd"] == ["kaggle", "ndjson", "kaggle", "ndjson"]
+
+
+def test_true_words_become_true_labels(tmp_path):
+    folder = kaggle(tmp_path / "in", words=("ant", "cat", "dog"), rows=2)
+    shown = {"cat-0": "cat", "cat-1": "dog", "dog-0": "ant", "dog-1": "dog", "ant-0": "ant", "ant-1": "ant"}
+    (folder / "truth.csv").write_text("key_id,true_word\n" + "".join(f"{k},{w}\n" for k, w in shown.items()))
+    prepared = prepare(folder, tmp_path / "out", "--classes", "cat,dog", per_class=2)
+    keys = [*prepared.train.keys.itertuples(), *prepared.test.keys.itertuples()]
+    assert {row.key_id: row.true_label for row in keys} == {"cat-0": 0, "cat-1": 1, "dog-0": -1, "dog-1": 1}
+
+
+def test_provenance_says_where_it_came_from(tmp_path):
+    prepared = prepare(kaggle(tmp_path / "in"), tmp_path / "out", "--seed", 3)
+    assert prepared.provenance["synthetic"] is False
+    assert "CC BY 4.0" in prepared.provenance["license"]
+    assert prepared.provenance["options"]["seed"] == 3
+    assert prepared.provenance["counts"] == {"cat": {"train": 8, "test": 2}, "dog": {"train": 8, "test": 2}}
+
+
+def test_the_sample_goes_the_same_way_and_is_called_synthetic(tmp_path, capsys):
+    main(["--source", "sample", "--per-class", "10", "--output", str(tmp_path)])
+    prepared = storage.read(tmp_path / "sample")
+    labels = np.concatenate([prepared.train.labels, prepared.test.labels])
+    true = np.concatenate([prepared.train.keys["true_label"], prepared.test.keys["true_label"]])
+    assert len(prepared.names) >= 20
+    assert (true != labels).mean() == pytest.approx(0.1)
+    assert prepared.provenance["synthetic"] is True
+    printed = capsys.readouterr().out
+    assert "synthetic" in printed
+    assert "./inv train --dataset sample" in printed
+    assert [path.name for path in tmp_path.iterdir()] == ["sample"]  # what was needed on the way is gone
+
+
+def test_without_a_source_and_data_it_says_the_three_ways(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sources, "DEFAULT_INPUT", tmp_path / "quickdraw_original")
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main(["--output", str(tmp_path)]))
+    assert stop.value.code == 2
+    printed = capsys.readouterr().err
+    for way in ("./inv prepare --source sample", "./inv prepare --source bucket", "./inv prepare --input FOLDER"):
+        assert way in printed
+
+
+def test_the_default_folder_is_taken_when_it_is_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "DEFAULT_INPUT", kaggle(tmp_path / "quickdraw_original"))
+    main(["--output", str(tmp_path / "out"), "--per-class", "10"])
+    assert storage.read(tmp_path / "out" / "quickdraw").names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("draw", "fault"),
+    [
+        (lambda row: [[[0, 1], [0]]], r"cat.csv line 2: stroke 1 has 2 x but 1 y; mend or delete this line"),
+        (lambda row: [], r"cat.csv line 2: the drawing has no strokes"),
+        (lambda row: [[[0, 256], [0, 0]]], r"cat.csv line 2: coordinates 0 to 256 leave 0 to 255; .* give --raw"),
+        (lambda row: [[[0, 9], [-1, 0]]], r"coordinates -1 to 9"),
+    ],
+)
+def test_a_broken_drawing_is_named_and_an_older_set_kept(tmp_path, draw, fault):
+    prepare(kaggle(tmp_path / "in"), tmp_path / "out")
+    before = contents(tmp_path / "out" / "quickdraw")
+    refuses(fault, kaggle(tmp_path / "in", draw=draw), tmp_path / "out")
+    assert contents(tmp_path / "out" / "quickdraw") == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["quickdraw"]
+
+
+def test_what_cannot_be_prepared_is_refused_before_any_picture_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(raster, "render", lambda *_: pytest.fail("work was begun"))
+    folder, out = kaggle(tmp_path / "in", rows=10, words=("ant", "cat", "dog")), tmp_path / "out"
+    refuses("nowhere is missing", tmp_path / "nowhere", out)
+    refuses(
+        r"ant has 10 drawings, fewer than --per-class 11 \(3 classes .*\): try --per-class 10",
+        folder,
+        out,
+        per_class=11,
+    )
+    refuses("at least 2 classes, but there is 1 .cat.", folder, out, "--classes", "cat")
+    refuses("no class dgo in this source; did you mean dog", folder, out, "--classes", "cat,dgo")
+    refuses("--raw|train_raw", folder, out, "--raw")
+    refuses("--dataset a/b: give a plain name", folder, out, "--dataset", "a/b")
+    (folder / "train_simplified" / "dog.csv").write_text("")
+    refuses("dog.csv is empty", folder, out)
+    (folder / "train_simplified" / "dog.csv").write_text("a,b\n1,2\n")
+    refuses("dog.csv has no columns key_id", folder, out)
+    (folder / "train_simplified" / "dog.csv").write_text(HEADER)
+    refuses("dog has 0 drawings.*leave the class out", folder, out)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--train-ratio", "1"),
+        ("--train-ratio", "nan"),
+        ("--size", "0"),
+        ("--size", "257"),
+        ("--per-class", "1"),
+        ("--seed", "-1"),
+        ("--raster", "oil"),
+        ("--source", "disk"),
+        ("--size", "big"),
+    ],
+)
+def test_impossible_settings_are_refused(tmp_path, flags):
+    refuses(flags[0], tmp_path, tmp_path, *flags)
+
+
+def test_the_default_settings_are_the_predecessors():
+    settings = PreparationSettings()
+    assert (settings.per_class, settings.size, settings.train_ratio, settings.raster) == (300, 32, 0.8, "upstream")
+
+
+def test_an_interruption_keeps_the_older_set(tmp_path, monkeypatch):
+    prepare(kaggle(tmp_path / "in"), tmp_path / "out")
+    before = contents(tmp_path / "out" / "quickdraw")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quickdraw.storage, "write", interrupt)
+    refuses("stopped; .*quickdraw is as it was", tmp_path / "in", tmp_path / "out", "--seed", 1)
+    assert contents(tmp_path / "out" / "quickdraw") == before
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["quickdraw"]
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_older_set(tmp_path):
+    # A limit on the size of a file stands in for the disk: the write fails half-way, as on a disk that fills up.
+    folder = kaggle(tmp_path / "in", rows=60)
+    prepare(folder, tmp_path / "out")
+    before = contents(tmp_path / "out" / "quickdraw")
+    script = Path(quickdraw.__file__)
+    command = [sys.executable, script, "--input", folder, "--output", tmp_path / "out", "--per-class", "60"]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))  # noqa: E731
+    done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 2
+    assert re.fullmatch("error: .*File too large; .*quickdraw is as it was.*", done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr
+    assert contents(tmp_path / "out" / "quickdraw") == before
+
+
+@needs_shared
+def test_real_drawings_through_every_folder_give_the_same_pictures(tmp_path):
+    flags = ("--first", "--classes", "cat,paint can")
+    sets = {
+        "kaggle": prepare(QUICKDRAW, tmp_path / "a", "--source", "kaggle", *flags),
+        "ndjson": prepare(QUICKDRAW / "simplified_ndjson", tmp_path / "b", *flags),
+        "raw": prepare(QUICKDRAW / "raw_ndjson", tmp_path / "c", *flags),
+    }
+    np.testing.assert_array_equal(sets["kaggle"].train.images, sets["ndjson"].train.images)
+    assert sets["kaggle"].train.keys["key_id"].tolist() == sets["ndjson"].train.keys["key_id"].tolist()
+    assert sets["raw"].provenance["simplified_here"]
+    assert 0.05 < sets["raw"].train.images.mean() / 255 < 0.2
