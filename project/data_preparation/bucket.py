@@ -60,7 +60,8 @@ class Bucket:
     def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
         """Draw rows as sources.Source says, reading a few windows until they hold enough rows.
 
-        Equal probability is exact for the rows read; a row's own length moves its chance by about 1 in 1,000.
+        Every row is read with the same probability. `count` of those read are kept: a long row leaves room for fewer
+        others, which moves its own chance by at most its share of the bytes read.
         """
         size, searched, found = self._sizes[word], 0, {}
         row_bytes: float = ROW_BYTES[self.raw]
