@@ -50,14 +50,17 @@ class TrainingSettings:
     epoch: int = setting(50, "passes over the training pictures", within="[1, inf)")
     batch_size: int = setting(128, "pictures a step; batch normalisation needs two", within="[2, inf)")
     accumulation_steps: int = setting(1, "batches whose gradients make one step", within="[1, inf)")
-    learning_rate: float = setting(0.1, "highest learning rate", within="(0, inf)", alias="lr")
-    momentum: float = setting(0.9, "Nesterov momentum of SGD", within="[0, 1)")
+    learning_rate: float = setting(0.1, "highest learning rate of SGD", within="(0, inf)", alias="lr")
+    optimizer: str = setting("muon", "muon for kernels and SGD for the rest, or SGD alone", choices=("muon", "sgd"))
+    muon_learning_rate: float = setting(0.02, "highest learning rate of Muon", within="(0, inf)")
+    muon_weight_decay: float = setting(0.3, "weight decay of Muon", within="[0, inf)")
+    momentum: float = setting(0.9, "Nesterov momentum", within="[0, 1)")
     weight_decay: float = setting(1e-4, "weight decay of SGD", within="[0, inf)")
     schedule: str = setting("onecycle", "course of the learning rate", choices=("multistep", "onecycle", "cosine"))
     label_smoothing: float = setting(0.1, "share of each label spread over all classes", within="[0, 1)")
     ema: float = setting(0.0, "decay of the moving average of the weights that is evaluated; 0 is off", within="[0, 1)")
     augment: str = setting("affine", "random changes of training pictures", choices=("none", "flip", "affine"))
-    amp: bool = setting(False, "mixed precision (bfloat16 where the device has it, else float16)")
+    amp: bool | None = setting(None, "mixed precision; by default where the device multiplies bfloat16 itself")
     seed: int = setting(0, "seed of weights, order, augmentation and mixing", within="[0, inf)")
 
 
@@ -108,6 +111,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "predecessor": {
         "model": "resnet18",
+        "optimizer": "sgd",
+        "amp": False,
         "learning_rate": 0.1,
         "schedule": "multistep",
         "label_smoothing": 0.0,
@@ -200,12 +205,10 @@ def choose_device(settings: Settings) -> "torch.device":
     name = settings.device
     if name == "auto":
         name = "cuda" if settings.gpu is not None else next(kind for kind, present in there.items() if present)
-    if not there[name]:
-        raise UserError(f"--device {name}: this machine has none that torch can use; try --device cpu")
-    if settings.gpu is None:
-        return torch.device(name)
-    if name != "cuda" or settings.gpu >= torch.cuda.device_count():
+    if settings.gpu is not None and (name != "cuda" or settings.gpu >= torch.cuda.device_count()):
         raise UserError(
             f"--gpu {settings.gpu}: torch sees {torch.cuda.device_count()} GPUs here; leave --gpu out for CPU"
         )
-    return torch.device("cuda", settings.gpu)
+    if not there[name]:
+        raise UserError(f"--device {name}: this machine has none that torch can use; try --device cpu")
+    return torch.device(name) if settings.gpu is None else torch.device(name, settings.gpu)
