@@ -42,10 +42,14 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
     for field in dataclasses.fields(cls):
         names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
         options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
-        if types[field.name] is bool:
+        if _is_switch(types[field.name]):
             parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
         else:
             parser.add_argument(*names, metavar=(names[-1].lstrip("-").split("-")[-1].upper()), **options)
+
+
+def _is_switch(hint: Any) -> bool:
+    return bool in (get_args(hint) or (hint,))
 
 
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
@@ -75,7 +79,7 @@ def task_options(cls: type) -> dict[str, tuple[Any, str]]:
     options: dict[str, tuple[Any, str]] = {}
     types = get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        switch = types[field.name] is bool
+        switch = _is_switch(types[field.name])
         options[field.name] = (False if switch else None, describe(field))
         if switch:
             options[f"no_{field.name}"] = (False, f"switch {flag(field.name)} off")

@@ -2,10 +2,10 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 
@@ -23,32 +23,61 @@ def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
     return network
 
 
-def _resnet18(classes: int, channels: int) -> nn.Sequential:
-    """ResNet18 (He et al., 2015) with its 7x7/2 stem and max-pool, for one or more channels."""
-    stem = [nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
-    return _resnet([*stem, nn.MaxPool2d(3, stride=2, padding=1)], (64, 64, 128, 256, 512), 2, classes)
+def resnet18(classes: int, channels: int) -> nn.Sequential:
+    """ResNet18 (He et al., 2015) with its 7x7/2 stem and max-pool, for any number of channels."""
+    stem = nn.Sequential(*_convolution(channels, 64, 7, 2), nn.MaxPool2d(3, stride=2, padding=1))
+    return _resnet(stem, (64, 64, 128, 256, 512), 2, nn.AdaptiveAvgPool2d(1), classes)
 
 
-def _resnet18_small(classes: int, channels: int) -> nn.Sequential:
-    """ResNet18 for small pictures: a 3x3/1 stem and no max-pool; 8 times the work of the above."""
-    stem = [nn.Conv2d(channels, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)]
-    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes)
+def resnet18_small(classes: int, channels: int) -> nn.Sequential:
+    """ResNet18 for small pictures: a 3x3/1 stem and no max-pool, for eight times the work."""
+    stem = nn.Sequential(*_convolution(channels, 64, 3, 1))
+    return _resnet(stem, (64, 64, 128, 256, 512), 2, nn.AdaptiveAvgPool2d(1), classes)
 
 
-def _narrow(classes: int, channels: int) -> nn.Sequential:
-    """One block a stage, half as wide, a 5x5/2 stem: the fast one for CPU."""
-    stem = [nn.Conv2d(channels, 32, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True)]
-    return _resnet(stem, (32, 32, 64, 128, 256), 1, classes)
+def narrow(classes: int, channels: int) -> nn.Sequential:
+    """The fast one for CPU: half as wide, a 5x5/2 stem, one block a stage that starts as the identity.
+
+    Shortcuts pool before they project (He et al., 2018) and the head sees both maximum and mean.
+    """
+    stem = nn.Sequential(*_convolution(channels, 32, 5, 2))
+    network = _resnet(stem, (32, 32, 64, 128, 256), 1, MaxAndMean(), classes)
+    for block in (module for module in network.modules() if isinstance(module, BasicBlock)):
+        nn.init.zeros_(block.bn2.weight)
+        if block.downsample is not None:
+            block.downsample[0].stride = (1, 1)
+            block.downsample.insert(0, nn.AvgPool2d(2, ceil_mode=True))
+    return network
 
 
-def _resnet(stem: list[nn.Module], widths: tuple[int, ...], blocks: int, classes: int) -> nn.Sequential:
+MODELS: Mapping[str, Callable[[int, int], nn.Sequential]] = {
+    "narrow": narrow,
+    "resnet18": resnet18,
+    "resnet18-small": resnet18_small,
+}
+
+
+class MaxAndMean(nn.Module):
+    """Pools float (B, C, H, W) to (B, 2C): the maximum of each channel, then its mean."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([features.amax((2, 3)), features.mean((2, 3))], dim=1)
+
+
+def _convolution(before: int, width: int, size: int, stride: int) -> list[nn.Module]:
+    kernel = nn.Conv2d(before, width, size, stride, padding=size // 2, bias=False)
+    return [kernel, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+
+
+def _resnet(stem: nn.Module, widths: Sequence[int], blocks: int, pool: nn.Module, classes: int) -> nn.Sequential:
     """Stages of basic blocks behind a stem of widths[0] channels; each stage but the first halves the picture."""
-    stages: OrderedDict[str, nn.Module] = OrderedDict(stem=nn.Sequential(*stem))
+    stages: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     for number, (before, width) in enumerate(itertools.pairwise(widths), start=1):
         stride = 1 if number == 1 else 2
         first = BasicBlock(before, width, stride, _shortcut(before, width, stride))
         stages[f"layer{number}"] = nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
-    stages["head"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
+    features = widths[-1] * (2 if isinstance(pool, MaxAndMean) else 1)
+    stages["head"] = nn.Sequential(pool, nn.Flatten(), nn.Linear(features, classes))
     return nn.Sequential(stages)
 
 
@@ -56,10 +85,3 @@ def _shortcut(before: int, width: int, stride: int) -> nn.Module | None:
     if stride == 1 and before == width:
         return None
     return nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
-
-
-MODELS: Mapping[str, Callable[[int, int], nn.Sequential]] = {
-    "narrow": _narrow,
-    "resnet18": _resnet18,
-    "resnet18-small": _resnet18_small,
-}

@@ -17,9 +17,11 @@ from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.declaration import UserError
 from project.work.run_folder import CHECKPOINT_FILE
+from project.work.runner import optimizer
 from project.work.runner.checkpoint import CheckpointFile
 from project.work.runner.history import EpochRow, History
 from project.work.runner.metrics import measure
+from project.work.runner.precision import MixedPrecision
 from project.work.runner.schedule import factor
 
 EVALUATION_BATCH = 512
@@ -38,16 +40,8 @@ class BaseRunner:
         if settings.ema:
             averaging = get_ema_multi_avg_fn(settings.ema)
             self.average = AveragedModel(self.model, multi_avg_fn=averaging, use_buffers=True)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.precision = _precision(device)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.amp and self.precision == torch.float16)
+        self.optimizers = optimizer.make(settings, self.model)
+        self.precision = MixedPrecision(device, settings.amp)
         self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
         self.history = History(folder / "history.csv")
         self.selected: dict[str, Tensor] = {}
@@ -85,7 +79,7 @@ class BaseRunner:
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split."""
         self.network.eval()
-        with self._autocast():
+        with self.precision.autocast():
             return torch.cat([self.network(batch.images).float() for batch in split.batches(EVALUATION_BATCH)])
 
     def predict_selected(self, split: Split) -> Tensor:
@@ -108,7 +102,7 @@ class BaseRunner:
         valid = measure(self.predict(self.dataset.valid), self.dataset.valid.labels)
         return EpochRow(
             epoch=epoch + 1,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.optimizers[0].param_groups[0]["lr"],
             train_loss=loss,
             train_accuracy=accuracy,
             valid_loss=valid.loss,
@@ -146,31 +140,31 @@ class BaseRunner:
 
     def _backward(self, batch: Batch, share: float) -> Tensor:
         """Add a batch's gradients; returns its loss and accuracy, float (2,), without waiting for the device."""
-        with self._autocast():
+        with self.precision.autocast():
             logits, seen = self.forward(batch)
             loss = self.loss(logits.float(), seen)
-        self.scaler.scale(loss * share).backward()
+        self.precision.scaler.scale(loss * share).backward()
         right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).mean()
         return torch.stack([loss.detach(), right])
 
     def _step(self) -> None:
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad()
+        for each in self.optimizers:
+            self.precision.scaler.step(each)
+            each.zero_grad()
+        self.precision.scaler.update()
         if self.average is not None:
             self.average.update_parameters(self.model)
 
     def _set_learning_rate(self, epoch: int, step: int) -> None:
         a_epoch = -(-len(self.sizes) // self.settings.accumulation_steps)
         now = factor(self.settings.schedule, epoch * a_epoch + step, self.settings.epoch * a_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * now
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.precision, enabled=self.settings.amp)
+        for each in self.optimizers:
+            for group in each.param_groups:
+                group["lr"] = group["highest_lr"] * now
 
     def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
-        parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
+        parts = {"model": self.model, "scaler": self.precision.scaler}
+        parts |= {f"optimizer{number}": each for number, each in enumerate(self.optimizers)}
         return parts if self.average is None else parts | {"average": self.average}
 
     def _save(self) -> None:
@@ -189,9 +183,3 @@ class BaseRunner:
             part.load_state_dict(saved["states"][name])
         self.selected = saved["selected"]
         self.history.restore(saved["history"])
-
-
-def _precision(device: torch.device) -> torch.dtype:
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.float16
-    return torch.float16 if device.type == "mps" else torch.bfloat16

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-WARM_UP = 0.2
+WARM_UP = 0.25
 
 
 def multistep(progress: float) -> float:
@@ -12,7 +12,7 @@ def multistep(progress: float) -> float:
 
 
 def onecycle(progress: float) -> float:
-    """Up from 1/25 during the first fifth, then down to nothing along a cosine (Smith and Topin, 2017)."""
+    """Up from 1/25 during the first quarter, then down to nothing along a cosine (Smith and Topin, 2017)."""
     if progress < WARM_UP:
         return 0.04 + 0.96 * progress / WARM_UP
     return cosine((progress - WARM_UP) / (1 - WARM_UP))

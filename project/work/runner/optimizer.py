@@ -1,0 +1,80 @@
+"""Optimizers by name. A runner steps all that `make` returns; each group keeps its highest rate as highest_lr."""
+
+import torch
+from torch import Tensor, nn
+
+from project.work.common import Settings
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 3
+
+
+def make(settings: Settings, network: nn.Module) -> list[torch.optim.Optimizer]:
+    """SGD for everything, or Muon for the kernels of the inner convolutions and SGD for the rest."""
+    kernels = inner_kernels(network) if settings.optimizer == "muon" else []
+    chosen = {id(kernel) for kernel in kernels}
+    sgd = torch.optim.SGD(
+        [parameter for parameter in network.parameters() if id(parameter) not in chosen],
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    optimizers = [sgd]
+    if kernels:
+        optimizers.append(Muon(kernels, settings.muon_learning_rate, settings.momentum, settings.muon_weight_decay))
+    for group in (group for each in optimizers for group in each.param_groups):
+        group["highest_lr"] = group["lr"]
+    return optimizers
+
+
+def inner_kernels(network: nn.Module) -> list[nn.Parameter]:
+    """The weights of all convolutions but the first, which reads pixels and not features."""
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    return [convolution.weight for convolution in convolutions[1:]]
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum whose update is made orthogonal, for kernels (Jordan et al., 2024); decoupled weight decay.
+
+    torch.optim.Muon takes matrices only; here a kernel (out, in, h, w) counts as a matrix (out, in * h * w).
+    """
+
+    def __init__(self, kernels: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
+        super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Update every kernel that has a gradient."""
+        for group in self.param_groups:
+            for kernel in group["params"]:
+                if kernel.grad is not None:
+                    self._update(kernel, group["lr"], group["momentum"], group["weight_decay"])
+
+    def _update(self, kernel: nn.Parameter, rate: float, momentum: float, weight_decay: float) -> None:
+        state = self.state[kernel]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(kernel)
+        velocity = state["momentum_buffer"].mul_(momentum).add_(kernel.grad)
+        update = orthogonalised(torch.add(kernel.grad, velocity, alpha=momentum).flatten(1))
+        tall = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+        kernel.mul_(1 - rate * weight_decay).add_(update.view_as(kernel), alpha=-rate * tall)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix with the singular vectors of float (m, n) and singular values brought towards 1.
+
+    Newton-Schulz iteration with the quintic of Jordan et al., 2024; the polynomials of all steps are multiplied
+    among themselves, at (m, m), before the matrix is.
+    """
+    linear, cubic, quintic = NEWTON_SCHULZ
+    matrix = matrix / (matrix.norm() + 1e-7)
+    gram, product = matrix @ matrix.T, None
+    for step in range(NEWTON_SCHULZ_STEPS):
+        polynomial = torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic)
+        polynomial.diagonal().add_(linear)
+        product = polynomial if product is None else polynomial @ product
+        if step < NEWTON_SCHULZ_STEPS - 1:
+            gram = polynomial @ gram @ polynomial
+    return product @ matrix

@@ -1,0 +1,29 @@
+"""Mixed precision: which kind a device is fast at."""
+
+import torch
+
+
+class MixedPrecision:
+    """Autocast and loss scaling for a device; both do nothing when it is off."""
+
+    def __init__(self, device: torch.device, wanted: bool | None) -> None:
+        """wanted None: on where the device computes bfloat16 fast."""
+        self.device_type = device.type
+        self.on = fast_bfloat16(device) if wanted is None else wanted
+        self.dtype = torch.bfloat16 if device.type == "cpu" or fast_bfloat16(device) else torch.float16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.on and self.dtype == torch.float16)
+
+    def autocast(self) -> torch.autocast:
+        """The context to compute logits in."""
+        return torch.autocast(self.device_type, self.dtype, enabled=self.on)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself: elsewhere it is emulated and slower than float32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
