@@ -106,7 +106,6 @@ class Settings(RunSettings, DistillationSettings, MixupSettings, TrainingSetting
     """All settings of one run; a method's settings stand in its own class above."""
 
 
-GROUPS = (DataSettings, TrainingSettings, MixupSettings, DistillationSettings, RunSettings)
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "predecessor": {
@@ -170,10 +169,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def experiment_settings() -> list[str]:
+    """Names of the settings that change a result: all but RunSettings."""
+    elsewhere = {field.name for field in dataclasses.fields(RunSettings)}
+    return [field.name for field in dataclasses.fields(Settings) if field.name not in elsewhere]
+
+
 def differences(old: Settings, new: Settings) -> list[str]:
     """The settings that change a result and differ between two runs, as "name old -> new"."""
-    names = [field.name for group in GROUPS[:-1] for field in dataclasses.fields(group)]
-    pairs = ((name, getattr(old, name), getattr(new, name)) for name in names)
+    pairs = ((name, getattr(old, name), getattr(new, name)) for name in experiment_settings())
     return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
 
 

@@ -1,12 +1,11 @@
 """A finished run as one flat row: the spreadsheet's columns first, then ours."""
 
-import dataclasses
 from datetime import datetime, timezone
 from typing import Any
 
 import torch
 
-from project.work.common import GROUPS, Settings
+from project.work.common import Settings, experiment_settings
 from project.work.reporter.reporter import SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.base_runner import BaseRunner
@@ -25,8 +24,7 @@ def result_row(settings: Settings, runner: BaseRunner, method: str) -> dict[str,
 
 
 def _settings(settings: Settings) -> dict[str, Any]:
-    fields = [field for group in GROUPS[:-1] for field in dataclasses.fields(group)]
-    values = {field.name: getattr(settings, field.name) for field in fields}
+    values = {name: getattr(settings, name) for name in experiment_settings()}
     return {"uuid": settings.uuid, "lr": values.pop("learning_rate")} | values
 
 

@@ -43,8 +43,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _setting_names() -> list[str]:
-    fields = [name for group in common.GROUPS[:-1] for name in group.__dataclass_fields__]
-    return ["lr" if name == "learning_rate" else name for name in fields]
+    return ["lr" if name == "learning_rate" else name for name in common.experiment_settings()]
 
 
 def _spread(shares: pd.Series) -> str:

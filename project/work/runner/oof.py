@@ -7,25 +7,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from project.work.common import DataSettings, MixupSettings, Settings, TrainingSettings, progress
+from project.work.common import DistillationSettings, Settings, experiment_settings, progress
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
-from project.work.runner.table import runner_class
+from project.work.runner.table import RUNNERS, runner_class
 
 DEFAULT_FOLDS = 5
 
 
 def teacher_settings(settings: Settings) -> Settings:
     """The settings of the fold models behind a distillation run: plain training, the same for every --seed."""
-    plain = {"distillation": False, "mixup": False, "manifold_mixup": False, "seed": settings.split_seed}
-    return dataclasses.replace(settings, folds=settings.folds or DEFAULT_FOLDS, **plain)
+    plain = dict.fromkeys(RUNNERS, False)
+    return dataclasses.replace(settings, folds=settings.folds or DEFAULT_FOLDS, seed=settings.split_seed, **plain)
 
 
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """A short name for everything that decides the logits: the data, the folds and how the fold models are trained."""
-    groups = (DataSettings, TrainingSettings, MixupSettings)
-    names = [field.name for group in groups for field in dataclasses.fields(group) if field.name != "dataset"]
-    decided = [dataset.fingerprint, teacher.folds] + [getattr(teacher, name) for name in names]
+    elsewhere = {"dataset"} | {field.name for field in dataclasses.fields(DistillationSettings)}
+    names = [name for name in experiment_settings() if name not in elsewhere]
+    decided = [dataset.fingerprint, teacher.folds, *(getattr(teacher, name) for name in names)]
     return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
 
 
