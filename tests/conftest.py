@@ -65,7 +65,7 @@ def settings(prepared: Path) -> Callable[..., "Settings"]:
     """Makes settings of two short epochs on that data set; any can be given, and none is read from settings.yaml."""
     from project.work.common import Settings
 
-    usual = {"dataset": str(prepared), "epoch": 2, "batch_size": 32, "device": "cpu", "uuid": "test"}
+    usual = {"dataset": str(prepared), "epoch": 2, "batch_size": 32, "device": "cpu", "amp": False, "uuid": "test"}
     return lambda **values: dataclasses.replace(Settings(), **(usual | values))
 
 

@@ -1,0 +1,44 @@
+"""The selected epoch is the best on validation, and history.csv holds every epoch."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from project.work.runner.history import EpochRow, History
+
+
+def row(epoch: int, accuracy: float, loss: float) -> EpochRow:
+    return EpochRow(epoch, 0.1, 1.0, 0.5, valid_loss=loss, valid_accuracy=accuracy, seconds=1, pictures_per_second=9)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "selected"),
+    [
+        ([(0.5, 1.0), (0.7, 1.0), (0.6, 0.1)], 2),
+        ([(0.7, 0.9), (0.7, 0.8), (0.7, 0.85)], 2),
+        ([(0.7, 0.9), (0.7, 0.9)], 1),
+        ([(0.1, 5.0)], 1),
+    ],
+    ids=["best accuracy", "of equals the lower loss", "of equals in both the first", "only one"],
+)
+def test_the_selected_epoch(tmp_path: Path, epochs: list[tuple[float, float]], selected: int) -> None:
+    history = History(tmp_path / "history.csv")
+    said = [history.add(row(number, *values)) for number, values in enumerate(epochs, start=1)]
+    assert history.selected.epoch == selected
+    assert said[selected - 1]
+    assert not any(said[selected:])
+
+
+def test_the_file_shows_every_number_in_full_and_comes_back(tmp_path: Path) -> None:
+    history = History(tmp_path / "history.csv")
+    for epoch in (1, 2):
+        history.add(row(epoch, 1 / 3, 2 / 3))
+    history.write()
+    lines = list(csv.DictReader(history.path.open()))
+    assert [line["epoch"] for line in lines] == ["1", "2"]
+    assert float(lines[1]["valid_accuracy"]) == 1 / 3
+    again = History(tmp_path / "again.csv")
+    again.restore(history.as_dicts())
+    assert again.rows == history.rows
+    assert again.path.read_bytes() == history.path.read_bytes()
