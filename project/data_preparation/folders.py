@@ -1,6 +1,7 @@
 """Drawings in a folder with one text file a class: Kaggle's CSV files, Google's ndjson files."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from project.work.declaration import UserError
 Record = dict[str, Any]
 
 
-class LineFolder:
+class LineFolder(ABC):
     """What both kinds of folder share: rows are chosen by line, and only chosen lines are parsed."""
 
     synthetic = False
@@ -69,8 +70,9 @@ class LineFolder:
     def _scan(self, word: str, enough: int | None) -> Lines:
         return scan(self._files[word], enough)
 
+    @abstractmethod
     def _record(self, word: str) -> Callable[[bytes], Record]:
-        raise NotImplementedError
+        """What turns a line of the class's file into a row."""
 
 
 class KaggleFolder(LineFolder):
