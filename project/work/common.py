@@ -53,7 +53,7 @@ class TrainingSettings:
     learning_rate: float = setting(0.1, "highest learning rate of SGD", within="(0, inf)", alias="lr")
     optimizer: str = setting("muon", "muon for kernels and SGD for the rest, or SGD alone", choices=("muon", "sgd"))
     muon_learning_rate: float = setting(0.02, "highest learning rate of Muon", within="(0, inf)")
-    muon_weight_decay: float = setting(0.3, "weight decay of Muon", within="[0, inf)")
+    muon_weight_decay: float = setting(0.5, "weight decay of Muon", within="[0, inf)")
     momentum: float = setting(0.9, "Nesterov momentum", within="[0, 1)")
     weight_decay: float = setting(1e-4, "weight decay of SGD", within="[0, inf)")
     schedule: str = setting("onecycle", "course of the learning rate", choices=("multistep", "onecycle", "cosine"))
