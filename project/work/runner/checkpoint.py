@@ -30,5 +30,5 @@ class CheckpointFile:
         try:
             return torch.load(self.path, map_location=device, weights_only=True)
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).partition("\n")[0] or "it ends too early"
             raise UserError(f"{self.path}: damaged ({reason}); delete its folder to begin again") from error
