@@ -99,6 +99,10 @@ class RunSettings:
     output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
     gpu: int | None = setting(None, "number of the GPU to use", within="[0, inf)")
+    data_uri: str | None = setting(None, "gs:// folder of data sets; one that is not here is downloaded from it")
+    output_uri: str | None = setting(
+        None, "gs:// folder that the run is copied to after each epoch, and goes on from on another machine"
+    )
 
 
 @dataclass(frozen=True)
@@ -171,8 +175,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def experiment_settings() -> list[str]:
     """Names of the settings that change a result: all but RunSettings."""
-    elsewhere = {field.name for field in dataclasses.fields(RunSettings)}
+    elsewhere = place_settings()
     return [field.name for field in dataclasses.fields(Settings) if field.name not in elsewhere]
+
+
+def place_settings() -> list[str]:
+    """Names of the settings that say where a run is and leave its result alone: RunSettings."""
+    return [field.name for field in dataclasses.fields(RunSettings)]
 
 
 def differences(old: Settings, new: Settings) -> list[str]:

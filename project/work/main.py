@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     import torch
 
     from project.work.dataset.base_dataset import Dataset
+    from project.work.mirror import Mirror
     from project.work.run_folder import Run
-
-LOGITS_FILE = "oof_logits.npz"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     settings = common.parse(argv)
-    from project.work import run_folder
+    from project.work import mirror, run_folder
     from project.work.runner.table import method_name
 
     device = common.choose_device(settings)
+    settings = run_folder.placed(settings)
+    copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
+    copy.fetch()
     if settings.resume is None and settings.folds is not None and not settings.distillation:
         with interruptible("the same command goes on"):
-            make_logits(settings, device)
+            make_logits(settings, device, copy)
         return
     with run_folder.open_run(settings, method_name(settings)) as run, interruptible(f"go on with: {run.command}"):
-        train(run, device)
+        train(run, device, copy)
 
 
 @contextmanager
@@ -44,24 +46,26 @@ def interruptible(how: str) -> Iterator[None]:
         sys.exit(130)
 
 
-def train(run: "Run", device: "torch.device") -> None:
+def train(run: "Run", device: "torch.device", copy: "Mirror") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
-    from project.work.dataset import base_dataset
     from project.work.reporter.curve_plot import CurvePlot
     from project.work.reporter.reporter import Reporter, Result
+    from project.work.reporter.result_file import ResultFile
     from project.work.reporter.result_table import ResultTable
     from project.work.result import result_row
     from project.work.runner.table import method_name, runner_class
 
     settings = run.settings
-    dataset = base_dataset.load(settings, device)
+    copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
+    dataset = _load(settings, device)
     if settings.distillation:
-        dataset = _with_soft_targets(settings, dataset, device)
+        dataset = _with_soft_targets(settings, dataset, device, copy)
     runner = runner_class(settings)(settings, dataset, device, run.folder)
-    runner.fit()
+    runner.fit(lambda: copy.try_send(run.folder))
     row = result_row(settings, runner, method_name(settings))
-    reporter = Reporter([ResultTable(run.folder.parent), CurvePlot()])
+    reporter = Reporter([ResultFile(), ResultTable(run.folder.parent), CurvePlot()])
     places = reporter.report(Result(row, run.folder))
+    copy.send(run.folder)
     print(
         f"top-1 accuracy on the test split: {row['best_test_accuracy']:.1%} at epoch {row['selected_epoch']},"
         f" selected on validation ({row['last_test_accuracy']:.1%} at the last epoch)"
@@ -71,26 +75,31 @@ def train(run: "Run", device: "torch.device") -> None:
         sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 
-def make_logits(settings: Settings, device: "torch.device") -> None:
+def make_logits(settings: Settings, device: "torch.device", copy: "Mirror") -> None:
     """Train the fold models and say where their logits are."""
-    from project.work.dataset import base_dataset
-
-    print(f"OOF logits in {_logits(settings, base_dataset.load(settings, device), device)}")
+    print(f"OOF logits in {_logits(settings, _load(settings, device), device, copy)}")
 
 
-def _with_soft_targets(settings: Settings, dataset: "Dataset", device: "torch.device") -> "Dataset":
+def _load(settings: Settings, device: "torch.device") -> "Dataset":
+    from project.work.dataset import base_dataset, remote_data
+
+    remote_data.fetch(base_dataset.find(settings.dataset), settings.data_uri)
+    return base_dataset.load(settings, device)
+
+
+def _with_soft_targets(settings: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror") -> "Dataset":
     from project.work.dataset import distillation_dataset
     from project.work.runner import oof
 
     if settings.oof_logits is None:
-        path = _logits(oof.teacher_settings(settings), dataset, device)
+        path = _logits(oof.teacher_settings(settings), dataset, device, copy)
     else:
         path = Path(settings.oof_logits)
     logits = distillation_dataset.read(path)
     return distillation_dataset.with_soft_targets(dataset, logits, settings.softmax_temperature, str(path))
 
 
-def _logits(teacher: Settings, dataset: "Dataset", device: "torch.device") -> Path:
+def _logits(teacher: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror") -> Path:
     """The file of logits for these data and fold models; made first when missing, by one process at a time."""
     from filelock import FileLock
 
@@ -100,11 +109,12 @@ def _logits(teacher: Settings, dataset: "Dataset", device: "torch.device") -> Pa
 
     folder = run_folder.output_folder(teacher) / f"oof-{oof.fingerprint(teacher, dataset)}"
     folder.mkdir(exist_ok=True)
-    path = folder / LOGITS_FILE
+    path = folder / run_folder.LOGITS_FILE
     with FileLock(folder / ".lock"):
         if not path.exists():
             print(f"training {teacher.folds} fold models for out-of-fold logits in {folder}", file=sys.stderr)
-            distillation_dataset.write(path, oof.make(teacher, dataset, device, folder))
+            distillation_dataset.write(path, oof.make(teacher, dataset, device, folder, copy.try_send))
+    copy.send(folder)
     return path
 
 

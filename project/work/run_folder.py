@@ -20,6 +20,7 @@ from project.work.declaration import UserError, build
 
 SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"
+LOGITS_FILE = "oof_logits.npz"
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,20 @@ def output_folder(settings: Settings) -> Path:
     return folder
 
 
+def placed(settings: Settings) -> Settings:
+    """The same settings; where --resume names a folder, that folder's name and place."""
+    if settings.resume is None or not (Path(settings.resume) / SETTINGS_FILE).is_file():
+        return settings
+    place = Path(settings.resume).resolve()
+    return dataclasses.replace(settings, resume=place.name, output=str(place.parent))
+
+
 def open_run(settings: Settings, name: str) -> Run:
     """Open the run of a uuid, new or begun earlier, or the one to --resume.
 
     Raises UserError when it is in use, unknown, or was started with other settings.
     """
-    if settings.resume is not None and (Path(settings.resume) / SETTINGS_FILE).is_file():
-        place = Path(settings.resume).resolve()
-        settings = dataclasses.replace(settings, resume=place.name, output=str(place.parent))
+    settings = placed(settings)
     output = output_folder(settings)
     wanted = settings.uuid if settings.resume is None else Path(settings.resume.rstrip("/")).name
     folder = None if wanted is None else _find(output, wanted, settings.resume is not None)
@@ -100,7 +107,8 @@ def _continued(given: Settings, old: Settings, folder: Path) -> Settings:
             f"run {old.uuid} in {folder} was started with other settings ({', '.join(changes)});"
             " give those, or another --uuid for a new run"
         )
-    return dataclasses.replace(old, resume=given.resume, output=given.output, device=given.device, gpu=given.gpu)
+    here = {name: getattr(given, name) for name in common.place_settings() if name != "uuid"}
+    return dataclasses.replace(old, **here)
 
 
 def _checked(name: str) -> str:

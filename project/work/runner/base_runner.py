@@ -1,7 +1,7 @@
 """The training loop. A method is a subclass that says how a batch is seen (`forward`) or what it costs (`loss`)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +56,11 @@ class BaseRunner:
         """What a step minimises: the mean over the batch, as a scalar."""
         return functional.cross_entropy(logits, batch.targets, label_smoothing=self.settings.label_smoothing)
 
-    def fit(self) -> History:
-        """Train to the last epoch from wherever the run stands; every epoch is on disk before the next begins."""
+    def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
+        """Train to the last epoch from wherever the run stands; every epoch is on disk before the next begins.
+
+        after_epoch: called once an epoch is on disk.
+        """
         self._restore()
         done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
         with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
@@ -67,6 +70,7 @@ class BaseRunner:
                 if self.history.add(row):
                     self.selected = {name: value.clone() for name, value in self.network.state_dict().items()}
                 self._save()
+                after_epoch()
                 bar.set_postfix(valid=f"{row.valid_accuracy:.1%}", refresh=False)
         return self.history
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +31,13 @@ def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
 
 
-def make(teacher: Settings, dataset: Dataset, device: torch.device, folder: Path) -> OofLogits:
+def make(
+    teacher: Settings, dataset: Dataset, device: torch.device, folder: Path, keep: Callable[[Path], None]
+) -> OofLogits:
     """Train the fold models (each resumes in its own folder) and collect their logits.
 
     Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
-    the mean over all fold models.
+    the mean over all fold models. keep: called with a fold model's folder after each of its epochs.
     """
     rows = dataset.train.rows.cpu().numpy()
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
@@ -47,7 +51,7 @@ def make(teacher: Settings, dataset: Dataset, device: torch.device, folder: Path
         place = folder / f"fold-{fold}"
         place.mkdir(parents=True, exist_ok=True)
         runner = runner_class(teacher)(teacher, learnt, device, place)
-        runner.fit()
+        runner.fit(partial(keep, place))
         logits[held_out.rows.cpu().numpy()] = runner.predict(held_out).cpu().numpy()
         logits[valid_rows] += runner.predict(dataset.valid).cpu().numpy() / teacher.folds
     return OofLogits(logits, dataset.train_keys, folds, dataset.names)

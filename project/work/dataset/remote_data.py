@@ -1,0 +1,37 @@
+"""Prepared data sets in a bucket: one folder each, as in project/input."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+
+from project.work import bucket_folder
+from project.work.bucket_folder import BucketFolder
+from project.work.dataset.storage import PROVENANCE
+from project.work.declaration import UserError
+
+
+def push(folder: Path, place: BucketFolder) -> list[str]:
+    """Upload a data set; returns the names of the files that were not there yet. Raises UserError."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is missing: run ./inv prepare first (or --dataset with the name of a prepared set)")
+    return place.upload(folder, last=(PROVENANCE,), watched=True)
+
+
+def fetch(folder: Path, data_uri: str | None) -> None:
+    """Download a data set that is not here; it appears whole or not at all. Raises UserError."""
+    if data_uri is None or folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    place = BucketFolder(f"{data_uri}/{folder.name}", bucket_folder.connect())
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        if folder.exists():
+            return
+        files = place.files()
+        if not files:
+            raise UserError(f"{place.uri} is empty: run ./inv push-data --dataset {folder.name} first")
+        print(f"downloading {place.uri}", file=sys.stderr)
+        partial = folder.with_name(f".{folder.name}.partial")
+        place.download(files, partial, watched=True)
+        shutil.move(partial, folder)

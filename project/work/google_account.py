@@ -1,0 +1,34 @@
+"""Google credentials: a service account's key file, or what the machine provides (application default credentials)."""
+
+from pathlib import Path
+from typing import Any
+
+from project.work.declaration import UserError
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+ADVICE = (
+    "set credential_path in invoke.yaml to a service account's key file, or run: gcloud auth application-default login"
+)
+
+
+def credentials(path: str | None = None) -> Any:
+    """Credentials from a key file, or application default ones. Raises UserError that says what to do."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"credential_path {path}: no such file; {ADVICE}")
+    try:
+        if path is None:
+            return google.auth.default(scopes=SCOPES)[0]
+        return google.auth.load_credentials_from_file(path, scopes=SCOPES)[0]
+    except (GoogleAuthError, OSError, ValueError) as error:
+        where = "no Google credentials were found" if path is None else f"credential_path {path}: not a key file"
+        raise UserError(f"{where}; {ADVICE}") from error
+
+
+def session(path: str | None = None) -> Any:
+    """A requests session that sends them."""
+    from google.auth.transport.requests import AuthorizedSession
+
+    return AuthorizedSession(credentials(path))
