@@ -8,22 +8,25 @@ from typing import Any
 
 from invoke import Context, Exit, Task, task
 
+import cloud
 import make_command
 from project.data_preparation.options import PreparationSettings
 from project.work.common import ROOT, Settings
-from project.work.declaration import task_options
+from project.work.declaration import run_command, task_options
+from training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 
 
-def takes(settings: type) -> Callable[[Callable], Task]:
-    """Make a function(context, **values) a task with a flag for each field of a settings dataclass."""
+def takes(*settings: type) -> Callable[[Callable], Task]:
+    """Make a function(context, ..., **values) a task with a flag for each field of settings dataclasses too."""
 
     def decorate(function: Callable) -> Task:
-        options = task_options(settings)
+        options = {name: option for each in settings for name, option in task_options(each).items()}
+        *own, _ = inspect.signature(function).parameters.values()
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
-        function.__signature__ = inspect.Signature([inspect.Parameter("c", kind), *parameters])
+        function.__signature__ = inspect.Signature([*own, *parameters])
         return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(function)
 
     return decorate
@@ -52,6 +55,42 @@ def train(c: Context, **values: Any) -> None:
 def oof(c: Context, **values: Any) -> None:
     """Train fold models and write the out-of-fold logits that distillation learns from."""
     run(c, make_command.script("project/work/main.py", {**values, "folds": values["folds"] or "5"}))
+
+
+@takes(PushSettings)
+def push_data(c: Context, **values: Any) -> None:
+    """Upload a prepared data set to the bucket, for jobs."""
+    run_command(lambda: cloud.push(c.config, values))
+
+
+@takes(JobSettings, Settings)
+def train_ai_platform(c: Context, **values: Any) -> None:
+    """Train one run on Google Cloud: submit it as a Vertex AI job and follow it."""
+    run_command(lambda: cloud.train(c.config, values))
+
+
+@takes(CloudSettings)
+def follow(c: Context, name: str, **values: Any) -> None:
+    """Follow a job to its end."""
+    run_command(lambda: cloud.follow(c.config, name, values))
+
+
+@takes(CloudSettings)
+def cancel(c: Context, name: str, **values: Any) -> None:
+    """Cancel a job."""
+    run_command(lambda: cloud.cancel(c.config, name, values))
+
+
+@takes(CloudSettings)
+def jobs(c: Context, count: int = 20, **values: Any) -> None:
+    """List recent jobs, newest first."""
+    run_command(lambda: cloud.jobs(c.config, count, values))
+
+
+@takes(PullSettings)
+def pull_results(c: Context, **values: Any) -> None:
+    """Bring the run folders of jobs here and their rows into results.csv."""
+    run_command(lambda: cloud.pull(c.config, values))
 
 
 @task(help={"output": "folder of results.csv (project/output when not given)"})

@@ -1,0 +1,200 @@
+"""What the cloud tasks do: settings from invoke.yaml and flags, then Vertex AI or the bucket, then words for a person.
+
+Google's libraries load only inside the functions, so that ./inv --list needs none of them.
+"""
+
+import dataclasses
+import json
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ai_platform
+import make_command
+import training_job
+from ai_platform import Jobs
+from project.work import common
+from project.work.common import DEFAULTS_FILE, OUTPUT, ROOT, Settings
+from project.work.declaration import UserError, build, given
+from training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
+
+T = TypeVar("T", bound=CloudSettings)
+
+
+def train(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Submit a job and follow it. config: invoke.yaml; values: flags of the task, of JobSettings and of Settings."""
+    job = read(JobSettings, config, values)
+    own = {field.name for field in dataclasses.fields(JobSettings)}
+    training = {name: value for name, value in values.items() if name.removeprefix("no_") not in own}
+    request = _request(job, training)
+    if job.dry_run:
+        print(json.dumps(request, indent=2))
+        return
+    jobs = _client(job)
+    submitted = jobs.submit(request)
+    name = submitted["name"]
+    print(f"submitted {request['displayName']}: {name}")
+    print(f"in a browser    {ai_platform.console_link(name, str(job.gcp_project))}")
+    print(f"follow it with  ./inv follow {name}")
+    print(f"cancel it with  ./inv cancel {name}")
+    if not job.detach:
+        _follow(jobs, name)
+
+
+def follow(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> None:
+    """Follow a job to its end."""
+    _follow(_jobs_of(config, name, values), name)
+
+
+def cancel(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> None:
+    """Stop a job; what its finished epochs left in the bucket stays."""
+    _jobs_of(config, name, values).cancel(name)
+    print(f"asked to cancel {name}; ./inv follow {name} shows when it has stopped")
+
+
+def jobs(config: Mapping[str, Any], count: int, values: Mapping[str, Any]) -> None:
+    """List recent jobs, newest first."""
+    found = _client(read(CloudSettings, config, values)).recent(count)
+    for job in found:
+        print(f"{ai_platform.state(job):<10} {job.get('createTime', '')[:19]}  {job['displayName']}  {job['name']}")
+    if not found:
+        print("no jobs yet; submit one with ./inv train-ai-platform")
+
+
+def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Upload a data set."""
+    from project.work.bucket_folder import BucketFolder, connect
+    from project.work.dataset import remote_data
+
+    settings = read(PushSettings, config, values)
+    folder = Path(settings.dataset) if "/" in settings.dataset else common.INPUT / settings.dataset
+    place = BucketFolder(f"{_bucket(settings)}/input/{folder.name}", connect(settings.credential_path))
+    sent = remote_data.push(folder, place)
+    print(f"{len(sent)} files sent to {place.uri}" if sent else f"{place.uri} has all of it already")
+
+
+def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Bring the jobs' run folders here and merge their rows into the table."""
+    from project.work import mirror
+    from project.work.bucket_folder import BucketFolder, connect
+
+    settings = read(PullSettings, config, values)
+    output = OUTPUT if settings.output is None else Path(settings.output)
+    place = BucketFolder(f"{_bucket(settings)}/outputs", connect(settings.credential_path))
+    changed, rows = mirror.pull(place, output)
+    print(f"{len(changed)} run folders brought or brought up to date, {rows} rows new or changed in {output}")
+
+
+def read(cls: type[T], config: Mapping[str, Any], values: Mapping[str, Any]) -> T:
+    """Settings from invoke.yaml and from a task's flags, which win."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    configured = {name: config[name] for name in names if config.get(name) is not None}
+    repository = (config.get("remote") or {}).get("repository")
+    if "repository" in names and repository is not None:
+        configured["repository"] = repository
+    if "credential_path" in configured:
+        configured["credential_path"] = str(ROOT / Path(configured["credential_path"]).expanduser())
+    try:
+        build(cls, configured)
+    except UserError as error:
+        raise UserError(f"invoke.yaml: {error}") from error
+    mine = {name: value for name, value in values.items() if name.removeprefix("no_") in names}
+    return build(cls, configured | given(cls, make_command.flags(mine), ""))
+
+
+def _client(cloud: CloudSettings) -> Jobs:
+    """A client with credentials. Raises UserError when there are none."""
+    from project.work import google_account
+
+    if cloud.gcp_project is None:
+        raise UserError("gcp_project is not known: set it in invoke.yaml or give --gcp-project")
+    return Jobs(google_account.session(cloud.credential_path), cloud)
+
+
+def _jobs_of(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> Jobs:
+    """The client for a job, in the project and region that its name gives, if it does."""
+    cloud = read(CloudSettings, config, values)
+    if name.count("/") == 5:
+        _, project, _, region, _, _ = name.split("/")
+        cloud = dataclasses.replace(cloud, gcp_project=project, region=region)
+    return _client(cloud)
+
+
+def _request(job: JobSettings, training: Mapping[str, Any]) -> dict[str, Any]:
+    """The job's request; the run's uuid is in its name and its output URI, so that a restarted job finds its files."""
+    arguments = _arguments(training)
+    run = arguments.get("resume") or arguments["uuid"]
+    output_uri = f"{_bucket(job)}/outputs/{run}"
+    arguments |= {"data_uri": f"{_bucket(job)}/input", "output_uri": output_uri} | arguments
+    if job.gcp_project is None:
+        raise UserError("gcp_project is not known: set it in invoke.yaml or give --gcp-project")
+    return training_job.body(job, f"train-{run}", _image(job), make_command.flags(arguments), output_uri)
+
+
+def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What main.py is told: all that was typed, and what settings.yaml here changes, whatever the image's own says.
+
+    Raises UserError for what cannot work, before anything is sent.
+    """
+    typed = given(Settings, make_command.flags(training), "")
+    settings = common.combine(common.read_yaml(DEFAULTS_FILE), typed)
+    plain = common.combine({"recipe": settings.recipe})
+    for name in ("dataset", "oof_logits"):
+        value = getattr(settings, name)
+        if value is not None and "/" in value and not value.startswith("gs://"):
+            raise UserError(f"{make_command.flag(name)} {value}: a job cannot see this machine's files")
+    told = {"recipe": settings.recipe}
+    chosen = {name: getattr(settings, name) for name in common.experiment_settings()}
+    told |= {name: value for name, value in chosen.items() if value != getattr(plain, name)} | typed
+    if settings.resume is None:
+        told["uuid"] = settings.uuid or uuid.uuid4().hex[:12]
+    return {f"no_{name}" if value is False else name: True if value is False else value for name, value in told.items()}
+
+
+def _image(job: JobSettings) -> str:
+    """The image's whole name."""
+    if job.tag is not None and "/" in job.tag:
+        return job.tag
+    if job.repository is None:
+        raise UserError("no image is known: set remote.repository in invoke.yaml and run ./inv push-remote")
+    from project.work.run_folder import git_revision
+
+    tag = job.tag or git_revision()
+    if not tag:
+        raise UserError("this is not a git checkout, so no image is named after it: set tag in invoke.yaml")
+    return f"{job.repository}:{tag}"
+
+
+def _bucket(settings: BucketSettings) -> str:
+    if settings.bucket is None:
+        raise UserError("bucket is not known: set it in invoke.yaml or give --bucket")
+    return f"gs://{settings.bucket.removeprefix('gs://').strip('/')}"
+
+
+def _follow(jobs: Jobs, name: str) -> None:
+    """Say each state of a job until it ends; ends the program unsuccessfully where the job did."""
+    try:
+        job = jobs.follow(name, lambda state: print(f"{time.strftime('%H:%M:%S')} {state}", flush=True))
+    except KeyboardInterrupt:
+        _stop_following(jobs, name)
+    state = ai_platform.state(job)
+    if state != "SUCCEEDED":
+        message = ai_platform.one_line(job.get("error", {}).get("message", "no reason given"))
+        sys.exit(f"error: {name} {state}: {message}")
+    print("done; ./inv pull-results brings its run folder and row here")
+
+
+def _stop_following(jobs: Jobs, name: str) -> None:
+    try:
+        answer = input("\nCancel the job too? [y/N] ") if sys.stdin.isatty() else ""
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+    if answer.strip().lower() in ("y", "yes"):
+        jobs.cancel(name)
+        print(f"\nasked to cancel {name}")
+    else:
+        print(f"\nno longer following; the job goes on; see it with: ./inv follow {name}", file=sys.stderr)
+    sys.exit(130)

@@ -1,0 +1,83 @@
+"""What a training job on Google Cloud asks for, and the request it becomes; pure, standard library only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from project.work.declaration import setting
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """Whose cloud."""
+
+    gcp_project: str | None = setting(None, "id of the Google Cloud project")
+    region: str = setting("us-central1", "where jobs run")
+    credential_path: str | None = setting(
+        None, "service account key file; application default credentials when not given"
+    )
+    endpoint: str | None = setting(None, "address of the Vertex AI API; that of the region when not given")
+
+
+@dataclass(frozen=True)
+class BucketSettings(CloudSettings):
+    """Whose bucket."""
+
+    bucket: str | None = setting(None, "Cloud Storage bucket of data (input/) and run folders (outputs/)")
+
+
+@dataclass(frozen=True)
+class PushSettings(BucketSettings):
+    """What to upload."""
+
+    dataset: str = setting("quickdraw", "name of a prepared data set, a folder of project/input (or a path)")
+
+
+@dataclass(frozen=True)
+class PullSettings(BucketSettings):
+    """Where to put what is downloaded."""
+
+    output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
+
+
+@dataclass(frozen=True)
+class JobSettings(BucketSettings):
+    """What a job runs on."""
+
+    repository: str | None = setting(None, "image repository that ./inv push-remote pushes to (remote.repository)")
+    tag: str | None = setting(None, "tag of the image, or a whole image name; the git revision when not given")
+    instance_type: str = setting("g2-standard-8", "machine type")
+    accelerator: str = setting("NVIDIA_L4", "type of GPU")
+    accelerator_count: int = setting(1, "GPUs a machine; 0 is none", within="[0, 16]")
+    service_account: str | None = setting(None, "account the job runs as; the project's default when not given")
+    spot: bool = setting(False, "cheaper machines that may vanish; the job goes on from its last epoch")
+    timeout: int = setting(86400, "seconds after which a job is stopped", within="[60, 604800]")
+    detach: bool = setting(False, "return once the job is submitted")
+    dry_run: bool = setting(False, "print the request and send nothing")
+
+
+def body(job: JobSettings, name: str, image: str, arguments: Sequence[str], output_uri: str) -> dict[str, Any]:
+    """The custom job as the API takes it; int64 are texts there.
+
+    A machine that is restarted starts main.py with the same arguments, so the run goes on from its bucket.
+    """
+    machine: dict[str, Any] = {"machineType": job.instance_type}
+    if job.accelerator_count:
+        machine |= {"acceleratorType": job.accelerator, "acceleratorCount": job.accelerator_count}
+    container = {
+        "imageUri": image,
+        "args": list(arguments),
+        "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],
+    }
+    spec = {
+        "workerPoolSpecs": [{"machineSpec": machine, "replicaCount": "1", "containerSpec": container}],
+        "scheduling": {
+            "timeout": f"{job.timeout}s",
+            "strategy": "SPOT" if job.spot else "STANDARD",
+            "restartJobOnWorkerRestart": True,
+        },
+        "baseOutputDirectory": {"outputUriPrefix": output_uri},
+    }
+    if job.service_account is not None:
+        spec["serviceAccount"] = job.service_account
+    return {"displayName": name, "jobSpec": spec}
