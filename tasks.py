@@ -13,6 +13,7 @@ import make_command
 from project.data_preparation.options import PreparationSettings
 from project.work.common import ROOT, Settings
 from project.work.declaration import run_command, task_options
+from project.work.reporter.resend import ResendSettings
 from training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
@@ -97,6 +98,12 @@ def pull_results(c: Context, **values: Any) -> None:
 def results(c: Context, output: str | None = None) -> None:
     """Print the table of results, best first, grouped over seeds."""
     run(c, make_command.script("project/work/reporter/summary.py", {"output": output}))
+
+
+@takes(ResendSettings)
+def report(c: Context, **values: Any) -> None:
+    """Send the rows of results.csv that the spreadsheet does not have."""
+    run(c, make_command.script("project/work/reporter/resend.py", values))
 
 
 @task

@@ -91,7 +91,21 @@ class DistillationSettings:
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class ReportSettings:
+    """Which spreadsheet a result goes to. Keys and tokens are no settings: settings are printed and kept."""
+
+    sheet_key: str | None = setting(None, "spreadsheet to report to, by the long word in its address (or the address)")
+    sheet_title: str = setting("Experiment", "spreadsheet to report to, by title, when there is no --sheet-key")
+    credential_path: str | None = setting(
+        None, "service account's key file; a *.json in project/work/reporter when not given"
+    )
+    report_patience: float = setting(
+        65.0, "seconds a run tries to reach the spreadsheet before its row waits for ./inv report", within="[0, 3600]"
+    )
+
+
+@dataclass(frozen=True)
+class RunSettings(ReportSettings):
     """Where it runs and where it is kept; none of these changes the result."""
 
     uuid: str | None = setting(None, "name of the run; starting it again continues it; random when not given")

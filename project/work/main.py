@@ -48,10 +48,8 @@ def interruptible(how: str) -> Iterator[None]:
 
 def train(run: "Run", device: "torch.device", copy: "Mirror") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
-    from project.work.reporter.curve_plot import CurvePlot
+    from project.work.reporter.destinations import destinations
     from project.work.reporter.reporter import Reporter, Result
-    from project.work.reporter.result_file import ResultFile
-    from project.work.reporter.result_table import ResultTable
     from project.work.result import result_row
     from project.work.runner.table import method_name, runner_class
 
@@ -63,7 +61,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror") -> None:
     runner = runner_class(settings)(settings, dataset, device, run.folder)
     runner.fit(lambda: copy.try_send(run.folder))
     row = result_row(settings, runner, method_name(settings))
-    reporter = Reporter([ResultFile(), ResultTable(run.folder.parent), CurvePlot()])
+    reporter = Reporter(destinations(settings, run.folder))
     places = reporter.report(Result(row, run.folder))
     copy.send(run.folder)
     print(

@@ -14,7 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from project.work import common
-from project.work.common import OUTPUT, ROOT, Settings
+from project.work.common import OUTPUT, ROOT, ReportSettings, Settings
 from project.work.dataset import storage
 from project.work.declaration import UserError, build
 
@@ -108,7 +108,9 @@ def _continued(given: Settings, old: Settings, folder: Path) -> Settings:
             " give those, or another --uuid for a new run"
         )
     here = {name: getattr(given, name) for name in common.place_settings() if name != "uuid"}
-    return dataclasses.replace(old, **here)
+    report = dataclasses.fields(ReportSettings)
+    kept = {field.name: getattr(old, field.name) for field in report if here[field.name] == field.default}
+    return dataclasses.replace(old, **(here | kept))  # it goes on reporting to where it was told to at first
 
 
 def _checked(name: str) -> str:

@@ -34,11 +34,25 @@ class Result:
     folder: Path
 
 
+class Postponed(Exception):
+    """A destination elsewhere does not take the result now, which is safe here; the text says what to do about it.
+
+    instead: what is printed where the destination would have said where the result is.
+    """
+
+    def __init__(self, text: str, instead: str) -> None:
+        super().__init__(text)
+        self.instead = instead
+
+
 class Destination(Protocol):
     """Somewhere a result goes. One that is not configured is absent from the reporter's list."""
 
     def write(self, result: Result) -> str:
-        """Write the result, replacing an earlier one of the same uuid; returns where a person finds it."""
+        """Write the result, replacing an earlier one of the same uuid; returns where a person finds it.
+
+        Raises Postponed when that is no fault of the run and nothing is lost.
+        """
 
 
 class Reporter:
@@ -53,6 +67,9 @@ class Reporter:
         for destination in self.destinations:
             try:
                 places.append(destination.write(result))
+            except Postponed as error:
+                print(f"warning: {error}", file=sys.stderr)
+                places.append(error.instead)
             except Exception as error:
                 print(f"warning: {type(destination).__name__} failed: {error}", file=sys.stderr)
         return places

@@ -1,0 +1,93 @@
+"""The Google account that results are reported with: a service account's key file, or the one of the machine."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from project.work.common import ReportSettings
+
+SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]
+FIELDS = ("type", "client_email", "private_key", "private_key_id", "client_id")
+ANOTHER = "make another (console.cloud.google.com > IAM > Service accounts > Keys > JSON)"
+
+
+class Refused(Exception):
+    """Something a person has to put right before a result can be sent; the text says what."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Credentials as google-auth has them."""
+
+    credentials: Any
+
+    @property
+    def address(self) -> str:
+        """What a sheet is shared with."""
+        address = getattr(self.credentials, "service_account_email", None)
+        return address if address and "@" in address else "this machine's account"
+
+
+def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a key file is looked for when none is named."""
+    return Path(environment.get("CREDENTIAL_FOLDER") or Path(__file__).parent)
+
+
+def key_files(settings: ReportSettings) -> list[Path]:
+    """The key file that is named, or all that are in their folder."""
+    if settings.credential_path is not None:
+        return [Path(settings.credential_path).expanduser()]
+    return sorted(key_folder().glob("*.json"))
+
+
+def find_account(settings: ReportSettings) -> Account:
+    """The account to use. Raises Refused when there is none, or its key file is broken."""
+    files = key_files(settings)
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
+        raise Refused(f"{key_folder()} has {len(files)} key files ({names}); name one with --credential-path")
+    return Account(_read_key_file(files[0]) if files else _attached())
+
+
+def _read_key_file(path: Path) -> Any:
+    """The only place that knows oauth2client. No text of an error in the key itself is passed on: it may quote it."""
+    from gspread.utils import convert_credentials
+    from oauth2client.service_account import ServiceAccountCredentials
+
+    fields = _checked_fields(path)
+    try:
+        return convert_credentials(ServiceAccountCredentials.from_json_keyfile_dict(fields, SCOPES))
+    except Exception:
+        raise Refused(f"{path}: its private_key is not a whole PEM key; {ANOTHER}") from None
+
+
+def _checked_fields(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused(f"{path}: the key file cannot be read ({error.strerror})") from error
+    except ValueError:
+        raise Refused(f"{path}: the key file is not JSON; {ANOTHER}") from None
+    kind = fields.get("type") if isinstance(fields, dict) else None
+    if kind != "service_account":
+        raise Refused(f"{path}: not the key file of a service account (its type is {kind or 'missing'}); {ANOTHER}")
+    missing = [name for name in FIELDS if not isinstance(fields.get(name), str)]
+    if missing:
+        raise Refused(f"{path}: the key file has no {', '.join(missing)}; {ANOTHER}")
+    return fields
+
+
+def _attached() -> Any:
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        return google.auth.default(scopes=SCOPES)[0]
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise Refused(
+            f"no key file in {key_folder()} and no Google account attached to this machine;"
+            " put a service account's key file there, or name it with --credential-path"
+        ) from error

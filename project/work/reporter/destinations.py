@@ -1,0 +1,20 @@
+"""The destinations of a result: the table and the curve always, the others when they are configured."""
+
+import os
+from pathlib import Path
+
+from project.work.common import ReportSettings
+from project.work.reporter import sheet, slack
+from project.work.reporter.curve_plot import CurvePlot
+from project.work.reporter.reporter import Destination
+from project.work.reporter.result_file import ResultFile
+from project.work.reporter.result_table import ResultTable
+
+
+def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination]:
+    """Where the result of a run goes, in order: first what keeps it safe, then what may be out of reach."""
+    output = run_folder.parent
+    found: list[Destination] = [ResultFile(), ResultTable(output), CurvePlot()]
+    if sheet.configured(settings):
+        found.append(sheet.Sheet(settings, output))
+    return found + slack.from_environment(os.environ)

@@ -1,0 +1,140 @@
+"""The first worksheet of a Google spreadsheet, through gspread's client; every failure comes out explained."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from project.work.common import ReportSettings
+from project.work.reporter.credentials import Account, Refused
+from project.work.reporter.google_trouble import Place, Unknown, explain
+from project.work.reporter.patience import Patience
+from project.work.reporter.sheet_rows import Cell
+
+if TYPE_CHECKING:
+    from gspread.http_client import HTTPClient
+
+CONNECT = 5.0  # seconds until a machine that does not even accept a connection counts as silent
+RAW = {"valueInputOption": "RAW"}
+SPREADSHEET = "application/vnd.google-apps.spreadsheet"
+# Google's services by where they are, and the variables, in the manner of gcloud's, that put them elsewhere.
+ENDPOINTS = {
+    "https://sheets.googleapis.com/": "CLOUDSDK_API_ENDPOINT_OVERRIDES_SHEETS",
+    "https://www.googleapis.com/": "CLOUDSDK_API_ENDPOINT_OVERRIDES_DRIVE",
+}
+
+
+def connect(account: Account, patience: Patience) -> "HTTPClient":
+    """A client of the Sheets and Drive APIs. It never tries again by itself: that is Patience's part."""
+    from gspread.http_client import HTTPClient
+
+    class Client(HTTPClient):
+        def request(self, method: str, endpoint: str, *arguments: Any, **options: Any) -> Any:
+            for usual, variable in ENDPOINTS.items():
+                if endpoint.startswith(usual) and os.environ.get(variable):
+                    endpoint = os.environ[variable].rstrip("/") + "/" + endpoint.removeprefix(usual)
+            return super().request(method, endpoint, *arguments, **options)
+
+    client = Client(account.credentials)
+    client.set_timeout((min(CONNECT, patience.answer), patience.answer))
+    return client
+
+
+class RemoteSheet:
+    """A worksheet that is open. columns: how many it has room for."""
+
+    def __init__(self, client: "HTTPClient", settings: ReportSettings, place: Place, patience: Patience) -> None:
+        self.client, self.place, self.patience = client, place, patience
+        self.key = self._find(settings)
+        self._title, self._id, self.columns = self._ask(self._first_worksheet)
+
+    @property
+    def url(self) -> str:
+        return f"https://docs.google.com/spreadsheets/d/{self.key}"
+
+    def read(self) -> list[list[str]]:
+        """All cells as text, the header first; cells and rows at the end that are empty are left out."""
+
+        def ask() -> list[list[str]]:
+            answer = self.client.values_get(self.key, self._range())
+            return [[str(value) for value in row] for row in answer.get("values", [])]
+
+        return self._ask(ask)
+
+    def widen(self, columns: int) -> None:
+        """Make room: the grid of a new sheet ends at column Z, and writing past it is refused."""
+        size = {"sheetId": self._id, "gridProperties": {"columnCount": columns}}
+        change = {"updateSheetProperties": {"properties": size, "fields": "gridProperties.columnCount"}}
+        self._ask(lambda: self.client.batch_update(self.key, {"requests": [change]}))
+        self.columns = columns
+
+    def put(self, row: int, column: int, values: Sequence[Cell]) -> None:
+        """Write cells from a place on, counted from 1; None leaves a cell as it is. Harmless to repeat."""
+        from gspread.utils import rowcol_to_a1
+
+        place, body = self._range(rowcol_to_a1(row, column)), {"values": [list(values)]}
+        self._ask(lambda: self.client.values_update(self.key, place, RAW, body))
+
+    def append(self, rows: Sequence[Sequence[Cell]]) -> None:
+        """Add rows below the last one. Raises Unknown when it is open whether they were added."""
+        # INSERT_ROWS: two that append at once would otherwise be given the same empty rows, and one would be lost.
+        options, body = RAW | {"insertDataOption": "INSERT_ROWS"}, {"values": list(rows)}
+
+        def ask() -> int:
+            return self.client.values_append(self.key, self._range("A1"), options, body)["updates"]["updatedRows"]
+
+        if self._ask(ask, repeatable=False) != len(rows):
+            raise Unknown("Google did not confirm the row")
+
+    def _range(self, cells: str | None = None) -> str:
+        from gspread.utils import absolute_range_name
+
+        return absolute_range_name(self._title, cells)
+
+    def _ask(self, request: Callable[[], Any], repeatable: bool = True) -> Any:
+        def attempt() -> Any:
+            try:
+                return request()
+            except Exception as error:
+                raise explain(error, self.place, repeatable) from error
+
+        return self.patience.insist(attempt)
+
+    def _first_worksheet(self) -> tuple[str, int, int]:
+        """Its title, number and width."""
+        sheets = [sheet["properties"] for sheet in self.client.fetch_sheet_metadata(self.key)["sheets"]]
+        first = next(sheet for sheet in sheets if sheet.get("sheetType", "GRID") == "GRID")  # a chart has no cells
+        return first["title"], first.get("sheetId", 0), first.get("gridProperties", {}).get("columnCount", 26)
+
+    def _find(self, settings: ReportSettings) -> str:
+        """The spreadsheet's key: given, as such or in its address, or looked up by title."""
+        if settings.sheet_key is not None:
+            in_address = re.search(r"/d/([\w-]+)", settings.sheet_key)
+            return in_address[1] if in_address else settings.sheet_key
+        keys = [file["id"] for file in self._ask(lambda: self._titled(settings.sheet_title))]
+        address = self.place.account.address
+        if not keys:  # service accounts cannot create sheets: they have no storage
+            raise Refused(
+                f"no sheet {self.place.name} is shared with {address}: make it at https://sheets.new (a service account"
+                f" cannot), share it with {address} as editor"
+            )
+        if len(keys) > 1:
+            raise Refused(
+                f"{len(keys)} sheets {self.place.name} are shared with {address} ({', '.join(sorted(keys)[:3])}):"
+                " choose with --sheet-key (the long word in a sheet's address)"
+            )
+        return keys[0]
+
+    def _titled(self, title: str) -> list[dict[str, str]]:
+        from gspread.urls import DRIVE_FILES_API_V3_URL
+
+        quoted = title.replace("\\", "\\\\").replace('"', '\\"')
+        options = {
+            "q": f'mimeType="{SPREADSHEET}" and trashed = false and name = "{quoted}"',
+            "pageSize": 1000,
+            "supportsAllDrives": True,
+            "includeItemsFromAllDrives": True,
+            "fields": "files(id,name)",
+        }
+        files = self.client.request("get", DRIVE_FILES_API_V3_URL, params=options).json()["files"]
+        return [file for file in files if file["name"] == title]

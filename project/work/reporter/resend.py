@@ -1,0 +1,48 @@
+"""Send the rows of results.csv that the spreadsheet does not have; ./inv report."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from project.work import common
+from project.work.common import ReportSettings
+from project.work.declaration import UserError, build, given, run_command, setting
+
+
+@dataclass(frozen=True)
+class ResendSettings(ReportSettings):
+    """What to send, and where to."""
+
+    output: str | None = setting(None, "folder of results.csv; project/output when not given")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Bring the spreadsheet up to date with results.csv. Raises UserError that says what to do when it cannot."""
+    flags = given(ResendSettings, argv, "Send the rows of results.csv that the spreadsheet does not have.")
+    names = {field.name for field in dataclasses.fields(ResendSettings)}
+    usual = {name: value for name, value in common.read_yaml(common.DEFAULTS_FILE).items() if name in names}
+    settings = build(ResendSettings, usual | flags)
+    from project.work.reporter import sheet
+    from project.work.reporter.credentials import Refused, key_folder
+    from project.work.reporter.patience import Passing
+    from project.work.reporter.result_table import ResultTable
+
+    output = common.OUTPUT if settings.output is None else Path(settings.output)
+    rows = len(ResultTable(output).read())
+    if not sheet.configured(settings):
+        raise UserError(
+            f"no spreadsheet is set up: put a service account's key file into {key_folder()}, or name it with"
+            " --credential-path, or give --sheet-key to use this machine's own account"
+        )
+    destination = sheet.Sheet(settings, output)
+    try:
+        sent = destination.send_all()
+    except (Refused, Passing) as error:
+        raise UserError(destination.advice(error)) from error
+    same = rows - sent.added - sent.updated
+    print(f"{sent.url}: {sent.added} rows added, {sent.updated} brought up to date, {same} were there")
+
+
+if __name__ == "__main__":
+    run_command(main)

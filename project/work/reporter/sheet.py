@@ -1,0 +1,140 @@
+"""The spreadsheet: one row a run, each uuid once, however often and from wherever it is sent."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
+from project.work.common import OUTPUT, ReportSettings
+from project.work.declaration import flag
+from project.work.reporter import sheet_rows, waiting
+from project.work.reporter.credentials import Refused, find_account, key_files
+from project.work.reporter.google_trouble import Place, Unknown
+from project.work.reporter.patience import Passing, Patience
+from project.work.reporter.remote_sheet import RemoteSheet, connect
+from project.work.reporter.reporter import Postponed, Result
+from project.work.reporter.result_table import FILE as TABLE
+from project.work.reporter.result_table import ResultTable
+
+LOCK = "sheet.lock"
+BATCH = 500  # rows a request; Google recommends bodies below 2 MB
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What sending came to, in rows."""
+
+    url: str
+    added: int
+    updated: int
+
+
+def configured(settings: ReportSettings) -> bool:
+    """Whether results go to a sheet: there is a key file, or a sheet is named for the machine's own account."""
+    return settings.sheet_key is not None or bool(key_files(settings))
+
+
+class Sheet:
+    """A Google spreadsheet. What it cannot take stays in results.csv of the output folder and goes out later."""
+
+    def __init__(self, settings: ReportSettings, output: Path, patience: Patience | None = None) -> None:
+        self.settings, self.output = settings, output
+        self.patience = patience or Patience(settings.report_patience)
+
+    @property
+    def name(self) -> str:
+        """The sheet as a person knows it."""
+        if self.settings.sheet_key is not None:
+            return self.settings.sheet_key
+        return f'"{self.settings.sheet_title}"'
+
+    def write(self, result: Result) -> str:
+        """Add or replace the run's row, and send along what runs beside this one have left waiting."""
+        row = sheet_rows.text(result.row)
+        mark = waiting.add(result.folder, row["uuid"], self.name, row.get("finished", ""))
+        try:
+            return self.patience.bound(lambda: self._write(row, mark))
+        except Exception as error:  # the row is safe in the table, so nothing here may fail the run
+            place = f"the row for the sheet {self.name} waits in {self.output / TABLE}"
+            raise Postponed(self.advice(error), place) from error
+
+    def send_all(self) -> Sent:
+        """Send all rows of results.csv that the sheet does not have, or has from before. Raises Refused or Passing."""
+        return self.patience.bound(self._send_all)
+
+    def advice(self, error: Exception) -> str:
+        """One line on what went wrong and what a person does about it."""
+        given = [(field.name, getattr(self.settings, field.name), field.default) for field in fields(ReportSettings)]
+        flags = [f"{flag(name)}={value}" for name, value, default in given if value != default]
+        place = [] if self.output == OUTPUT else [f"--output={self.output}"]
+        command = shlex.join(["./inv", "report", *place, *flags])
+        if isinstance(error, Refused):
+            return f"{error}, then {command}"
+        kind = "" if isinstance(error, Passing) else f"{type(error).__name__}: "
+        return f"{kind}{' '.join(str(error).split())}; when that has passed: {command}"
+
+    def _send_all(self) -> Sent:
+        self.patience.start()
+        with self._lock():
+            marks = waiting.find(self.output, self.name)
+            sent = self._send(ResultTable(self.output).read().to_dict("records"))
+            waiting.remove(marks)
+        return sent
+
+    def _write(self, row: Mapping[str, str], mark: Path) -> str:
+        self.patience.start()
+        with self._lock():
+            marks = waiting.find(self.output, self.name)
+            if not mark.exists():
+                return f"row in the sheet {self.name}, sent with another run's"
+            others = {waits.uuid for waits in marks} - {row["uuid"]}
+            sent = self._send([row, *self._rows(others)])
+            waiting.remove(marks)
+        return f"row in {sent.url}"
+
+    def _rows(self, uuids: set[str]) -> list[dict[str, str]]:
+        if not uuids:
+            return []
+        table = ResultTable(self.output).read()
+        return table[table["uuid"].isin(uuids)].to_dict("records")
+
+    def _lock(self) -> AcquireReturnProxy:
+        """One process of an output folder sends at a time, for all that wait: few requests, and none race."""
+        try:
+            return FileLock(self.output / LOCK).acquire(timeout=self.patience.left)
+        except Timeout:
+            raise Passing("another run is still trying to reach Google") from None
+
+    def _send(self, rows: Sequence[Mapping[str, str]]) -> Sent:
+        account = find_account(self.settings)
+        place = Place(self.name, account)
+        sheet = RemoteSheet(connect(account, self.patience), self.settings, place, self.patience)
+        if sheet.columns < len(rows[0] if rows else ()):
+            self.patience.stagger()  # a new sheet: of many jobs that meet it at once, the first writes the header
+        done = Sent(sheet.url, 0, 0)
+        for start in range(0, len(rows), BATCH):
+            plans: list[sheet_rows.Plan] = []
+            self.patience.insist(
+                lambda part=rows[start : start + BATCH], plans=plans: bring(sheet, part, plans), Unknown
+            )
+            done = Sent(sheet.url, done.added + len(plans[0].appended), done.updated + len(plans[0].updates))
+        return done
+
+
+def bring(sheet: RemoteSheet, rows: Sequence[Mapping[str, str]], plans: list[sheet_rows.Plan]) -> None:
+    """Read the sheet, then write what it lacks; to be called again when it is unknown what was written.
+
+    plans: what had to be done each time is added here.
+    """
+    plan = sheet_rows.plan(sheet.read(), rows)
+    plans.append(plan)
+    if sheet.columns < len(plan.header):
+        sheet.widen(len(plan.header))
+    if plan.new_columns:
+        sheet.put(1, len(plan.header) - len(plan.new_columns) + 1, plan.new_columns)
+    for number, cells in plan.updates.items():
+        sheet.put(number, 1, cells)
+    if plan.appended:
+        sheet.append(plan.appended)
