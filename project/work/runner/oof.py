@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from project.work.common import DistillationSettings, Settings, experiment_settings, progress
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
+from project.work.declaration import UserError
 from project.work.runner.table import RUNNERS, runner_class
 
 DEFAULT_FOLDS = 5
@@ -35,6 +37,7 @@ def make(teacher: Settings, dataset: Dataset, device: torch.device, folder: Path
     Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
     the mean over all fold models.
     """
+    _refuse_twins(dataset.train_keys, teacher.dataset)
     rows = dataset.train.rows.cpu().numpy()
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
     logits = np.zeros((len(dataset.train_keys), len(dataset.names)), dtype=np.float32)
@@ -51,3 +54,12 @@ def make(teacher: Settings, dataset: Dataset, device: torch.device, folder: Path
         logits[held_out.rows.cpu().numpy()] = runner.predict(held_out).cpu().numpy()
         logits[valid_rows] += runner.predict(dataset.valid).cpu().numpy() / teacher.folds
     return OofLogits(logits, dataset.train_keys, folds, dataset.names)
+
+
+def _refuse_twins(keys: list[str], where: str) -> None:
+    twins = [key for key, count in Counter(keys).items() if count > 1]
+    if twins:
+        raise UserError(
+            f"{where}: {len(twins)} key ids of train_keys.csv.gz occur more than once, the first is {twins[0]};"
+            " logits find their rows by key, so each needs its own"
+        )
