@@ -88,6 +88,14 @@ def test_a_run_does_not_go_on_with_other_data(make_runner: Callable, dataset: Da
         make_runner(other, folder="run").fit()
 
 
+def test_a_run_does_not_go_on_with_a_network_that_the_code_has_changed(
+    make_runner: Callable, tiny_network: str
+) -> None:
+    make_runner(folder="run", model=tiny_network).fit()
+    with pytest.raises(UserError, match="of another network than this code has"):
+        make_runner(folder="run", model="narrow").fit()
+
+
 def test_a_damaged_checkpoint_is_named_and_left_for_inspection(make_runner: Callable) -> None:
     runner = make_runner(folder="run")
     runner.fit()
