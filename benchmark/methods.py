@@ -17,7 +17,6 @@ METHODS = {
     "mixup": {"mixup": True},
     "manifold-mixup": {"manifold_mixup": True},
     "distillation": {"distillation": True},
-    "mixup-distillation": {"mixup": True, "distillation": True},
 }
 
 
