@@ -1,6 +1,8 @@
 """Each row's out-of-fold logits come from a model that never saw it, are made once, and are made first when missing."""
 
 import dataclasses
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +168,17 @@ def test_logits_that_were_interrupted_go_on_to_the_same_numbers(prepared: Path, 
     one, other = (read(logits_files(output)[0]) for output in (whole, broken))
     assert np.array_equal(one.logits, other.logits)
     assert np.array_equal(one.folds, other.folds)
+
+
+def test_ctrl_c_in_the_middle_of_fold_models_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = processes.fork_main(log, *command(prepared, tmp_path, "--epoch", 500))
+    while process.is_alive() and not list(tmp_path.glob("oof-*/fold-0/history.csv")):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    assert processes.finish(process) == 130
+    assert log.read_text().endswith("stopped; every finished epoch is kept; the same command goes on\n")
+    assert "Traceback" not in log.read_text()
 
 
 def test_a_file_of_logits_made_elsewhere_is_used_or_refused(prepared: Path, tmp_path: Path) -> None:
