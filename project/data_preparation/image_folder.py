@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from project.data_preparation import pixels
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.picture_list import FORMS, PARTS, Entry, PictureList, check_counts, read_list
 from project.data_preparation.publishing import counts, publish, split, summarise
+from project.work.common import progress
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command
 
@@ -83,7 +83,7 @@ def _read(root: Path, entries: list[Entry], settings: ImageFolderSettings) -> li
             return str(error)
 
     with pixels.quiet(), ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it decodes
-        bar = tqdm(pool.map(read, entries), desc="reading pictures", total=len(entries), unit="picture", delay=1)
+        bar = progress(pool.map(read, entries), desc="reading pictures", total=len(entries), unit="picture")
         return list(bar)
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from project.data_preparation import sources, strokes
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.publishing import check_classes, counts, publish, split, summarise
+from project.work.common import progress
 from project.work.dataset import raster, storage
 from project.work.declaration import UserError, parse, run_command
 
@@ -37,7 +37,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     names = _choose_classes(settings.classes, source.words())
     _check_rows(source, names, settings.per_class)
     pictures, tables, rows = [], [], {"train": [], "test": []}
-    for label, word in enumerate(tqdm(names, desc="drawing pictures", unit="class", delay=1)):
+    for label, word in enumerate(progress(names, desc="drawing pictures", unit="class")):
         generator = np.random.default_rng([settings.seed, *word.encode()])
         table = source.read(word, settings.per_class, None if settings.first else generator)
         drawings = [_strokes(source, word, position, text) for position, text in table["drawing"].items()]
@@ -72,7 +72,9 @@ def _choose_classes(text: str | None, known: list[str]) -> list[str]:
 
 
 def _check_rows(source: sources.Source, names: list[str], per_class: int) -> None:
-    counts = {word: source.rows(word, per_class) for word in tqdm(names, desc="checking files", unit="class", delay=1)}
+    counts = {
+        word: source.rows(word, per_class) for word in progress(names, desc="checking files", unit="class")
+    }
     short = {word: count for word, count in counts.items() if count is not None and count < per_class}
     if short:
         fewest = min(short, key=lambda word: short[word])
