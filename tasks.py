@@ -10,7 +10,7 @@ from invoke import Context, Exit, Task, task
 
 import cloud
 import make_command
-from project.data_preparation.options import PreparationSettings
+from project.data_preparation.options import ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
 from project.work.declaration import run_command, task_options
 from project.work.reporter.resend import ResendSettings
@@ -44,6 +44,12 @@ def run(c: Context, command: Sequence[str]) -> None:
 def prepare(c: Context, **values: Any) -> None:
     """Turn strokes into pictures: a Kaggle or ndjson folder, the public bucket, or the built-in sample."""
     run(c, make_command.script("project/data_preparation/quickdraw.py", values))
+
+
+@takes(ImageFolderSettings)
+def prepare_images(c: Context, **values: Any) -> None:
+    """Turn pictures of your own into a data set: one sub-folder a class, or a CSV of path,label."""
+    run(c, make_command.script("project/data_preparation/image_folder.py", values))
 
 
 @takes(Settings)

@@ -17,7 +17,6 @@ METHODS = {
     "mixup": {"mixup": True},
     "manifold-mixup": {"manifold_mixup": True},
     "distillation": {"distillation": True},
-    "mixup-distillation": {"mixup": True, "distillation": True},
 }
 
 
@@ -37,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in range(study.seeds):
         for name, method in METHODS.items():
             shared = {"dataset": study.dataset, "epoch": study.epoch, "output": study.output}
-            run = {"seed": seed, "uuid": f"{name}-{study.dataset}-{study.epoch}-{seed}"}
+            run = {"seed": seed, "uuid": f"{study.dataset}-{study.epoch}-{seed}-{name}"}
             subprocess.run(make_command.script("project/work/main.py", shared | method | run), check=True)
     subprocess.run(make_command.script("project/work/reporter/summary.py", {"output": study.output}), check=True)
 

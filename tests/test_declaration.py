@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from project.work.declaration import UserError, build, describe, inside, parse, setting, task_options
+from project.work.declaration import UserError, build, describe, inside, parse, run_command, setting, task_options
 
 
 @dataclass(frozen=True)
@@ -121,3 +121,23 @@ def test_an_invoke_task_gets_the_same_settings_with_text_left_as_text() -> None:
     }
     assert options["heat"][1] == "how hot ((0, 300]; default 180.0)"
     assert options["t"][1] == "the same as --trays"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (UserError("heat: too much"), 2, "error: heat: too much\n"),
+        (OSError(28, "No space left on device", "/full"), 2, "error: /full: No space left on device; "),
+        (KeyboardInterrupt(), 130, "\nstopped\n"),
+    ],
+)
+def test_a_command_ends_in_words_and_an_exit_code(
+    capsys: pytest.CaptureFixture, fault: BaseException, code: int, said: str
+) -> None:
+    def main() -> None:
+        raise fault
+
+    with pytest.raises(SystemExit) as end:
+        run_command(main)
+    assert end.value.code == code
+    assert capsys.readouterr().err.startswith(said)

@@ -61,13 +61,13 @@ def sheet(prepared: storage.Prepared, labels: Sequence[int], per_class: int) -> 
     scale = max(1, round(TILE / max(images.shape[1:3])))
     height, width = images.shape[1] * scale + GAP, images.shape[2] * scale + GAP
     pixels = np.full((height * len(labels), width * per_class, 3), 255, np.uint8)
-    wrong = wrong_labels(prepared)
+    wrong, inverted = wrong_labels(prepared), prepared.provenance.get("inverted", True)
     chosen = [np.flatnonzero(prepared.train.labels == label)[:per_class] for label in labels]
     for row, pictures in enumerate(chosen):
         for column, picture in enumerate(pictures):
             tile = pixels[row * height : (row + 1) * height, column * width : (column + 1) * width]
             half = GAP // 2
-            tile[half:-half, half:-half] = _ink(images[picture]).repeat(scale, axis=0).repeat(scale, axis=1)
+            tile[half:-half, half:-half] = _ink(images[picture], inverted).repeat(scale, axis=0).repeat(scale, axis=1)
             if wrong[picture]:
                 _frame(tile[1:-1, 1:-1])
     return pixels, bool(wrong[np.concatenate(chosen)].any())
@@ -81,11 +81,12 @@ def wrong_labels(prepared: storage.Prepared) -> np.ndarray:
     return (keys["true_label"].notna() & (keys["true_label"] != prepared.train.labels)).to_numpy()
 
 
-def _ink(image: np.ndarray) -> np.ndarray:
+def _ink(image: np.ndarray, inverted: bool) -> np.ndarray:
     """Drawings are kept white on black; on paper they are dark on white. Photographs stay as they are."""
     if image.ndim == 3 and image.shape[2] >= 3:
         return image[..., :3]
-    return np.repeat(255 - image.reshape(*image.shape[:2], 1), 3, axis=2)
+    grey = 255 - image if inverted else image
+    return np.repeat(grey.reshape(*image.shape[:2], 1), 3, axis=2)
 
 
 def _frame(tile: np.ndarray, thick: int = 2) -> None:

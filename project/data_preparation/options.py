@@ -6,6 +6,7 @@ from project.work.declaration import setting
 
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
 RASTERS = ("upstream", "area")  # the methods of project/work/dataset/raster.py, which is costly to import
+FITS = ("pad", "crop", "stretch")  # what project/data_preparation/pixels.py can do
 
 
 @dataclass(frozen=True)
@@ -27,3 +28,20 @@ class PreparationSettings:
     train_ratio: float = setting(0.8, "share of each class that becomes training data", within="(0, 1)")
     raster: str = setting("upstream", "how strokes are drawn", choices=RASTERS)
     seed: int = setting(0, "seed of the sample and of the split", within="[0, inf)")
+
+
+@dataclass(frozen=True)
+class ImageFolderSettings:
+    """Which pictures, how many, and how each becomes a small square."""
+
+    input: str | None = setting(None, "folder with one sub-folder a class, or a CSV with the columns path,label")
+    dataset: str | None = setting(None, "name of the prepared set; by default that of the folder")
+    output: str | None = setting(None, "folder that holds prepared sets; by default project/input")
+    size: int = setting(32, "side of a picture in pixels", within="[8, 1024]")
+    channels: str | None = setting(None, "grey or colour; by default 1 when all pictures are grey", choices=("1", "3"))
+    fit: str = setting("pad", "how a picture becomes square: padded, cut to its middle, or stretched", choices=FITS)
+    invert: bool = setting(False, "turn dark ink on white into white ink on black")
+    train_ratio: float = setting(0.8, "share of each class that becomes training data", within="(0, 1)")
+    seed: int = setting(0, "seed of the choice and of the split", within="[0, inf)")
+    per_class: int | None = setting(None, "at most so many pictures a class; by default all", within="[2, inf)")
+    skip_broken: bool = setting(False, "leave out pictures that cannot be read, instead of stopping")

@@ -2,22 +2,19 @@
 
 import dataclasses
 import difflib
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from project.data_preparation import sources, strokes
 from project.data_preparation.options import PreparationSettings
+from project.data_preparation.publishing import check_classes, counts, publish, split, summarise
+from project.work.common import progress
 from project.work.dataset import raster, storage
 from project.work.declaration import UserError, parse, run_command
 
-INPUT = Path(__file__).resolve().parents[1] / "input"
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
 
@@ -27,22 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse(PreparationSettings, argv, "Turn doodles drawn as strokes into pictures to train on.")
     kind = sources.choose(settings)
     name = settings.dataset or ("sample" if kind == "sample" else "quickdraw")
-    if Path(name).name != name:
-        raise UserError(f"--dataset {name}: give a plain name; --output says in which folder it goes")
-    parent = INPUT if settings.output is None else Path(settings.output).expanduser()
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
-    try:
-        prepared = prepare(settings, kind, scratch / "strokes")
-        _publish(prepared, scratch / "ready", parent / name)
-    except OSError as error:
-        place, reason = error.filename or parent / name, error.strerror or error
-        raise UserError(f"{place}: {reason}; {parent / name} is as it was: make room or mend permissions") from error
-    except KeyboardInterrupt:
-        raise UserError(f"stopped; {parent / name} is as it was, and the same command starts again") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    _summarise(prepared, parent / name)
+    prepared, folder = publish(settings.output, name, lambda scratch: prepare(settings, kind, scratch))
+    summarise(prepared, folder, f"{kind} (synthetic)" if prepared.provenance["synthetic"] else kind)
 
 
 def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.Prepared:
@@ -54,7 +37,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     names = _choose_classes(settings.classes, source.words())
     _check_rows(source, names, settings.per_class)
     pictures, tables, rows = [], [], {"train": [], "test": []}
-    for label, word in enumerate(tqdm(names, desc="drawing pictures", unit="class", delay=1)):
+    for label, word in enumerate(progress(names, desc="drawing pictures", unit="class")):
         generator = np.random.default_rng([settings.seed, *word.encode()])
         table = source.read(word, settings.per_class, None if settings.first else generator)
         drawings = [_strokes(source, word, position, text) for position, text in table["drawing"].items()]
@@ -72,16 +55,6 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     return storage.Prepared(train, test, names, _provenance(settings, kind, source, train, test, names))
 
 
-def split(rows: int, train_ratio: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the rows of one class at random: round(train_ratio x rows) for training, at least 1 on either side.
-
-    Returns two sorted int arrays that together hold 0..rows-1; rows must be 2 or more.
-    """
-    count = min(max(round(train_ratio * rows), 1), rows - 1)
-    order = generator.permutation(rows)
-    return np.sort(order[:count]), np.sort(order[count:])
-
-
 def _choose_classes(text: str | None, known: list[str]) -> list[str]:
     if text is None:
         names = known
@@ -94,14 +67,14 @@ def _choose_classes(text: str | None, known: list[str]) -> list[str]:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[:5])} ..."
             raise UserError(f"--classes: there is no class {name} in this source; {hint}")
-    if len(names) < 2:
-        given = ", ".join(names) or "none"
-        raise UserError(f"a classifier needs at least 2 classes, but there is {len(names)} ({given}): add some")
+    check_classes(names)
     return names
 
 
 def _check_rows(source: sources.Source, names: list[str], per_class: int) -> None:
-    counts = {word: source.rows(word, per_class) for word in tqdm(names, desc="checking files", unit="class", delay=1)}
+    counts = {
+        word: source.rows(word, per_class) for word in progress(names, desc="checking files", unit="class")
+    }
     short = {word: count for word, count in counts.items() if count is not None and count < per_class}
     if short:
         fewest = min(short, key=lambda word: short[word])
@@ -145,35 +118,14 @@ def _provenance(
     """Where the data came from; no date and no output folder, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
     del options["output"], options["dataset"]
-    counts = (np.bincount(part.labels, minlength=len(names)).tolist() for part in (train, test))
     return {
         "source": kind,
         "synthetic": source.synthetic,
         "license": SAMPLE_LICENSE if source.synthetic else GOOGLE_LICENSE,
         "simplified_here": source.raw,
         "options": options,
-        "counts": {name: {"train": a, "test": b} for name, a, b in zip(names, *counts, strict=True)},
+        "counts": counts(train, test, names),
     }
-
-
-def _publish(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
-    """Write everything beside the folder, then move it in at once: a full disk leaves an older set as it was."""
-    from project.data_preparation import figures  # matplotlib takes a second that a refusal need not wait for
-
-    storage.write(ready, prepared)
-    figures.draw_samples(prepared, ready / "image_sample.png")
-    folder.mkdir(exist_ok=True)
-    for path in sorted(ready.iterdir()):
-        os.replace(path, folder / path.name)
-
-
-def _summarise(prepared: storage.Prepared, folder: Path) -> None:
-    kind = prepared.provenance["source"]
-    print(f"classes   {len(prepared.names)}")
-    print(f"pictures  {len(prepared.train.labels)} train, {len(prepared.test.labels)} test")
-    print(f"source    {kind}{' (synthetic)' if prepared.provenance['synthetic'] else ''}")
-    print(f"folder    {folder}")
-    print(f"next      ./inv train --dataset {folder.name}")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from project.data_preparation import strokes
 from project.data_preparation.doodle import nature, plain, things
 from project.data_preparation.doodle.pen import Pen
+from project.work.common import progress
 from project.work.dataset import storage
 from project.work.declaration import UserError
 
@@ -69,7 +69,7 @@ def write(folder: Path, per_class: int, seed: int) -> None:
         raise UserError(f"the sample needs at least 1 drawing a class, not {per_class}")
     (folder / "train_simplified").mkdir(parents=True, exist_ok=True)
     truth = []
-    for word in tqdm(WORDS, desc="drawing synthetic doodles", unit="class"):
+    for word in progress(WORDS, desc="drawing synthetic doodles", unit="class"):
         rows = draw_class(word, per_class, seed)
         truth.append(rows[["key_id", "true_word"]])
         _write_csv(folder / "train_simplified" / f"{word}.csv", rows.drop(columns="true_word"))

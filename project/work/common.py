@@ -208,7 +208,7 @@ def progress(*items: Any, **options: Any) -> "tqdm":
     """A progress bar; where nobody watches it being redrawn (a log file), a line every ten seconds."""
     from tqdm import tqdm
 
-    return tqdm(*items, mininterval=0.1 if sys.stderr.isatty() else 10, **options)
+    return tqdm(*items, mininterval=0.1 if sys.stderr.isatty() else 10, delay=1, **options)
 
 
 def derive_seed(seed: int, *purpose: object) -> int:

@@ -1,6 +1,7 @@
 """How a setting is declared, read from text and checked: one declaration serves every command line."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import sys
@@ -128,10 +129,10 @@ def _convert(name: str, kind: type, value: Any) -> Any:
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             return str(value)
     elif not isinstance(value, bool):
-        try:
-            return kind(value) if not isinstance(value, float) or kind(value) == value else int(str(value))
-        except (TypeError, ValueError, OverflowError):
-            pass
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            number = kind(value)
+            if isinstance(value, str) or number == value:
+                return number
     raise UserError(f"{name}: {value!r} is not {words[kind]}")
 
 

@@ -1,5 +1,6 @@
 """Train one run, or the fold models behind out-of-fold logits, and report it."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     settings = common.parse(argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait give a busy machine's cores to others
     from project.work import mirror, run_folder
     from project.work.runner.table import method_name
 

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 
@@ -26,24 +26,20 @@ def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
 def resnet18(classes: int, channels: int) -> nn.Sequential:
     """ResNet18 (He et al., 2015) with its 7x7/2 stem and max-pool, for any number of channels."""
     stem = nn.Sequential(*_convolution(channels, 64, 7, 2), nn.MaxPool2d(3, stride=2, padding=1))
-    return _resnet(stem, (64, 64, 128, 256, 512), 2, nn.AdaptiveAvgPool2d(1), classes)
+    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes)
 
 
 def resnet18_small(classes: int, channels: int) -> nn.Sequential:
     """ResNet18 for small pictures: a 3x3/1 stem and no max-pool, for eight times the work."""
     stem = nn.Sequential(*_convolution(channels, 64, 3, 1))
-    return _resnet(stem, (64, 64, 128, 256, 512), 2, nn.AdaptiveAvgPool2d(1), classes)
+    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes)
 
 
 def narrow(classes: int, channels: int) -> nn.Sequential:
-    """The fast one for CPU: half as wide, a 5x5/2 stem, one block a stage that starts as the identity.
-
-    Shortcuts pool before they project (He et al., 2018) and the head sees both maximum and mean.
-    """
+    """The fast one for CPU: half as wide, a 5x5/2 stem, one block a stage, shortcuts that pool (He et al., 2018)."""
     stem = nn.Sequential(*_convolution(channels, 32, 5, 2))
-    network = _resnet(stem, (32, 32, 64, 128, 256), 1, MaxAndMean(), classes)
+    network = _resnet(stem, (32, 32, 64, 128, 256), 1, classes)
     for block in (module for module in network.modules() if isinstance(module, BasicBlock)):
-        nn.init.zeros_(block.bn2.weight)
         if block.downsample is not None:
             block.downsample[0].stride = (1, 1)
             block.downsample.insert(0, nn.AvgPool2d(2, ceil_mode=True))
@@ -57,27 +53,19 @@ MODELS: Mapping[str, Callable[[int, int], nn.Sequential]] = {
 }
 
 
-class MaxAndMean(nn.Module):
-    """Pools float (B, C, H, W) to (B, 2C): the maximum of each channel, then its mean."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return torch.cat([features.amax((2, 3)), features.mean((2, 3))], dim=1)
-
-
 def _convolution(before: int, width: int, size: int, stride: int) -> list[nn.Module]:
     kernel = nn.Conv2d(before, width, size, stride, padding=size // 2, bias=False)
     return [kernel, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
 
 
-def _resnet(stem: nn.Module, widths: Sequence[int], blocks: int, pool: nn.Module, classes: int) -> nn.Sequential:
+def _resnet(stem: nn.Module, widths: Sequence[int], blocks: int, classes: int) -> nn.Sequential:
     """Stages of basic blocks behind a stem of widths[0] channels; each stage but the first halves the picture."""
     stages: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     for number, (before, width) in enumerate(itertools.pairwise(widths), start=1):
         stride = 1 if number == 1 else 2
         first = BasicBlock(before, width, stride, _shortcut(before, width, stride))
         stages[f"layer{number}"] = nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
-    features = widths[-1] * (2 if isinstance(pool, MaxAndMean) else 1)
-    stages["head"] = nn.Sequential(pool, nn.Flatten(), nn.Linear(features, classes))
+    stages["head"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
     return nn.Sequential(stages)
 
 

@@ -169,7 +169,7 @@ def test_the_sample_goes_the_same_way_and_is_called_synthetic(tmp_path, capsys):
     assert prepared.provenance["synthetic"] is True
     printed = capsys.readouterr().out
     assert "synthetic" in printed
-    assert "./inv train --dataset sample" in printed
+    assert f"./inv train --dataset {tmp_path / 'sample'}" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]  # what was needed on the way is gone
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from project.work import common
-from project.work.declaration import parse, run_command, setting
+from project.work.declaration import UserError, parse, run_command, setting
 from project.work.reporter.result_table import ResultTable
 
 NOT_THE_EXPERIMENT = {"uuid", "seed"}
@@ -55,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the summary of results.csv."""
     settings = parse(SummarySettings, argv, "Print the table of results, best first by validation accuracy.")
     output = common.OUTPUT if settings.output is None else Path(settings.output)
-    table = summarise(ResultTable(output).read())
+    results = ResultTable(output)
+    runs = results.read()
+    missing = [name for name in ("method", *ACCURACIES.values(), "seconds") if name not in runs]
+    if missing or runs.empty:
+        raise UserError(f"{results.path}: {f'has no column {missing[0]}' if missing else 'holds no run'}; move it away")
+    table = summarise(runs)
     print(table.to_string(index=False))
     print("Top-1 accuracy in percent: valid and test at the selected epoch, test at the last; best validation first.")
 

@@ -183,7 +183,10 @@ class BaseRunner:
             return
         if saved.get("data") != self.dataset.fingerprint:
             raise UserError(f"{self.file.path}: learnt from other data than {self.settings.dataset} holds now")
-        for name, part in self._parts().items():
-            part.load_state_dict(saved["states"][name])
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(saved["states"][name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(f"{self.file.path}: of another network than this code has; begin a new run") from error
         self.selected = saved["selected"]
         self.history.restore(saved["history"])

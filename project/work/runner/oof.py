@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from project.work.common import DistillationSettings, Settings, experiment_settings, progress
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
+from project.work.declaration import UserError
 from project.work.runner.table import RUNNERS, runner_class
 
 DEFAULT_FOLDS = 5
@@ -39,6 +41,7 @@ def make(
     Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
     the mean over all fold models. keep: called with a fold model's folder after each of its epochs.
     """
+    _refuse_twins(dataset.train_keys, teacher.dataset)
     rows = dataset.train.rows.cpu().numpy()
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
     logits = np.zeros((len(dataset.train_keys), len(dataset.names)), dtype=np.float32)
@@ -55,3 +58,12 @@ def make(
         logits[held_out.rows.cpu().numpy()] = runner.predict(held_out).cpu().numpy()
         logits[valid_rows] += runner.predict(dataset.valid).cpu().numpy() / teacher.folds
     return OofLogits(logits, dataset.train_keys, folds, dataset.names)
+
+
+def _refuse_twins(keys: list[str], where: str) -> None:
+    twins = [key for key, count in Counter(keys).items() if count > 1]
+    if twins:
+        raise UserError(
+            f"{where}: {len(twins)} key ids of train_keys.csv.gz occur more than once, the first is {twins[0]};"
+            " logits find their rows by key, so each needs its own"
+        )

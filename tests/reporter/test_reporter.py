@@ -1,0 +1,66 @@
+"""A destination that fails is named and neither stops the others nor loses what a run came to."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import processes
+import pytest
+
+from project.work.reporter.curve_plot import CurvePlot
+from project.work.reporter.reporter import Reporter, Result
+from project.work.reporter.result_table import ResultTable
+from project.work.result import result_row
+
+
+class Unreachable:
+    """A destination that is down."""
+
+    def write(self, result: Result) -> str:
+        raise ConnectionError("no route to host")
+
+
+def test_a_destination_that_fails_is_named_and_the_others_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    row = {"uuid": "a", "best_test_accuracy": 0.5}
+    places = Reporter([Unreachable(), ResultTable(tmp_path)]).report(Result(row, tmp_path))
+    assert places == [f"row 1 of {tmp_path / 'results.csv'}"]
+    assert (tmp_path / "results.csv").read_text() == "uuid,best_test_accuracy\na,0.5\n"
+    assert capsys.readouterr().err == "warning: Unreachable failed: no route to host\n"
+
+
+def test_a_run_that_could_not_report_says_so_keeps_everything_and_reports_later(tmp_path: Path, prepared: Path) -> None:
+    table, log = tmp_path / "results.csv", tmp_path / "log"
+    table.write_text("somebody's notes\n")
+    words = ["--dataset", prepared, "--output", tmp_path, "--uuid", "mine", "--epoch", 1, "--batch-size", 32]
+    assert processes.finish(processes.fork_main(log, *words)) == 1
+    assert "warning: ResultTable failed: " in log.read_text()
+    assert f"when that is mended: ./inv train --resume mine --output {tmp_path}" in log.read_text()
+    assert table.read_text() == "somebody's notes\n"
+    assert (tmp_path / "base-mine" / "curve.png").exists()
+    table.unlink()
+    assert processes.finish(processes.fork_main(log, "--resume", "mine", "--output", tmp_path)) == 0
+    assert table.read_text().splitlines()[1].startswith("mine,")
+
+
+def test_the_curve_is_a_picture_of_the_runs_history(make_runner: Callable) -> None:
+    runner = make_runner(epoch=3, folder="run")
+    runner.fit()
+    folder = runner.history.path.parent
+    said = CurvePlot().write(Result(result_row(runner.settings, runner, "base"), folder))
+    data = (folder / "curve.png").read_bytes()
+    assert said == f"curve in {folder / 'curve.png'}"
+    assert data.startswith(b"\x89PNG")
+    assert struct.unpack(">II", data[16:24]) == (990, 396)
+
+
+def test_the_row_of_a_run_tells_its_settings_and_circumstances(make_runner: Callable) -> None:
+    runner = make_runner(epoch=2, learning_rate=0.05, mixup=True)
+    runner.fit()
+    row = result_row(runner.settings, runner, "mixup")
+    assert (row["uuid"], row["lr"], row["epoch"], row["mixup"], row["method"]) == ("test", 0.05, 2, True, "mixup")
+    assert (row["train_pictures"], row["device"]) == (108, "cpu")
+    assert row["pictures_per_second"] > 0
+    assert "learning_rate" not in row
+    assert 0 <= row["best_test_macro_f1"] <= 1

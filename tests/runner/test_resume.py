@@ -1,0 +1,172 @@
+"""A run that is killed at any moment, or stopped by Ctrl-C, goes on to exactly the numbers of an unbroken run."""
+
+import csv
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import Process
+from pathlib import Path
+
+import processes
+import pytest
+import yaml
+
+from project.work.common import ROOT
+
+TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV without what the clock decides."""
+    with path.open() as file:
+        return [{name: value for name, value in row.items() if name not in TIMES} for row in csv.DictReader(file)]
+
+
+def usual(prepared: Path, output: Path, uuid: str, epoch: int = 4) -> list[object]:
+    return ["--dataset", prepared, "--output", output, "--uuid", uuid, "--epoch", epoch, "--batch-size", 16]
+
+
+def wait_for(path: Path, alive: Callable[[], bool]) -> None:
+    """Until a file is there, or nobody is alive to write it."""
+    while alive() and not path.exists():
+        time.sleep(0.01)
+
+
+def partials(folder: Path) -> list[Path]:
+    return list(folder.glob(".checkpoint.pt.*"))
+
+
+def kill_while_training(process: Process, folder: Path, dice: random.Random) -> None:
+    """SIGKILL at a moment after the next epoch has been noted."""
+    history, deadline = folder / "history.csv", time.monotonic() + 60
+    before = history.stat().st_mtime_ns if history.exists() else 0
+    while process.is_alive() and time.monotonic() < deadline:
+        if history.exists() and history.stat().st_mtime_ns != before:
+            time.sleep(dice.uniform(0, 0.25))
+            break
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+
+
+def kill_while_writing(process: Process, folder: Path) -> bool:
+    """SIGKILL as soon as a checkpoint is being written; says whether it was caught in the act."""
+    deadline = time.monotonic() + 60
+    while process.is_alive() and not partials(folder) and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    process.kill()
+    process.join()
+    return bool(partials(folder))
+
+
+@pytest.mark.parametrize("words", [[], ["--mixup", "--ema", "0.9"]], ids=["base", "mixup with average"])
+def test_a_run_killed_again_and_again_ends_at_the_numbers_of_an_unbroken_one(
+    prepared: Path, tmp_path: Path, words: list[str]
+) -> None:
+    dice = random.Random(f"seed {words}")
+    assert processes.finish(processes.fork_main(tmp_path / "log", *usual(prepared, tmp_path / "a", "a"), *words)) == 0
+    command = [*usual(prepared, tmp_path / "b", "b"), *words]
+    name = "mixup" if words else "base"
+    folder, kills, caught = tmp_path / "b" / f"{name}-b", 0, False
+    for attempt in range(3):
+        process = processes.fork_main(tmp_path / "log", *command)
+        if attempt % 2 == 0:
+            caught = kill_while_writing(process, folder) or caught
+        else:
+            kill_while_training(process, folder, dice)
+        kills += process.exitcode == -signal.SIGKILL
+    assert kills >= 2
+    assert caught, "no kill fell into the writing of a checkpoint"
+    assert processes.finish(processes.fork_main(tmp_path / "log", *command)) == 0
+    assert table(folder / "history.csv") == table(tmp_path / "a" / f"{name}-a" / "history.csv")
+    assert table(tmp_path / "b" / "results.csv") == table(tmp_path / "a" / "results.csv")
+    assert not partials(folder)
+
+
+def test_main_py_killed_and_resumed_by_name_keeps_its_settings_and_numbers(prepared: Path, tmp_path: Path) -> None:
+    words = ["--manifold-mixup", "--seed", "5"]
+    assert processes.finish(processes.fork_main(tmp_path / "log", *usual(prepared, tmp_path / "a", "a"), *words)) == 0
+    process = processes.start(*usual(prepared, tmp_path / "b", "b"), *words)
+    folder = tmp_path / "b" / "manifold-mixup-b"
+    wait_for(folder / "history.csv", lambda: process.poll() is None)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    done = processes.run("--resume", folder)  # a folder says where it is; all else is in its settings.yaml
+    assert done.returncode == 0, done.stderr
+    assert table(folder / "history.csv") == table(tmp_path / "a" / "manifold-mixup-a" / "history.csv")
+    assert table(tmp_path / "b" / "results.csv") == table(tmp_path / "a" / "results.csv")
+
+
+def test_the_same_uuid_with_other_settings_is_refused_with_their_names(prepared: Path, tmp_path: Path) -> None:
+    log, command = tmp_path / "log", usual(prepared, tmp_path, "mine")
+    assert processes.finish(processes.fork_main(log, *command)) == 0
+    rows, log = table(tmp_path / "results.csv"), tmp_path / "second log"
+    assert processes.finish(processes.fork_main(log, *command, "--epoch", 5, "--seed", 1)) == 2
+    assert "was started with other settings (epoch 4 -> 5, seed 0 -> 1)" in log.read_text()
+    assert log.read_text().count("\n") == 1
+    assert table(tmp_path / "results.csv") == rows
+
+
+def test_a_finished_run_started_again_replaces_its_row_and_trains_no_more(prepared: Path, tmp_path: Path) -> None:
+    command = usual(prepared, tmp_path, "mine")
+    assert processes.finish(processes.fork_main(tmp_path / "log", *command)) == 0
+    rows, history = table(tmp_path / "results.csv"), (tmp_path / "base-mine" / "history.csv").read_bytes()
+    assert processes.finish(processes.fork_main(tmp_path / "log", *command)) == 0
+    assert table(tmp_path / "results.csv") == rows
+    assert len(rows) == 1
+    assert (tmp_path / "base-mine" / "history.csv").read_bytes() == history
+
+
+def test_two_processes_on_one_run_are_one_too_many(prepared: Path, tmp_path: Path) -> None:
+    command = usual(prepared, tmp_path, "mine", epoch=500)
+    first = processes.fork_main(tmp_path / "log", *command)
+    wait_for(tmp_path / "base-mine" / "history.csv", first.is_alive)
+    log = tmp_path / "second log"
+    assert processes.finish(processes.fork_main(log, *command)) == 2
+    assert "another process is working on this run" in log.read_text()
+    assert first.is_alive()
+    first.kill()
+    first.join()
+
+
+def test_ctrl_c_keeps_the_epochs_and_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "invoke", "--search-root", ROOT, "train"]
+    command += usual(prepared, tmp_path, "mine", epoch=500)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*map(str, command)], stderr=pipe, stdout=pipe, text=True, start_new_session=True)
+    folder = tmp_path / "base-mine"
+    wait_for(folder / "history.csv", lambda: process.poll() is None)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everything in the foreground
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"go on with: ./inv train --resume mine --output {tmp_path}" in said
+    assert "Traceback" not in said
+    assert len(table(folder / "history.csv")) >= 1
+    assert yaml.safe_load((folder / "settings.yaml").read_text())["epoch"] == 500
+
+
+def _with_room_for(size: int, log: Path, words: list[object]) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    processes._main(log, list(map(str, words)))
+
+
+def test_a_full_disk_stops_the_run_in_one_line_and_nothing_written_is_lost(prepared: Path, tmp_path: Path) -> None:
+    command, log = usual(prepared, tmp_path, "mine"), tmp_path / "log"
+    process, folder = processes.fork_main(log, *command), tmp_path / "base-mine"
+    kill_while_training(process, folder, random.Random(0))
+    checkpoint = (folder / "checkpoint.pt").read_bytes()
+    full = processes.fork(_with_room_for, 500_000, tmp_path / "full log", command)
+    assert processes.finish(full) == 2
+    last = (tmp_path / "full log").read_text().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.endswith("what was written before is kept")
+    assert (folder / "checkpoint.pt").read_bytes() == checkpoint
+    assert not partials(folder)
+    assert processes.finish(processes.fork_main(log, *command)) == 0
+    assert len(table(folder / "history.csv")) == 4

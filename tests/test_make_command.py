@@ -1,0 +1,50 @@
+"""What a person gives becomes exactly the flags that a script reads, and nothing that was not given."""
+
+import dataclasses
+import sys
+from dataclasses import dataclass
+
+import make_command
+from project.work import common
+from project.work.common import ROOT, Settings
+from project.work.declaration import setting, task_options
+
+
+@dataclass(frozen=True)
+class Oven:
+    """Settings of a pretend program."""
+
+    heat: float = setting(180.0, "how hot")
+    timer: int | None = setting(None, "minutes")
+
+
+def test_only_what_was_given_becomes_a_flag() -> None:
+    values = {"batch_size": "128", "mixup": True, "no_amp": True, "seed": None, "distillation": False, "epoch": 0}
+    assert make_command.flags(values) == ["--batch-size=128", "--mixup", "--no-amp", "--epoch=0"]
+
+
+def test_values_that_look_like_flags_or_are_empty_stay_values() -> None:
+    assert make_command.flags({"uuid": "--mixup", "dataset": ""}) == ["--uuid=--mixup", "--dataset="]
+
+
+def test_a_script_runs_by_its_full_path_with_this_python() -> None:
+    command = make_command.script("project/work/main.py", {"epoch": "2"})
+    assert command == [sys.executable, str(ROOT / "project/work/main.py"), "--epoch=2"]
+
+
+def test_the_options_of_a_task_come_back_as_the_same_settings() -> None:
+    given = {"batch_size": "64", "lr": "0.02", "mixup": True, "no_amp": True, "uuid": "x y"}
+    values = {name: default for name, (default, _) in task_options(Settings).items()} | given
+    settings = common.parse(make_command.flags(values))
+    assert settings == dataclasses.replace(
+        common.parse([]), batch_size=64, learning_rate=0.02, mixup=True, amp=False, uuid="x y"
+    )
+
+
+def test_the_settings_table_is_markdown_with_a_line_a_setting() -> None:
+    assert make_command.settings_table(Oven).splitlines() == [
+        "| setting | default | what it is |",
+        "|---|---|---|",
+        "| `--heat` | 180.0 | how hot |",
+        "| `--timer` |  | minutes |",
+    ]
