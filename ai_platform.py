@@ -13,6 +13,7 @@ from training_job import CloudSettings
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
 WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt at one request
+LISTED = 1000  # jobs read at most; the API has no way to ask for an order
 LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
 ADVICE = {
     401: "; the key may have been withdrawn: see credential_path in invoke.yaml",
@@ -81,8 +82,8 @@ class Jobs:
     def recent(self, count: int, filter: str | None = None) -> list[dict[str, Any]]:
         """The newest jobs, newest first."""
         found: list[dict[str, Any]] = []
-        query = {"pageSize": str(min(count, 100))} | ({} if filter is None else {"filter": filter})
-        while len(found) < count:
+        query = {"pageSize": "100"} | ({} if filter is None else {"filter": filter})
+        while len(found) < LISTED:
             page = self._ask("GET", f"{self.parent}/customJobs", params=query)
             found += page.get("customJobs", [])
             if not page.get("nextPageToken"):
@@ -116,7 +117,7 @@ class Jobs:
         raise UserError(f"{name}: not the name of a job; ./inv jobs lists them (its number will do)")
 
     def _named(self, name: str) -> list[dict[str, Any]]:
-        found = self.recent(1000, filter=f'displayName="{name}"')
+        found = self.recent(LISTED, filter=f'displayName="{name}"')
         return [job for job in found if job.get("displayName") == name]
 
     def _ask(self, method: str, path: str, begun: Callable[[], Any] = lambda: None, **options: Any) -> dict[str, Any]:

@@ -42,14 +42,21 @@ def fork(function: Callable[..., None], *arguments: object) -> multiprocessing.P
     """Start a function in a process whose imports are done already, which saves seconds a process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LOADED)
-    process = context.Process(target=function, args=arguments)
+    process = context.Process(target=_with_environment, args=(dict(os.environ), function, arguments))
     process.start()
     return process
 
 
+def _with_environment(environment: dict[str, str], function: Callable[..., None], arguments: tuple) -> None:
+    """The process it was forked from started earlier, with what the environment was then."""
+    os.environ.clear()
+    os.environ.update(environment)
+    function(*arguments)
+
+
 def fork_main(log: Path, *words: object) -> multiprocessing.Process:
     """main.py with these words, forked; what it prints is added to a log."""
-    return fork(_main, log, list(map(str, words)))
+    return fork(main_in_fork, log, list(map(str, words)))
 
 
 def finish(process: multiprocessing.Process) -> int:
@@ -59,7 +66,8 @@ def finish(process: multiprocessing.Process) -> int:
     return process.exitcode
 
 
-def _main(log: Path, words: list[str]) -> None:
+def main_in_fork(log: Path, words: list[str]) -> None:
+    """What such a process does."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)

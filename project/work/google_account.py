@@ -15,16 +15,18 @@ def credentials(path: str | None = None) -> Any:
     """Credentials from a key file, or application default ones. Raises UserError that says what to do."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
+    from google.oauth2.service_account import Credentials
 
     if path is not None and not Path(path).is_file():
         raise UserError(f"credential_path {path}: no such file; {ADVICE}")
     try:
         if path is None:
             return google.auth.default(scopes=SCOPES)[0]
-        return google.auth.load_credentials_from_file(path, scopes=SCOPES)[0]
-    except (GoogleAuthError, OSError, ValueError) as error:
-        where = "no Google credentials were found" if path is None else f"credential_path {path}: not a key file"
-        raise UserError(f"{where}; {ADVICE}") from error
+        return Credentials.from_service_account_file(path, scopes=SCOPES)
+    except (GoogleAuthError, OSError, ValueError):  # whose text may quote the key
+        what = "no Google credentials were found"
+        what = what if path is None else f"credential_path {path}: not a service account's key file"
+        raise UserError(f"{what}; {ADVICE}") from None
 
 
 def session(path: str | None = None) -> Any:
