@@ -1,5 +1,6 @@
 """A Google stand-in's service accounts: key files made on the spot, the token endpoint, the metadata server."""
 
+import functools
 import json
 import secrets
 from pathlib import Path
@@ -23,6 +24,7 @@ class GoogleStandIn(StandIn):
         self.tokens: dict[str, str] = {}
         self.attached = EMAIL
         self._public: dict[str, bytes] = {}
+        self._files = 0
 
     @property
     def host(self) -> str:
@@ -33,8 +35,12 @@ class GoogleStandIn(StandIn):
         raise NotImplementedError
 
     def key_file(self, path: Path, email: str = EMAIL, **changes: object) -> Path:
-        """Write a service-account key file whose token_uri is here; changes: fields to alter, None removes one."""
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        """Write a service-account key file whose token_uri is here; changes: fields to alter, None removes one.
+
+        An account has one key: a second file of it is signed with another, and the first no longer counts.
+        """
+        self._files += 1
+        key = _key(self._files)
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -90,6 +96,12 @@ class GoogleStandIn(StandIn):
         token = f"ya29.{secrets.token_hex(16)}"
         self.tokens[token] = email
         return Answer(200, {"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
+
+
+@functools.cache
+def _key(number: int) -> rsa.RSAPrivateKey:
+    """Keys take long to make, so the files of all tests share a few."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def error(status: int, message: str, word: str, reason: str = "", **metadata: str) -> Answer:

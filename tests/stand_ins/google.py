@@ -4,7 +4,8 @@ import json
 import math
 import re
 import time
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,15 +56,16 @@ class Spreadsheet:
 class Google(GoogleStandIn):
     """Sheets, Drive and the token endpoint.
 
-    quota: reads, and as many writes, that an account has in each `minute` (seconds); refused ones do not count.
+    quota: reads, and as many writes, that an account has in any 60 seconds of the clock; refused ones do not count.
     """
 
-    def __init__(self, quota: float = math.inf, minute: float = 60.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.sheets: dict[str, Spreadsheet] = {}
         self.off = False
-        self.quota, self.minute = quota, minute
-        self._used: Counter = Counter()
+        self.quota = math.inf
+        self.clock: Callable[[], float] = time.monotonic
+        self._used: dict[tuple[str, bool], list[float]] = defaultdict(list)
 
     def add(self, title: str = "Experiment", key: str = "", **options: Any) -> Spreadsheet:
         """A new spreadsheet."""
@@ -89,11 +91,11 @@ class Google(GoogleStandIn):
         return OFFICE if sheet.office else self._do(sheet, match[1], match[2], request)
 
     def _over_quota(self, request: Request, account: str) -> bool:
-        window = (account, request.method == "GET", math.floor(time.monotonic() / self.minute))
-        self._used[window] += 1
-        if self._used[window] > self.quota:
-            self._used[window] -= 1
+        used = self._used[account, request.method == "GET"]
+        used[:] = [moment for moment in used if moment > self.clock() - 60]
+        if len(used) >= self.quota:
             return True
+        used.append(self.clock())
         return False
 
     def _list(self, query: str, account: str) -> Answer:

@@ -50,11 +50,12 @@ class Answer:
 class Fault:
     """A failure that waits for its requests.
 
-    how: a status, "reset" (the connection breaks) or "silence" (no answer until the client gives up).
+    how: a status, "reset" (the connection breaks), "silence" (no answer until the client gives up) or "drip" (an answer
+    that comes byte by byte and never ends).
     carried_out: the request takes effect first. where: part of "METHOD path". skip: how many such requests pass before.
     """
 
-    how: int | Literal["reset", "silence"]
+    how: int | Literal["reset", "silence", "drip"]
     where: str = ""
     times: int = 1
     carried_out: bool = False
@@ -159,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer, fault = self.server.stand_in._receive(request)
         if fault is not None and fault.how == "silence":
             self.server.stand_in._closed.wait(30)
+        if fault is not None and fault.how == "drip":
+            self.drip()
         if fault is not None and not isinstance(fault.how, int):
             return self.hang_up()
         self.send_response(answer.status)
@@ -169,6 +172,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.data)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_request
+
+    def drip(self) -> None:
+        """Send a byte now and then, so that no client that waits for the next one ever gives up."""
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        while not self.server.stand_in._closed.wait(0.05):
+            self.wfile.write(b" ")
 
     def hang_up(self) -> None:
         """Reset the connection, as a machine that dies does; closing it in order would say that all is well."""

@@ -130,9 +130,9 @@ def bring(sheet: RemoteSheet, rows: Sequence[Mapping[str, str]], plans: list[she
     """
     plan = sheet_rows.plan(sheet.read(), rows)
     plans.append(plan)
-    if sheet.columns < len(plan.header):
-        sheet.widen(len(plan.header))
     if plan.new_columns:
+        if sheet.columns < len(plan.header):
+            sheet.widen(len(plan.header))
         sheet.put(1, len(plan.header) - len(plan.new_columns) + 1, plan.new_columns)
     for number, cells in plan.updates.items():
         sheet.put(number, 1, cells)
