@@ -58,7 +58,7 @@ def _with_environment(environment: dict[str, str], function: Callable[..., None]
 
 def fork_main(log: Path, *words: object) -> multiprocessing.Process:
     """main.py with these words, forked; what it prints is added to a log."""
-    return fork(main_in_fork, log, list(map(str, words)))
+    return fork(_main, log, list(map(str, words)))
 
 
 def finish(process: multiprocessing.Process) -> int:
@@ -68,8 +68,7 @@ def finish(process: multiprocessing.Process) -> int:
     return process.exitcode
 
 
-def main_in_fork(log: Path, words: list[str]) -> None:
-    """What such a process does."""
+def _main(log: Path, words: list[str]) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
