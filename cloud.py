@@ -135,7 +135,7 @@ def _request(job: JobSettings, training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What main.py is told: all that was typed, and what settings.yaml here changes, whatever the image's own says.
+    """What main.py is told: all that was typed, and what settings.yaml here changes, but for files of this machine.
 
     Raises UserError for what cannot work, before anything is sent.
     """
@@ -147,7 +147,8 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and "/" in value and not value.startswith("gs://"):
             raise UserError(f"{make_command.flag(name)} {value}: a job cannot see this machine's files")
     told = {"recipe": settings.recipe}
-    chosen = {name: getattr(settings, name) for name in common.experiment_settings()}
+    sheet = {field.name for field in dataclasses.fields(common.ReportSettings)} - {"credential_path"}
+    chosen = {name: getattr(settings, name) for name in [*common.experiment_settings(), *sorted(sheet)]}
     told |= {name: value for name, value in chosen.items() if value != getattr(plain, name)} | typed
     if settings.resume is None:
         told["uuid"] = settings.uuid or uuid.uuid4().hex[:12]

@@ -121,7 +121,8 @@ def test_a_bucket_that_refuses_is_one_line(
 
 
 def test_a_name_that_leads_out_of_the_folder_is_refused(storage: StorageStandIn, place: BucketFolder) -> None:
-    storage.fail(200, where="GET /storage/v1/b/b/o", body={"items": [{"name": "some/folder/../../elsewhere", "bucket": "b"}]})
+    listing = {"items": [{"name": "some/folder/../../elsewhere", "bucket": "b"}]}
+    storage.fail(200, where="GET /storage/v1/b/b/o", body=listing)
     with pytest.raises(UserError, match=r"^gs://b/some/folder/\.\./\.\./elsewhere: leads out of the folder"):
         place.files()
 

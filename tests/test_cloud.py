@@ -1,7 +1,6 @@
 """A run on machines that come and go: data from the bucket, every epoch to it, and back here in the end."""
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -77,19 +76,9 @@ def unbroken(output: Path, prepared: Path) -> dict[str, Any]:
     return json.loads((output / "base-whole" / "result.json").read_text())
 
 
-def start(storage: StorageStandIn, log: Path, *words: str) -> multiprocessing.Process:
-    """main.py with these words and that bucket, forked."""
-    return processes.fork(_main, storage.url, log, words)
-
-
-def _main(url: str, log: Path, words: tuple[str, ...]) -> None:
-    os.environ["STORAGE_EMULATOR_HOST"] = url
-    processes.main_in_fork(log, list(words))
-
-
-def run(storage: StorageStandIn, log: Path, *words: str) -> tuple[int, str]:
-    """The same to its end: its exit code and what it printed."""
-    code = processes.finish(start(storage, log, *words))
+def run(log: Path, *words: str) -> tuple[int, str]:
+    """main.py with these words to its end: its exit code and what it printed."""
+    code = processes.finish(processes.fork_main(log, *words))
     return code, log.read_text()
 
 
@@ -156,7 +145,7 @@ def test_fold_models_go_on_where_another_machine_left_them(
 ) -> None:
     words = [f"--dataset={prepared}", "--folds=3", "--epoch=2", "--batch-size=32", "--device=cpu"]
     far = [*words, "--output-uri=gs://my-bucket/outputs/teacher"]
-    first = start(storage, tmp_path / "log", *far, f"--output={tmp_path / 'one'}")
+    first = processes.fork_main(tmp_path / "log", *far, f"--output={tmp_path / 'one'}")
 
     def vanish(request: Request) -> None:
         if uploaded(request).endswith("fold-1/checkpoint.pt") and len(storage.uploads("fold-1/checkpoint.pt")) == 2:
@@ -165,7 +154,7 @@ def test_fold_models_go_on_where_another_machine_left_them(
     storage.before = vanish
     assert processes.finish(first) == -9
     for place, more in (("two", far), ("whole", words)):
-        code, said = run(storage, tmp_path / "log", *more, f"--output={tmp_path / place}")
+        code, said = run(tmp_path / "log", *more, f"--output={tmp_path / place}")
         assert code == 0, said
     there = {Path(name).name for name in BucketFolder("gs://my-bucket/outputs/teacher", connect()).files()}
     assert "oof_logits.npz" in there
@@ -180,7 +169,7 @@ def test_a_bucket_that_is_down_for_an_epoch_costs_nothing(
     storage.fail(403, where="POST /upload", skip=2, times=2)
     words = [f"--dataset={prepared}", "--epoch=4", "--batch-size=32", "--device=cpu", "--uuid=u"]
     log = tmp_path / "log"
-    code, said = run(storage, log, *words, f"--output={tmp_path}", "--output-uri=gs://my-bucket/outputs/u")
+    code, said = run(log, *words, f"--output={tmp_path}", "--output-uri=gs://my-bucket/outputs/u")
     assert code == 0
     assert said.count("warning: gs://my-bucket/outputs/u/base-u/") == 2
     there = BucketFolder("gs://my-bucket/outputs/u/base-u", connect())
@@ -193,7 +182,7 @@ def test_a_run_whose_last_upload_fails_does_not_succeed(
     storage.fail(403, where="POST /upload", skip=1, times=99)
     words = [f"--dataset={prepared}", "--epoch=1", "--batch-size=32", "--device=cpu", "--uuid=u"]
     log = tmp_path / "log"
-    code, said = run(storage, log, *words, f"--output={tmp_path}", "--output-uri=gs://my-bucket/outputs/u")
+    code, said = run(log, *words, f"--output={tmp_path}", "--output-uri=gs://my-bucket/outputs/u")
     assert code == 2
     assert said.splitlines()[-1].startswith("error: gs://my-bucket/outputs/u/base-u/curve.png: refused (Forbidden")
     assert len(ResultTable(tmp_path).read()) == 1
@@ -204,7 +193,7 @@ def test_a_bucket_that_refuses_is_known_before_the_first_epoch(
 ) -> None:
     storage.fail(403, where="POST /upload", times=99)
     words = [f"--dataset={prepared}", f"--output={tmp_path}", "--output-uri=gs://my-bucket/outputs/u"]
-    code, said = run(storage, tmp_path / "log", *words)
+    code, said = run(tmp_path / "log", *words)
     assert code == 2
     assert said.startswith("error: gs://my-bucket/outputs/u/base-")
     assert said.count("\n") == 1
