@@ -1,6 +1,7 @@
 """Training and ./inv report as a person starts them: the run succeeds whatever Google does, and says what to do."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from reporting import KEY, result
 from stand_ins.account import EMAIL
 from stand_ins.google import Google
+from stand_ins.slack import CHANNEL, TOKEN, Slack
 
 from project.work.common import ROOT
 from project.work.reporter import waiting
@@ -59,14 +61,31 @@ def test_a_run_that_is_resumed_reports_where_it_was_told_to_and_once(
     assert after["best_test_accuracy"] == before["best_test_accuracy"]
 
 
-def test_without_a_key_file_nothing_of_google_is_loaded(prepared: Path, tmp_path: Path) -> None:
+def test_a_run_tells_slack_and_keeps_the_token_to_itself(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    with Slack() as slack:
+        for name, value in {"BOT_TOKEN": TOKEN, "CHANNEL": CHANNEL, "API_URL": f"{slack.url}/api"}.items():
+            monkeypatch.setenv(f"SLACK_{name}", value)
+        words = (f"--dataset={prepared}", f"--output={tmp_path}", "--uuid=a", *ONE_EPOCH)
+        assert processes.finish(processes.fork_main(log, *words)) == 0
+    (message,) = slack.messages
+    assert re.fullmatch(rf"\*base-a\*: [\d.]+% top-1 on the test split of {prepared}, \d+ s", message["text"])
+    assert message["picture"] == (tmp_path / "base-a" / "curve.png").read_bytes()
+    assert TOKEN not in log.read_text()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
+
+
+def test_without_a_key_file_nothing_of_google_is_loaded(tmp_path: Path) -> None:
     code = (
-        "import sys; from project.work import main; main.main(sys.argv[1:]);"
-        "print('loaded', sorted(set(sys.modules) & {'gspread', 'oauth2client', 'google.auth', 'requests'}))"
+        "import sys, pathlib; from project.work.common import Settings; "
+        "from project.work.reporter.destinations import destinations; "
+        "found = destinations(Settings(), pathlib.Path(sys.argv[1])); print(len(found), "
+        "sorted(set(sys.modules) & {'gspread', 'oauth2client', 'google.auth', 'requests', 'urllib3', 'torch'}))"
     )
-    words = [f"--dataset={prepared}", f"--output={tmp_path}", *ONE_EPOCH]
-    said = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60, check=True)
-    assert said.stdout.splitlines()[-1] == "loaded []"
+    said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert said.stdout == "3 []\n"
 
 
 def test_report_without_a_sheet_set_up_says_how(tmp_path: Path) -> None:

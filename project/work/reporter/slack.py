@@ -10,7 +10,8 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,10 @@ class SlackWebhook:
     def write(self, result: Result) -> str:
         """Post the message."""
         body = json.dumps({"text": message(result)}).encode()
+        headers = {"Content-Type": "application/json"}
         with _explained():
             self._patience.start()
-            _post(self._address, body, {"Content-Type": "application/json"}, self._patience)
+            self._patience.bound(lambda: _post(self._address, body, headers, self._patience))
         return "message in Slack"
 
 
@@ -80,15 +82,14 @@ class SlackBot:
             raise Postponed(f"Slack: {CHANNEL}", NOT_SENT)
         with _explained():
             self._patience.start()
-            picture = result.folder / curve_plot.FILE
-            if picture.exists():
-                self._upload(picture, message(result), f"{result.folder.name}.png")
-            else:
-                self._call("chat.postMessage", channel=self._channel, text=message(result))
+            self._patience.bound(lambda: self._send(result.folder / curve_plot.FILE, message(result)))
         return f"message in Slack channel {self._channel}"
 
-    def _upload(self, picture: Path, text: str, name: str) -> None:
-        data = picture.read_bytes()
+    def _send(self, picture: Path, text: str) -> None:
+        if not picture.exists():
+            self._call("chat.postMessage", channel=self._channel, text=text)
+            return
+        data, name = picture.read_bytes(), f"{picture.parent.name}.png"
         place = self._call("files.getUploadURLExternal", filename=name, length=str(len(data)))
         _post(place["upload_url"], data, {"Content-Type": "application/octet-stream"}, self._patience)
         files = json.dumps([{"id": place["file_id"], "title": name}])
@@ -104,25 +105,22 @@ class SlackBot:
 
 def usual_patience() -> Patience:
     """Slack takes about one message a second; it is not worth a minute's wait."""
-    return Patience(seconds=30, answer=10)
+    return Patience(seconds=20, answer=10)
 
 
-class _explained:
-    """Turns any failure into one line without a secret: only Slack's own words and types of errors get through."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Refusal):
-            word = str(error.args[0])
-            word = word if re.fullmatch(r"[a-z0-9_]{1,40}", word) else "for no reason it gives"
-            raise Postponed(
-                f"Slack refused the message ({word}): {ADVICE.get(word, 'see its settings')}", NOT_SENT
-            ) from None
-        if isinstance(error, (Passing, OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError)):
-            why = str(error) if isinstance(error, Passing) else type(getattr(error, "reason", error)).__name__
-            raise Postponed(f"Slack did not take the message ({why}); the run is not affected", NOT_SENT) from None
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn any failure into one line without a secret: only Slack's own words and types of errors get through."""
+    try:
+        yield
+    except Refusal as error:
+        word = str(error.args[0])
+        word = word if re.fullmatch(r"[a-z0-9_]{1,40}", word) else "for no reason it gives"
+        advice = ADVICE.get(word, "the run is not affected")
+        raise Postponed(f"Slack refused the message ({word}): {advice}", NOT_SENT) from None
+    except (Passing, OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError) as error:
+        why = str(error) if isinstance(error, Passing) else type(getattr(error, "reason", error)).__name__
+        raise Postponed(f"Slack did not take the message ({why}); the run is not affected", NOT_SENT) from None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
