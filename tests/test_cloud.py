@@ -160,6 +160,11 @@ def test_fold_models_go_on_where_another_machine_left_them(
     assert "oof_logits.npz" in there
     (made,), (whole,) = (list((tmp_path / place).glob("oof-*/oof_logits.npz")) for place in ("two", "whole"))
     assert made.read_bytes() == whole.read_bytes()
+    address = f"gs://my-bucket/outputs/teacher/{made.parent.name}/oof_logits.npz"
+    student = [f"--output={tmp_path / 'student'}", "--distillation", f"--oof-logits={address}", *words]
+    code, said = run(tmp_path / "student.log", *student)
+    assert code == 0, said
+    assert "fold models" not in said
     assert len(storage.uploads("fold-0/checkpoint.pt")) == 2
 
 

@@ -88,13 +88,14 @@ def _load(settings: Settings, device: "torch.device") -> "Dataset":
 
 
 def _with_soft_targets(settings: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror") -> "Dataset":
-    from project.work.dataset import distillation_dataset
+    from project.work import run_folder
+    from project.work.dataset import distillation_dataset, remote_data
     from project.work.runner import oof
 
     if settings.oof_logits is None:
         path = _logits(oof.teacher_settings(settings), dataset, device, copy)
     else:
-        path = Path(settings.oof_logits)
+        path = remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings))
     logits = distillation_dataset.read(path)
     return distillation_dataset.with_soft_targets(dataset, logits, settings.softmax_temperature, str(path))
 

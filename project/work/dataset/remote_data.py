@@ -1,5 +1,6 @@
-"""Prepared data sets in a bucket: one folder each, as in project/input."""
+"""What a run reads from a bucket: prepared data sets, one folder each as in project/input, and OOF logits."""
 
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from project.work import bucket_folder
 from project.work.bucket_folder import BucketFolder
 from project.work.dataset.storage import PROVENANCE
 from project.work.declaration import UserError
+from project.work.run_folder import LOGITS_FILE
 
 
 def push(folder: Path, place: BucketFolder) -> list[str]:
@@ -35,3 +37,19 @@ def fetch(folder: Path, data_uri: str | None) -> None:
         partial = folder.with_name(f".{folder.name}.partial")
         place.download(files, partial, watched=True)
         shutil.move(partial, folder)
+
+
+def local_copy(logits: str, output: Path) -> Path:
+    """The file of OOF logits that a path or a gs:// address names; fetched once into a folder of its own."""
+    if not logits.startswith("gs://"):
+        return Path(logits)
+    folder = output / f"oof-{hashlib.sha256(logits.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    parent, _, name = logits.rpartition("/")
+    with FileLock(folder / ".lock"):
+        place = BucketFolder(parent, bucket_folder.connect())
+        files = place.files()
+        if name not in files:
+            raise UserError(f"{logits} is missing: ./inv train-ai-platform --folds 5 leaves it in outputs/<uuid>/oof-*")
+        place.download({LOGITS_FILE: files[name]}, folder)
+    return folder / LOGITS_FILE
