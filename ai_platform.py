@@ -48,7 +48,7 @@ class Jobs:
     """
 
     def __init__(
-        self, session: Any, cloud: CloudSettings, timeout: float = 60.0, sleep: Callable[[float], None] = time.sleep
+        self, session: Any, cloud: CloudSettings, timeout: float = 30.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         endpoint = cloud.endpoint or f"https://{cloud.region}-aiplatform.googleapis.com"
         self.base = f"{endpoint.rstrip('/')}/v1"

@@ -34,8 +34,11 @@ def train(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         print(json.dumps(request, indent=2))
         return
     jobs = _client(job)
-    submitted = jobs.submit(request)
-    name = submitted["name"]
+    try:
+        name = jobs.submit(request)["name"]
+    except KeyboardInterrupt:
+        print(f"\n{request['displayName']} may have been submitted: see ./inv jobs", file=sys.stderr)
+        sys.exit(130)
     print(f"submitted {request['displayName']}: {name}")
     print(f"in a browser    {ai_platform.console_link(name, str(job.gcp_project))}")
     print(f"follow it with  ./inv follow {name}")
@@ -181,6 +184,8 @@ def _follow(jobs: Jobs, name: str) -> None:
         job = jobs.follow(name, lambda state: print(f"{time.strftime('%H:%M:%S')} {state}", flush=True))
     except KeyboardInterrupt:
         _stop_following(jobs, name)
+    except UserError as error:
+        raise UserError(f"{error}; the job itself goes on: ./inv follow {name}") from error
     state = ai_platform.state(job)
     if state != "SUCCEEDED":
         message = ai_platform.one_line(job.get("error", {}).get("message", "no reason given"))

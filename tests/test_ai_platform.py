@@ -329,6 +329,26 @@ def test_a_failed_job_shows_its_own_text_and_no_token_and_exits_unsuccessfully(v
     assert not any(secret.encode() in sent.body for secret in (key["private_key_id"], "PRIVATE KEY", *vertex.tokens))
 
 
+def test_ctrl_c_while_a_job_is_being_submitted_says_that_it_may_be_there(vertex: Vertex, config: dict) -> None:
+    vertex.fail("silence", where="POST /v1", carried_out=True)
+    process = inv(config | {"tag": "host/image:tag"}, "train-ai-platform", "--uuid=run1")
+    until(lambda: vertex.jobs)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "\ntrain-run1 may have been submitted: see ./inv jobs\n"
+
+
+def test_losing_sight_of_a_job_is_not_losing_the_job(
+    vertex: Vertex, config: dict, jobs: Jobs, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("ai_platform.WAITS", (0.0, 0.0))
+    name = jobs.submit(request())["name"]
+    vertex.fail(503, where="GET /v1", skip=1, times=99)
+    with pytest.raises(UserError, match=rf"503 .*; tried 2 times; the job itself goes on: \./inv follow {name}$"):
+        cloud.follow(config, name, {})
+
+
 def test_without_a_terminal_ctrl_c_only_stops_following(vertex: Vertex, config: dict, jobs: Jobs) -> None:
     name = jobs.submit(request())["name"]
     process = inv(config, "follow", name)
