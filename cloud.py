@@ -49,7 +49,8 @@ def train(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 def follow(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> None:
     """Follow a job to its end."""
-    _follow(_jobs_of(config, name, values), name)
+    jobs = _jobs_of(config, name, values)
+    _follow(jobs, jobs.full_name(name))
 
 
 def cancel(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> None:
