@@ -30,8 +30,9 @@ def test_a_run_succeeds_while_google_is_down_and_its_row_is_sent_later(
 ) -> None:
     sheet = google.add("Experiment")
     google.fail(503, where="/v4/", times=10**6)
-    place, log = (f"--output={tmp_path}", f"--credential-path={key_file}", "--report-patience=0.2"), tmp_path / "log"
-    first = processes.fork_main(log, f"--dataset={prepared}", "--uuid=a", *ONE_EPOCH, *place)
+    place, log = (f"--output={tmp_path}", f"--credential-path={key_file}"), tmp_path / "log"
+    words = (f"--dataset={prepared}", "--uuid=a", "--report-patience=0.2", *ONE_EPOCH, *place)
+    first = processes.fork_main(log, *words)
     assert processes.finish(first) == 0
     warning = [line for line in log.read_text().splitlines() if line.startswith("warning: ")]
     command = f"./inv report {' '.join(place)}"

@@ -68,7 +68,7 @@ def test_an_answer_that_never_ends_holds_no_run(slack: Slack, run: Result) -> No
     webhook = SlackWebhook(slack.url + WEBHOOK, quick(seconds=0.4, answer=0.2))
     begun = time.monotonic()
     assert "no whole answer in 1 s" in refused(webhook, run)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_the_environment_decides() -> None:

@@ -39,7 +39,7 @@ def explain(error: Exception, place: Place, repeatable: bool) -> Exception:
             f" clock is right the key was deleted: {ANOTHER}"
         )
     if isinstance(error, (RefreshError, TransportError)):  # no token yet, so the request itself was never sent
-        return Passing("Google gave no token")
+        return Passing(f"Google gave no token ({type(error).__name__})")
     if isinstance(error, APIError):
         return _explain_answer(error, place, in_doubt)
     if isinstance(error, RequestException):

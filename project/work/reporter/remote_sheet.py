@@ -57,7 +57,10 @@ class RemoteSheet:
 
         def ask() -> list[list[str]]:
             answer = self.client.values_get(self.key, self._range())
-            return [[str(value) for value in row] for row in answer.get("values", [])]
+            there = (
+                answer.get("values", []) if answer["range"] else []
+            )  # an empty sheet has a range, an empty answer none
+            return [[str(value) for value in row] for row in there]
 
         return self._ask(ask)
 

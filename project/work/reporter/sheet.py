@@ -66,8 +66,9 @@ class Sheet:
 
     def advice(self, error: Exception) -> str:
         """One line on what went wrong and what a person does about it."""
-        given = [(field.name, getattr(self.settings, field.name), field.default) for field in fields(ReportSettings)]
-        flags = [f"{flag(name)}={value}" for name, value, default in given if value != default]
+        given = {field.name: (getattr(self.settings, field.name), field.default) for field in fields(ReportSettings)}
+        del given["report_patience"]
+        flags = [f"{flag(name)}={value}" for name, (value, default) in given.items() if value != default]
         place = [] if self.output == OUTPUT else [f"--output={self.output}"]
         command = shlex.join(["./inv", "report", *place, *flags])
         if isinstance(error, Refused):
