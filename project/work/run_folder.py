@@ -1,6 +1,7 @@
 """The folder of a run: found again by uuid, locked while in use, with the settings it was started with."""
 
 import dataclasses
+import os
 import re
 import shlex
 import shutil
@@ -142,9 +143,17 @@ def load_settings(folder: Path) -> Settings:
 
 
 def git_revision() -> str:
-    """The commit that is checked out, with "-dirty" when files differ from it; empty outside a repository."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The commit that is checked out, with "-dirty" when files differ from it or code is not in it.
+
+    Outside a repository, what the image was built from; empty elsewhere.
+    """
+    describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        revision, new = _git(*describe), _git("ls-files", "--others", "--exclude-standard", "--", "*.py")
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return os.environ.get("GIT_REVISION", "")
+    return f"{revision}-dirty" if new and not revision.endswith("-dirty") else revision
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,187 @@
+"""What the container tasks do: settings from invoke.yaml, then docker, then words for a person.
+
+With dry_run the commands are printed and docker is not asked anything, so that it need not be there.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import docker_engine
+import make_command
+from project.work.common import ROOT
+from project.work.declaration import UserError, build, setting
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The image that is built here and the container it runs in (local in invoke.yaml)."""
+
+    image: str = setting("noisy-labels", "name of the image")
+    container: str | None = setting(None, "name of the container; the image's and the user's number when not given")
+    gpus: str = setting("auto", "all, none, device=0 ...; auto: all where Docker has NVIDIA's runtime")
+    shm_size: str = setting("2g", "shared memory, for processes that work together")
+
+
+@dataclass(frozen=True)
+class RemoteSettings:
+    """Where images of jobs go (remote in invoke.yaml)."""
+
+    repository: str | None = setting(None, "image repository, HOST/.../NAME")
+
+
+def build_local(config: Mapping[str, Any], dry_run: bool) -> None:
+    """Build the local image."""
+    docker_engine.ask(dry_run)
+    docker_engine.run([build_command(config)], dry_run)
+    if not dry_run:
+        print(f"built {_local(config).image}; start it with: ./inv run-local")
+
+
+def run_local(config: Mapping[str, Any], dry_run: bool) -> None:
+    """Start the container, unless it runs already."""
+    engine, local, container = docker_engine.ask(dry_run), _local(config), container_name(config)
+    there = {} if dry_run else docker_engine.inspect("container", container)
+    if there and there["State"]["Running"]:
+        _check_ours(there, container)
+        print(f"{container} is running already, with {ROOT} at {make_command.REPOSITORY}")
+    else:
+        if there:  # the machine was switched off, say
+            docker_engine.run([make_command.docker_stop(container)[1]], dry_run, quiet=True)
+        if not dry_run and not docker_engine.inspect("image", local.image):
+            raise UserError(f"the image {local.image} is not built yet: run ./inv build-local first")
+        options = _texts(config.get("local") or {}, "run_options")
+        gpus = gpus_flag(local.gpus, engine)
+        command = make_command.docker_run(local.image, container, user(engine), local.shm_size, gpus, options)
+        docker_engine.run([command], dry_run, quiet=True)
+        if dry_run:
+            return
+        print(f"started {container} from {local.image}, {'no GPU' if gpus is None else f'GPUs: {gpus}'}")
+        print(f"{ROOT} is {make_command.REPOSITORY} there")
+    print("a shell in it  ./inv attach-local        (one command: ./inv attach-local --command './inv train')")
+    print("end it         ./inv stop-local")
+
+
+def attach_local(config: Mapping[str, Any], command: str | None, dry_run: bool) -> None:
+    """Become a shell (or a command) in the container; its exit code is then this program's."""
+    docker_engine.ask(dry_run)
+    container = container_name(config)
+    words = make_command.docker_exec(container, command, sys.stdin.isatty() and sys.stdout.isatty())
+    if dry_run:
+        print(shlex.join(words))
+        return
+    there = docker_engine.inspect("container", container)
+    if not there or not there["State"]["Running"]:
+        raise UserError(f"{container} is not running: start it with ./inv run-local")
+    _check_ours(there, container)
+    sys.stdout.flush()
+    os.execvp(words[0], words)
+
+
+def stop_local(config: Mapping[str, Any], dry_run: bool) -> None:
+    """Stop and remove the container, with whatever runs in it."""
+    docker_engine.ask(dry_run)
+    container = container_name(config)
+    if not dry_run and not docker_engine.inspect("container", container):
+        print(f"{container} is not running; nothing to stop")
+        return
+    docker_engine.run(make_command.docker_stop(container), dry_run, quiet=True)
+    if not dry_run:
+        print(f"stopped {container}")
+
+
+def push_remote(config: Mapping[str, Any], repository: str | None, dry_run: bool) -> None:
+    """Build the image of jobs on top of the local one and send it to the registry."""
+    from project.work.run_folder import git_revision
+
+    local = _local(config)
+    repository = repository or section(RemoteSettings, config, "remote").repository
+    if repository is None:
+        raise UserError("remote.repository is not known: set it in invoke.yaml (HOST/.../NAME) or give --repository")
+    revision, tag = git_revision(), config.get("tag")
+    tags = [each for each in dict.fromkeys([revision, str(tag or "")]) if each and "/" not in each]
+    if not tags:
+        raise UserError("this is not a git checkout, so no revision names the image: set tag in invoke.yaml")
+    if revision.endswith("-dirty"):
+        print(f"the tree differs from its commit: the image is tagged {revision}", file=sys.stderr)
+    docker_engine.ask(dry_run)
+    remote = f"{local.image}-remote"
+    arguments = [f"LOCAL_IMAGE={local.image}", f"GIT_REVISION={revision}"]
+    build_remote = make_command.docker_build("remote", remote, arguments, _texts(config, "build_options"))
+    docker_engine.run([build_command(config), build_remote], dry_run)
+    docker_engine.run(make_command.docker_push(remote, repository, tags), dry_run, advice=push_advice(repository))
+    if not dry_run:
+        print(f"pushed {' and '.join(f'{repository}:{each}' for each in tags)}; start a job: ./inv train-ai-platform")
+
+
+def _local(config: Mapping[str, Any]) -> LocalSettings:
+    return section(LocalSettings, config, "local", "run_options")
+
+
+def section(cls: type[T], config: Mapping[str, Any], name: str, *others: str) -> T:
+    """A section of invoke.yaml. YAML reads off and on as false and true."""
+    words = {False: "none", True: "all"}
+    values = {key: value for key, value in dict(config.get(name) or {}).items() if key not in others}
+    try:
+        return build(cls, {key: words[value] if isinstance(value, bool) else value for key, value in values.items()})
+    except UserError as error:
+        raise UserError(f"invoke.yaml, {name}: {error}") from error
+
+
+def _texts(config: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts in invoke.yaml; empty when not given."""
+    values = config.get(name) or []
+    if isinstance(values, str) or not all(isinstance(value, (str, int, float)) for value in values):
+        raise UserError(f"invoke.yaml: {name} is a list of texts, such as {name}: [FIRST, SECOND]")
+    return [str(value) for value in values]
+
+
+def build_command(config: Mapping[str, Any]) -> list[str]:
+    """How the local image is built, by invoke.yaml."""
+    base = config.get("base_image")
+    arguments = ([] if base is None else [f"BASE_IMAGE={base}"]) + _texts(config, "build_args")
+    return make_command.docker_build("local", _local(config).image, arguments, _texts(config, "build_options"))
+
+
+def container_name(config: Mapping[str, Any]) -> str:
+    """One container for each user of the machine, unless invoke.yaml names it."""
+    local = _local(config)
+    plain = local.image.rpartition("/")[2].partition("@")[0].replace(":", "-")
+    return local.container or f"{plain}-{os.getuid()}"
+
+
+def user(engine: Mapping[str, Any]) -> str:
+    """Who writes into the mounted repository. To an engine without root, the caller is root inside."""
+    rootless = any("rootless" in option for option in engine.get("SecurityOptions") or [])
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+
+
+def gpus_flag(wanted: str, engine: Mapping[str, Any]) -> str | None:
+    """What docker's --gpus is given; None leaves it out."""
+    if wanted == "auto":
+        return "all" if "nvidia" in (engine.get("Runtimes") or {}) else None
+    return None if wanted in ("none", "0") else wanted
+
+
+def _check_ours(there: Mapping[str, Any], container: str) -> None:
+    """Raises UserError where another checkout's container has the name."""
+    mounted = (there["Config"].get("Labels") or {}).get("repository")
+    if mounted != str(ROOT):
+        raise UserError(
+            f"{container} runs with {mounted or 'something else'}, not with {ROOT}:"
+            " end it with ./inv stop-local, or give this one a name (local.container in invoke.yaml)"
+        )
+
+
+def push_advice(repository: str) -> str:
+    """How to be let into a registry; one without a host is Docker Hub's."""
+    host = repository.partition("/")[0]
+    if host.endswith("-docker.pkg.dev"):
+        return f" (not logged in? gcloud auth configure-docker {host})"
+    named = "." in host or ":" in host or host == "localhost"
+    return f" (not logged in? docker login{f' {host}' if named else ''})"
