@@ -135,7 +135,10 @@ def _request(job: JobSettings, training: Mapping[str, Any]) -> dict[str, Any]:
     arguments |= {"data_uri": f"{_bucket(job)}/input", "output_uri": output_uri} | arguments
     if job.gcp_project is None:
         raise UserError("gcp_project is not known: set it in invoke.yaml or give --gcp-project")
-    return training_job.body(job, f"train-{run}", _image(job), make_command.flags(arguments), output_uri)
+    if job.accelerator_count > 1:  # or all but one of them would stand idle
+        arguments = {"gpu": ",".join(map(str, range(job.accelerator_count)))} | arguments
+    nodes = build(Settings, {"nodes": arguments.get("nodes")}).nodes or 1
+    return training_job.body(job, f"train-{run}", _image(job), make_command.flags(arguments), output_uri, nodes)
 
 
 def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:

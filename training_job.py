@@ -56,8 +56,10 @@ class JobSettings(BucketSettings):
     dry_run: bool = setting(False, "print the request and send nothing")
 
 
-def body(job: JobSettings, name: str, image: str, arguments: Sequence[str], output_uri: str) -> dict[str, Any]:
-    """The custom job as the API takes it; int64 are texts there.
+def body(
+    job: JobSettings, name: str, image: str, arguments: Sequence[str], output_uri: str, nodes: int = 1
+) -> dict[str, Any]:
+    """The custom job as the API takes it; int64 are texts there. The first of its machines is a pool of its own.
 
     A machine that is restarted starts main.py with the same arguments, so the run goes on from its bucket.
     """
@@ -70,7 +72,11 @@ def body(job: JobSettings, name: str, image: str, arguments: Sequence[str], outp
         "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],
     }
     spec = {
-        "workerPoolSpecs": [{"machineSpec": machine, "replicaCount": "1", "containerSpec": container}],
+        "workerPoolSpecs": [
+            {"machineSpec": machine, "replicaCount": str(count), "containerSpec": container}
+            for count in (1, nodes - 1)
+            if count
+        ],
         "scheduling": {
             "timeout": f"{job.timeout}s",
             "strategy": "SPOT" if job.spot else "STANDARD",

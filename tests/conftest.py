@@ -14,6 +14,9 @@ import pandas as pd
 import pytest
 
 if TYPE_CHECKING:
+    from torch import nn
+    from tqdm import tqdm
+
     from project.work.common import Settings
     from project.work.dataset.base_dataset import Dataset
     from project.work.dataset.storage import Pictures
@@ -99,20 +102,29 @@ def make_runner(settings: Callable, dataset: "Dataset", tmp_path: Path) -> Calla
     return make
 
 
-@pytest.fixture
-def tiny_network(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a network of the usual stages, but without batch normalisation: pictures do not see each other."""
+def tiny(classes: int, channels: int) -> "nn.Sequential":
+    """A network of the usual stages, but without batch normalisation: pictures do not see each other."""
     from torch import nn
 
+    widths = {"stem": (channels, 6), "layer1": (6, 8), "layer2": (8, 8)}
+    network = nn.Sequential()
+    for name, (before, after) in widths.items():
+        network.add_module(name, nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU()))
+    network.add_module("head", nn.Sequential(nn.Flatten(), nn.Linear(8 * (SIDE // 8) ** 2, classes)))
+    return network
+
+
+@pytest.fixture
+def tiny_network(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of that network, for as long as a test lasts."""
     from project.work import model
 
-    def make(classes: int, channels: int) -> nn.Sequential:
-        widths = {"stem": (channels, 6), "layer1": (6, 8), "layer2": (8, 8)}
-        network = nn.Sequential()
-        for name, (before, after) in widths.items():
-            network.add_module(name, nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.ReLU()))
-        network.add_module("head", nn.Sequential(nn.Flatten(), nn.Linear(8 * (SIDE // 8) ** 2, classes)))
-        return network
-
-    monkeypatch.setitem(model.MODELS, "tiny", make)
+    monkeypatch.setitem(model.MODELS, "tiny", tiny)
     return "tiny"
+
+
+def silent() -> "tqdm":
+    """A progress bar that nobody sees."""
+    from tqdm import tqdm
+
+    return tqdm(disable=True)

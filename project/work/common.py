@@ -5,6 +5,7 @@ Standard library only at import, so that a command line answers at once.
 
 import dataclasses
 import hashlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,15 @@ class RunSettings(ReportSettings):
     resume: str | None = setting(None, "uuid (or folder) of a run to continue, with the settings it was started with")
     output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
-    gpu: int | None = setting(None, "number of the GPU to use", within="[0, inf)")
+    gpu: str | None = setting(None, "number of the GPU to use, or several: 0,1 share each batch")
+    processes: int | None = setting(None, "processes that share each batch on a machine without GPU", within="[1, 64]")
+    nodes: int | None = setting(
+        None, "machines that share each batch; Vertex AI says which each is", within="[1, 1024]"
+    )
+    node_rank: int | None = setting(
+        None, "which of --nodes this is, from 0; elsewhere than on Vertex AI", within="[0, 1023]"
+    )
+    master: str | None = setting(None, "host:port of the first of --nodes; elsewhere than on Vertex AI")
     data_uri: str | None = setting(None, "gs:// folder of data sets; one that is not here is downloaded from it")
     output_uri: str | None = setting(
         None, "gs:// folder that the run is copied to after each epoch, and goes on from on another machine"
@@ -155,7 +164,21 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
         raise UserError("--mixup and --manifold-mixup: choose one (manifold mixup mixes the input too)")
     if (settings.pixel_mean is None) != (settings.pixel_std is None):
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
+    if settings.processes not in (None, 1) and settings.device in ("cuda", "mps"):
+        raise UserError("--processes is for the CPU; --gpu 0,1 starts one process for each GPU")
+    if gpu_numbers(settings) and settings.processes not in (None, len(gpu_numbers(settings))):
+        raise UserError(
+            f"--gpu {settings.gpu} --processes {settings.processes}: each GPU has one process; give one of both"
+        )
     return settings
+
+
+def gpu_numbers(settings: Settings) -> list[int]:
+    """The GPUs asked for: "0,1" -> [0, 1], none when it is left open. Raises UserError."""
+    words = [] if settings.gpu is None else [word.strip() for word in settings.gpu.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,4}", word) for word in words) or len(set(words)) < len(words):
+        raise UserError(f"--gpu: {settings.gpu!r} is not a number such as 0, or several such as 0,1")
+    return [int(word) for word in words]
 
 
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,18 +247,26 @@ def generator(seed: int, *purpose: object) -> "torch.Generator":
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
-def choose_device(settings: Settings) -> "torch.device":
-    """The device asked for, or the best there is. Raises UserError when it is not there."""
+def choose_device(settings: Settings, place: int | None = None) -> "torch.device":
+    """The device asked for, or the best there is. Raises UserError when it is not there.
+
+    place: which of the processes on this machine asks, when several share each batch.
+    """
     import torch
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    numbers, count = gpu_numbers(settings), torch.cuda.device_count()
     name = settings.device
-    if name == "auto":
-        name = "cuda" if settings.gpu is not None else next(kind for kind, present in there.items() if present)
-    if settings.gpu is not None and (name != "cuda" or settings.gpu >= torch.cuda.device_count()):
-        raise UserError(
-            f"--gpu {settings.gpu}: torch sees {torch.cuda.device_count()} GPUs here; leave --gpu out for CPU"
-        )
+    if name == "auto" and settings.processes is not None and not numbers:
+        name = "cpu"
+    elif name == "auto":
+        name = "cuda" if numbers else next(kind for kind, present in there.items() if present)
+    if numbers and (name != "cuda" or max(numbers) >= count):
+        raise UserError(f"--gpu {settings.gpu}: torch sees {count} GPUs here; leave --gpu out for CPU")
     if not there[name]:
         raise UserError(f"--device {name}: this machine has none that torch can use; try --device cpu")
-    return torch.device(name) if settings.gpu is None else torch.device(name, settings.gpu)
+    if place is not None and name == "cuda":
+        numbers = (numbers or list(range(count)))[place : place + 1]
+        if not numbers:
+            raise UserError(f"process {place} of this machine has no GPU of its own; start one process for each GPU")
+    return torch.device(name, numbers[0]) if numbers else torch.device(name)

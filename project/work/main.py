@@ -1,15 +1,17 @@
 """Train one run, or the fold models behind out-of-fold logits, and report it."""
 
+import dataclasses
 import os
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from project.work import common
+from project.work import common, launch
 from project.work.common import Settings
-from project.work.declaration import run_command
+from project.work.declaration import UserError, run_command
 
 if TYPE_CHECKING:
     import torch
@@ -17,25 +19,62 @@ if TYPE_CHECKING:
     from project.work.dataset.base_dataset import Dataset
     from project.work.mirror import Mirror
     from project.work.run_folder import Run
+    from project.work.runner.parallel import Parallel
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     settings = common.parse(argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait give a busy machine's cores to others
+    if launch.WORKER not in os.environ:
+        machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
+        if machine.count * processes > 1:
+            start_processes(settings, sys.argv[1:] if argv is None else argv, machine, processes)
+    from project.work.runner.parallel import joined
+
+    with joined() as parallel:
+        work(parallel.first(lambda: settings), parallel)
+
+
+def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
+    """Start this script in several processes and end as they do."""
+    from project.work import run_folder
+
+    common.choose_device(settings, processes - 1)
+    run = run_folder.placed(settings)
+    if run.resume is None and run.uuid is None and not makes_logits(run):  # known here, to say what goes on with it
+        run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
+        words = [*words, f"--uuid={run.uuid}"]
+    try:
+        sys.exit(launch.start(launch.torchrun(machine, processes, __file__, words), processes))
+    except UserError as error:
+        command = "the same command" if makes_logits(run) else run_folder.resume_command(run)
+        raise UserError(f"{error}; every finished epoch is kept; go on with: {command}") from error
+
+
+def makes_logits(settings: Settings) -> bool:
+    """Whether out-of-fold logits are all that is asked for."""
+    return settings.resume is None and settings.folds is not None and not settings.distillation
+
+
+def work(settings: Settings, parallel: "Parallel") -> None:
+    """Do what the settings ask for, as one of the processes that do it."""
     from project.work import mirror, run_folder
     from project.work.runner.table import method_name
 
-    device = common.choose_device(settings)
+    device = parallel.all(lambda: parallel.choose_device(settings))
     settings = run_folder.placed(settings)
-    copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
-    copy.fetch()
-    if settings.resume is None and settings.folds is not None and not settings.distillation:
+    copy = mirror.Mirror(None, Path())
+    if parallel.rank == 0:
+        copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
+        copy.fetch()
+    if makes_logits(settings):
         with interruptible("the same command goes on"):
-            make_logits(settings, device, copy)
+            make_logits(settings, device, copy, parallel)
         return
-    with run_folder.open_run(settings, method_name(settings)) as run, interruptible(f"go on with: {run.command}"):
-        train(run, device, copy)
+    run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings)))
+    with run, interruptible(f"go on with: {run.command}"):
+        train(run, device, copy, parallel)
 
 
 @contextmanager
@@ -48,22 +87,29 @@ def interruptible(how: str) -> Iterator[None]:
         sys.exit(130)
 
 
-def train(run: "Run", device: "torch.device", copy: "Mirror") -> None:
+def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
-    from project.work.reporter.destinations import destinations
-    from project.work.reporter.reporter import Reporter, Result
     from project.work.result import result_row
     from project.work.runner.table import method_name, runner_class
 
     settings = run.settings
     copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
-    dataset = _load(settings, device)
+    dataset = _load(settings, device, parallel)
     if settings.distillation:
-        dataset = _with_soft_targets(settings, dataset, device, copy)
-    runner = runner_class(settings)(settings, dataset, device, run.folder)
+        dataset = _with_soft_targets(settings, dataset, device, copy, parallel)
+    runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     runner.fit(lambda: copy.try_send(run.folder))
     row = result_row(settings, runner, method_name(settings))
-    reporter = Reporter(destinations(settings, run.folder))
+    if parallel.rank == 0:
+        report(run, row, copy)
+
+
+def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
+    """Send a finished run's row to every destination and say what came out."""
+    from project.work.reporter.destinations import destinations
+    from project.work.reporter.reporter import Reporter, Result
+
+    reporter = Reporter(destinations(run.settings, run.folder))
     places = reporter.report(Result(row, run.folder))
     copy.send(run.folder)
     print(
@@ -75,46 +121,61 @@ def train(run: "Run", device: "torch.device", copy: "Mirror") -> None:
         sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 
-def make_logits(settings: Settings, device: "torch.device", copy: "Mirror") -> None:
+def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train the fold models and say where their logits are."""
-    print(f"OOF logits in {_logits(settings, _load(settings, device), device, copy)}")
+    dataset = _load(settings, device, parallel)
+    print(f"OOF logits in {_logits(settings, dataset, device, copy, parallel)}")
 
 
-def _load(settings: Settings, device: "torch.device") -> "Dataset":
+def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "Dataset":
     from project.work.dataset import base_dataset, remote_data
 
-    remote_data.fetch(base_dataset.find(settings.dataset), settings.data_uri)
-    return base_dataset.load(settings, device)
+    def load() -> "Dataset":
+        remote_data.fetch(base_dataset.find(settings.dataset), settings.data_uri)
+        return base_dataset.load(settings, device)
+
+    dataset = parallel.all(load)
+    if len(set(parallel.gather(dataset.fingerprint))) > 1:
+        raise UserError(f"{settings.dataset}: the machines of this run hold different pictures; prepare them once")
+    return dataset
 
 
-def _with_soft_targets(settings: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror") -> "Dataset":
+def _with_soft_targets(
+    settings: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror", parallel: "Parallel"
+) -> "Dataset":
     from project.work import run_folder
     from project.work.dataset import distillation_dataset, remote_data
     from project.work.runner import oof
 
     if settings.oof_logits is None:
-        path = _logits(oof.teacher_settings(settings), dataset, device, copy)
+        path = _logits(oof.teacher_settings(settings), dataset, device, copy, parallel)
     else:
-        path = remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings))
-    logits = distillation_dataset.read(path)
+        path = parallel.first(lambda: remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings)))
+    logits = parallel.first(lambda: distillation_dataset.read(path))
     return distillation_dataset.with_soft_targets(dataset, logits, settings.softmax_temperature, str(path))
 
 
-def _logits(teacher: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror") -> Path:
-    """The file of logits for these data and fold models; made first when missing, by one process at a time."""
+def _logits(
+    teacher: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror", parallel: "Parallel"
+) -> Path:
+    """The file of logits for these data and fold models; made first when missing, by one run at a time."""
     from filelock import FileLock
 
     from project.work import run_folder
     from project.work.dataset import distillation_dataset
     from project.work.runner import oof
 
-    folder = run_folder.output_folder(teacher) / f"oof-{oof.fingerprint(teacher, dataset)}"
-    folder.mkdir(exist_ok=True)
+    name = f"oof-{oof.fingerprint(teacher, dataset)}"
+    folder = parallel.first(lambda: run_folder.output_folder(teacher) / name)
     path = folder / run_folder.LOGITS_FILE
-    with FileLock(folder / ".lock"):
-        if not path.exists():
+    if parallel.rank == 0:
+        folder.mkdir(exist_ok=True)
+    with FileLock(folder / ".lock") if parallel.rank == 0 else nullcontext():
+        if not parallel.first(path.exists):
             print(f"training {teacher.folds} fold models for out-of-fold logits in {folder}", file=sys.stderr)
-            distillation_dataset.write(path, oof.make(teacher, dataset, device, folder, copy.try_send))
+            logits = oof.make(teacher, dataset, device, folder, copy.try_send, parallel)
+            if parallel.rank == 0:
+                distillation_dataset.write(path, logits)
     copy.send(folder)
     return path
 

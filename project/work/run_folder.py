@@ -30,14 +30,17 @@ class Run:
 
     settings: Settings
     folder: Path
-    lock: FileLock
+    lock: FileLock | None
     new: bool
 
     @property
     def command(self) -> str:
         """What a person types to go on with it."""
-        place = [] if self.settings.output is None else ["--output", self.settings.output]
-        return shlex.join(["./inv", "train", "--resume", self.settings.uuid, *place])
+        return resume_command(self.settings)
+
+    def __reduce__(self) -> tuple[type["Run"], tuple[Settings, Path, None, bool]]:
+        """What the other processes of the run get: the folder is held by the first alone."""
+        return Run, (self.settings, self.folder, None, False)
 
     def __enter__(self) -> "Run":
         return self
@@ -46,7 +49,14 @@ class Run:
         """A new run that was refused (no such data, a loss that is not finite) leaves its uuid free."""
         if self.new and isinstance(error, UserError) and not (self.folder / CHECKPOINT_FILE).exists():
             shutil.rmtree(self.folder)
-        self.lock.release()
+        if self.lock is not None:
+            self.lock.release()
+
+
+def resume_command(settings: Settings) -> str:
+    """What a person types to go on with a run."""
+    place = [] if settings.output is None else ["--output", settings.output]
+    return shlex.join(["./inv", "train", "--resume", settings.resume or settings.uuid or "UUID", *place])
 
 
 def output_folder(settings: Settings) -> Path:

@@ -109,7 +109,7 @@ def test_manifold_mixup_uses_every_place(
     places = []
 
     def record(*arguments: object) -> Tensor:
-        places.append(arguments[-1])
+        places.append(arguments[4])
         return mixed_forward(*arguments)
 
     monkeypatch.setattr(mixup_runner, "mixed_forward", record)

@@ -1,5 +1,6 @@
 """A prepared data set as tensors on the device: splits, and batches that are cut, augmented and normalised together."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def part(self, at: slice) -> "Batch":
+        """Some of its pictures, with all that belongs to them."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Batch(**{name: None if value is None else value[at] for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, index: np.ndarray) -> "Split":
+    def subset(self, index: np.ndarray | slice) -> "Split":
         """The pictures at these positions."""
-        at = torch.as_tensor(index, device=self.labels.device)
+        at = index if isinstance(index, slice) else torch.as_tensor(index, device=self.labels.device)
         soft = None if self.soft_targets is None else self.soft_targets[at]
         return Split(self.images[at], self.labels[at], self.rows[at], self.normalise, self.classes, soft)
 

@@ -20,7 +20,9 @@ from project.work.run_folder import CHECKPOINT_FILE
 from project.work.runner import optimizer
 from project.work.runner.checkpoint import CheckpointFile
 from project.work.runner.history import EpochRow, History
+from project.work.runner.joint_norm import join_norms
 from project.work.runner.metrics import measure
+from project.work.runner.parallel import ALONE, Parallel
 from project.work.runner.precision import MixedPrecision
 from project.work.runner.schedule import factor
 
@@ -30,12 +32,14 @@ EVALUATION_BATCH = 512
 class BaseRunner:
     """Cross entropy with the labels as they are given."""
 
-    def __init__(self, settings: Settings, dataset: Dataset, device: torch.device, folder: Path) -> None:
-        self.settings, self.dataset, self.device = settings, dataset, device
+    def __init__(
+        self, settings: Settings, dataset: Dataset, device: torch.device, folder: Path, parallel: Parallel = ALONE
+    ) -> None:
+        self.settings, self.dataset, self.device, self.parallel = settings, dataset, device, parallel
         channels = dataset.train.images.shape[1]
         seed = common.derive_seed(settings.seed, "weights")
-        self.model = model.make(settings.model, len(dataset.names), channels, seed).to(device)
-        self.model.to(memory_format=torch.channels_last)
+        network = join_norms(model.make(settings.model, len(dataset.names), channels, seed), parallel, device)
+        self.model = network.to(device, memory_format=torch.channels_last)
         self.average = None
         if settings.ema:
             averaging = get_ema_multi_avg_fn(settings.ema)
@@ -43,14 +47,22 @@ class BaseRunner:
         self.optimizers = optimizer.make(settings, self.model)
         self.precision = MixedPrecision(device, settings.amp)
         self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
-        self.history = History(folder / "history.csv")
+        self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
         self._start_epoch(0)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
-        """Logits of a training batch, and the batch whose targets they answer to (a method may have mixed it)."""
-        return self.model(batch.images), batch
+        """Logits of this process's share of a batch, and that share as they answer to it (a method may have mixed it).
+
+        batch: whole, and the same in every process, so that what is drawn for it does not depend on their number.
+        """
+        mine = self.mine(batch)
+        return self.model(mine.images), mine
+
+    def mine(self, batch: Batch) -> Batch:
+        """This process's share of a batch: all of it, unless several share it."""
+        return batch.part(self.parallel.share(len(batch)))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What a step minimises: the mean over the batch, as a scalar."""
@@ -69,8 +81,9 @@ class BaseRunner:
                 row = self._epoch(epoch, bar)
                 if self.history.add(row):
                     self.selected = {name: value.clone() for name, value in self.network.state_dict().items()}
-                self._save()
-                after_epoch()
+                if self.parallel.rank == 0:
+                    self._save()
+                    after_epoch()
                 bar.set_postfix(valid=f"{row.valid_accuracy:.1%}", refresh=False)
         return self.history
 
@@ -81,10 +94,13 @@ class BaseRunner:
 
     @torch.inference_mode()
     def predict(self, split: Split) -> Tensor:
-        """Logits of every picture, float (N, K), in the order of the split."""
+        """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""
         self.network.eval()
+        logits = [torch.empty(0, split.classes, device=self.device)]  # a share may be empty
         with self.precision.autocast():
-            return torch.cat([self.network(batch.images).float() for batch in split.batches(EVALUATION_BATCH)])
+            for batch in split.subset(self.parallel.share(len(split))).batches(EVALUATION_BATCH):
+                logits.append(self.network(batch.images).float())
+        return self.parallel.whole(torch.cat(logits), len(split))
 
     def predict_selected(self, split: Split) -> Tensor:
         """The same by the network as it was at the selected epoch."""
@@ -126,32 +142,37 @@ class BaseRunner:
         totals = torch.zeros(2, device=self.device)
         for first, group in self._groups():
             self._set_learning_rate(epoch, first // self.settings.accumulation_steps)
-            for batch, share in group:
-                totals += self._backward(batch, share) * len(batch)
+            for batch, pictures in group:
+                totals += self._backward(batch, pictures)
                 bar.update(len(batch))
             self._step()
-        loss, accuracy = (totals / len(self.dataset.train)).tolist()
+        loss, accuracy = (self.parallel.total(totals) / len(self.dataset.train)).tolist()
         return loss, accuracy
 
-    def _groups(self) -> Iterator[tuple[int, Iterator[tuple[Batch, float]]]]:
-        """The batches of an epoch by optimizer step, each with its share of the pictures of its step."""
+    def _groups(self) -> Iterator[tuple[int, Iterator[tuple[Batch, int]]]]:
+        """The batches of an epoch by optimizer step, each with the number of pictures in its step."""
         augment = AUGMENTATIONS[self.settings.augment]
         batches = self.dataset.train.batches(self.settings.batch_size, self.generator, augment)
         steps = self.settings.accumulation_steps
         for first in range(0, len(self.sizes), steps):
             sizes = self.sizes[first : first + steps]
-            yield first, ((next(batches), size / sum(sizes)) for size in sizes)
+            yield first, ((next(batches), sum(sizes)) for _ in sizes)
 
-    def _backward(self, batch: Batch, share: float) -> Tensor:
-        """Add a batch's gradients; returns its loss and accuracy, float (2,), without waiting for the device."""
+    def _backward(self, batch: Batch, pictures: int) -> Tensor:
+        """Add a batch's gradients, as its share of a step of so many pictures.
+
+        Returns the sums of loss and accuracy over this process's pictures, float (2,), without waiting for the device.
+        """
         with self.precision.autocast():
             logits, seen = self.forward(batch)
-            loss = self.loss(logits.float(), seen)
-        self.precision.scaler.scale(loss * share).backward()
-        right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).mean()
-        return torch.stack([loss.detach(), right])
+            # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
+            loss = self.loss(logits.float(), seen) if len(seen) else logits.float().sum()
+        self.precision.scaler.scale(loss * (max(1, len(seen)) / pictures)).backward()
+        right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).sum()
+        return torch.stack([loss.detach() * len(seen), right])
 
     def _step(self) -> None:
+        self.parallel.add_gradients(self.model)
         for each in self.optimizers:
             self.precision.scaler.step(each)
             each.zero_grad()
@@ -178,15 +199,11 @@ class BaseRunner:
         self.history.write()
 
     def _restore(self) -> None:
-        saved = self.file.load(self.device)
+        saved = self.parallel.first(lambda: self.file.load(self.device))
         if saved is None:
             return
         if saved.get("data") != self.dataset.fingerprint:
             raise UserError(f"{self.file.path}: learnt from other data than {self.settings.dataset} holds now")
-        try:
-            for name, part in self._parts().items():
-                part.load_state_dict(saved["states"][name])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UserError(f"{self.file.path}: of another network than this code has; begin a new run") from error
+        self.file.restore(self._parts(), saved["states"])
         self.selected = saved["selected"]
         self.history.restore(saved["history"])

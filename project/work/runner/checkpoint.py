@@ -1,6 +1,7 @@
 """The state of a run on disk: replaced whole after every epoch, so that a kill at any moment leaves a good one."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,11 @@ class CheckpointFile:
         except Exception as error:
             reason = str(error).partition("\n")[0] or "it ends too early"
             raise UserError(f"{self.path}: damaged ({reason}); delete its folder to begin again") from error
+
+    def restore(self, parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
+        """Give each part of a run its saved state. Raises UserError when they are of another run's kind."""
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(states[name])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(f"{self.path}: of another network than this code has; begin a new run") from error

@@ -25,9 +25,9 @@ class EpochRow:
 
 
 class History:
-    """All epochs so far, mirrored in history.csv."""
+    """All epochs so far, mirrored in history.csv; without a path in memory only."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self.rows: list[EpochRow] = []
 
@@ -52,6 +52,8 @@ class History:
 
     def write(self) -> None:
         """Bring history.csv up to date."""
+        if self.path is None:
+            return
         text = io.StringIO()
         table = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochRow)], lineterminator="\n")
         table.writeheader()

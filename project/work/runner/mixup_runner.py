@@ -7,6 +7,7 @@ from torch import Tensor
 
 from project.work.dataset.base_dataset import Batch
 from project.work.runner.base_runner import BaseRunner
+from project.work.runner.parallel import ALONE, Parallel
 
 MIX_AFTER = ("input", "layer1", "layer2")
 
@@ -27,7 +28,9 @@ class MixupRunner(BaseRunner):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
-        return self.model(mix(batch.images, partners, weight)), mix_targets(batch, partners, weight)
+        mixed = dataclasses.replace(batch, images=mix(batch.images, partners, weight))
+        mine = self.mine(mix_targets(mixed, partners, weight))
+        return self.model(mine.images), mine
 
     def _draw(self, batch: Batch) -> tuple[float, Tensor]:
         weight = float(self.numpy_generator.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
@@ -40,11 +43,18 @@ class ManifoldMixupRunner(MixupRunner):
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
         place = MIX_AFTER[self.numpy_generator.integers(len(MIX_AFTER))]
-        return mixed_forward(self.model, batch.images, partners, weight, place), mix_targets(batch, partners, weight)
+        mine = self.mine(mix_targets(batch, partners, weight))
+        return mixed_forward(self.model, mine.images, partners, weight, place, self.parallel), mine
 
 
-def mixed_forward(model: torch.nn.Sequential, images: Tensor, partners: Tensor, weight: float, place: str) -> Tensor:
-    """Logits of a network of named stages whose values are mixed after one stage, or before the first ("input")."""
+def mixed_forward(
+    model: torch.nn.Sequential, images: Tensor, partners: Tensor, weight: float, place: str, parallel: Parallel = ALONE
+) -> Tensor:
+    """Logits of a network of named stages whose values are mixed after one stage, or before the first ("input").
+
+    images: this process's share of a batch; partners: of the whole batch, so that a partner may be another process's.
+    """
     names = [name for name, _ in model.named_children()]
     cut = 0 if place == "input" else names.index(place) + 1
-    return model[cut:](mix(model[:cut](images), partners, weight))
+    values = parallel.whole(model[:cut](images), len(partners))
+    return model[cut:](mix(values, partners, weight)[parallel.share(len(partners))])

@@ -14,6 +14,7 @@ from project.work.common import DistillationSettings, Settings, experiment_setti
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
 from project.work.declaration import UserError
+from project.work.runner.parallel import ALONE, Parallel
 from project.work.runner.table import RUNNERS, runner_class
 
 DEFAULT_FOLDS = 5
@@ -34,7 +35,12 @@ def fingerprint(teacher: Settings, dataset: Dataset) -> str:
 
 
 def make(
-    teacher: Settings, dataset: Dataset, device: torch.device, folder: Path, keep: Callable[[Path], None]
+    teacher: Settings,
+    dataset: Dataset,
+    device: torch.device,
+    folder: Path,
+    keep: Callable[[Path], None] = lambda place: None,
+    parallel: Parallel = ALONE,
 ) -> OofLogits:
     """Train the fold models (each resumes in its own folder) and collect their logits.
 
@@ -52,8 +58,9 @@ def make(
         held_out = dataset.train.subset(np.flatnonzero(part_of == fold))
         learnt = dataclasses.replace(dataset, train=dataset.train.subset(np.flatnonzero(part_of != fold)))
         place = folder / f"fold-{fold}"
-        place.mkdir(parents=True, exist_ok=True)
-        runner = runner_class(teacher)(teacher, learnt, device, place)
+        if parallel.rank == 0:
+            place.mkdir(parents=True, exist_ok=True)
+        runner = runner_class(teacher)(teacher, learnt, device, place, parallel)
         runner.fit(partial(keep, place))
         logits[held_out.rows.cpu().numpy()] = runner.predict(held_out).cpu().numpy()
         logits[valid_rows] += runner.predict(dataset.valid).cpu().numpy() / teacher.folds
