@@ -33,6 +33,10 @@ def console_link(name: str, project: str) -> str:
     return f"https://console.cloud.google.com/ai/platform/locations/{region}/training/{number}?project={project}"
 
 
+class GoingOn(UserError):
+    """A job of that name is going on already."""
+
+
 class Passing(Exception):
     """A failure that may pass. sure: the request was certainly not carried out; wait: seconds the server asks for."""
 
@@ -58,13 +62,13 @@ class Jobs:
     def submit(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Start a job, once: where a failed request may have been carried out, its job is looked for before another.
 
-        Raises UserError when a job of that name is going on already.
+        Raises GoingOn when a job of that name is going on already.
         """
         name = wanted["displayName"]
         before = self._named(name)
         for job in before:
             if state(job) not in ENDED:
-                raise UserError(f"{name} is {state(job)} already; follow it with: ./inv follow {job['name']}")
+                raise GoingOn(f"{name} is {state(job)} already; follow it with: ./inv follow {job['name']}")
         old = {job["name"] for job in before}
 
         def begun() -> dict[str, Any] | None:

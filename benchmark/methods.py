@@ -2,22 +2,14 @@
 
     .venv/bin/python benchmark/methods.py --dataset quickdraw --epoch 20
 
-Every run has a uuid of its own, so that a study that was stopped goes on where it was.
+A sweep: a study that was stopped goes on where it was.
 """
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import make_command
 from project.work.declaration import parse, run_command, setting
-
-METHODS = {
-    "base": {},
-    "mixup": {"mixup": True},
-    "manifold-mixup": {"manifold_mixup": True},
-    "distillation": {"distillation": True},
-}
+from sweep import run_sweep
 
 
 @dataclass(frozen=True)
@@ -33,12 +25,9 @@ class StudySettings:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what has not been run and print the table."""
     study = parse(StudySettings, argv, "Compare the methods on a prepared data set.")
-    for seed in range(study.seeds):
-        for name, method in METHODS.items():
-            shared = {"dataset": study.dataset, "epoch": study.epoch, "output": study.output}
-            run = {"seed": seed, "uuid": f"{study.dataset}-{study.epoch}-{seed}-{name}"}
-            subprocess.run(make_command.script("project/work/main.py", shared | method | run), check=True)
-    subprocess.run(make_command.script("project/work/reporter/summary.py", {"output": study.output}), check=True)
+    seeds = ",".join(map(str, range(study.seeds)))
+    shared = {"dataset": study.dataset, "epoch": str(study.epoch), "output": study.output}
+    run_sweep({}, shared | {"seed": seeds, "method": "base,mixup,manifold-mixup,distillation"})
 
 
 if __name__ == "__main__":

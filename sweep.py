@@ -1,0 +1,201 @@
+"""A sweep: every combination of settings given as lists, trained here or submitted as jobs, whatever one of them does.
+
+A run's uuid is made from its settings, so that the same command skips what is finished and goes on with the rest.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloud
+import make_command
+from ai_platform import GoingOn
+from project.work import common
+from project.work.common import DEFAULTS_FILE, Settings
+from project.work.declaration import UserError, build, given, setting
+from training_job import JobSettings
+
+LOGS = "sweep-logs"
+_PLACE = frozenset(common.place_settings())
+GRACE = 2.0  # seconds for a Ctrl-C that reached the runs as well
+STOPPING = 60.0  # seconds for a run to end once it is told to
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How to go through the grid."""
+
+    method: str | None = setting(None, "methods to compare: base,mixup,manifold-mixup,mixup+distillation")
+    parallel: int = setting(1, "runs at once on this machine", within="[1, 64]")
+    remote: bool = setting(False, "submit each run as a job on Google Cloud")
+    dry_run: bool = setting(False, "print the commands and run nothing")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a sweep. name: the settings in which it differs; values: its flags."""
+
+    uuid: str
+    name: str
+    values: dict[str, Any]
+
+
+def run_sweep(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Run what has not been run, print the table of the sweep; ends the program unsuccessfully when a run failed.
+
+    config: invoke.yaml; values: flags of SweepSettings, JobSettings and Settings, of which settings may be lists.
+    """
+    own = _of(SweepSettings, values)
+    settings = build(SweepSettings, given(SweepSettings, make_command.flags(own), ""))
+    job = {name: value for name, value in _of(JobSettings, values).items() if settings.remote or name not in _PLACE}
+    elsewhere = set(own) - {"method"} | set(job)
+    runs = expand({name: value for name, value in values.items() if name not in elsewhere})
+    output = common.OUTPUT if values.get("output") is None else Path(values["output"])
+    finished = _finished(output)
+    left = [run for run in runs if run.uuid not in finished]
+    if settings.dry_run:
+        print("\n".join(shlex.join(command_of(run, job if settings.remote else None)) for run in left))
+        return
+    print(f"{len(runs)} runs, {len(runs) - len(left)} of them finished already", file=sys.stderr)
+    failed = submit(config, left, job) if settings.remote else run_here(left, output, settings.parallel)
+    _print_table(output, runs)
+    for run in (run for run in left if run.uuid in failed):
+        print(f"failed: {run.name} ({run.uuid}): {failed[run.uuid]}", file=sys.stderr)
+    if failed:
+        sys.exit(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again")
+
+
+def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(cls)}
+    return {name: value for name, value in values.items() if name.removeprefix("no_") in names}
+
+
+def expand(values: Mapping[str, Any]) -> list[Run]:
+    """The runs of a grid, each once, all of them checked. Raises UserError."""
+    if values.get("uuid") is not None or values.get("resume") is not None:
+        raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
+    runs: dict[str, Run] = {}
+    for point, differing in make_command.grid(values, whole=_PLACE):
+        name = " ".join(f"{setting}={value}" for setting, value in differing.items()) or "the only run"
+        try:
+            settings = common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(point), ""))
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+        uuid = uuid_of(settings)
+        runs.setdefault(uuid, Run(uuid, name, point | {"uuid": uuid}))
+    return list(runs.values())
+
+
+def uuid_of(settings: Settings) -> str:
+    """A name for exactly these settings; one that is added to the code later, at its default, changes none."""
+    declared = {field.name: field.default for field in dataclasses.fields(Settings)}
+    chosen = {name: getattr(settings, name) for name in common.experiment_settings()}
+    chosen = {name: value for name, value in chosen.items() if value != declared[name]}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def command_of(run: Run, job: Mapping[str, Any] | None = None) -> list[str]:
+    """The command of a run here, or of its job."""
+    if job is None:
+        return make_command.script("project/work/main.py", run.values)
+    return ["./inv", "train-ai-platform", *make_command.flags(_of_job(run, job))]
+
+
+def _of_job(run: Run, job: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a job: where the results of the sweep are here does not concern it."""
+    return {**job, **run.values, "dry_run": None, "output": None, "detach": True}
+
+
+def submit(config: Mapping[str, Any], runs: Iterable[Run], job: Mapping[str, Any]) -> dict[str, str]:
+    """Submit each run as a job; returns what went wrong, by uuid. A job that is going on is left alone."""
+    failed = {}
+    for run in common.progress(list(runs), unit="job"):
+        try:
+            cloud.train(config, _of_job(run, job))
+        except GoingOn as error:
+            print(error)
+        except UserError as error:
+            failed[run.uuid] = str(error)
+    return failed
+
+
+def run_here(runs: Iterable[Run], output: Path, parallel: int) -> dict[str, str]:
+    """Train runs, so many at once; returns the last line of each that failed, by uuid."""
+    waiting, active, failed = list(runs), {}, {}
+    (output / LOGS).mkdir(parents=True, exist_ok=True)
+    with common.progress(total=len(waiting), unit="run") as bar:
+        try:
+            while waiting or active:
+                while waiting and len(active) < parallel:
+                    run = waiting.pop(0)
+                    bar.set_description(run.name)
+                    active[run.uuid] = _start(run, output / LOGS / f"{run.uuid}.log", parallel)
+                for uuid in [uuid for uuid, process in active.items() if process.poll() is not None]:
+                    if active.pop(uuid).returncode != 0:
+                        failed[uuid] = _last_line(output / LOGS / f"{uuid}.log")
+                        bar.set_postfix(failed=len(failed))
+                    bar.update()
+                time.sleep(0.05)
+        except KeyboardInterrupt:
+            _stop(active.values())
+            bar.close()
+            print("\nstopped; every finished epoch is kept; the same command goes on", file=sys.stderr)
+            sys.exit(130)
+    return failed
+
+
+def _start(run: Run, log: Path, parallel: int) -> subprocess.Popen:
+    """Start a run with its part of the processors, its output into its log."""
+    environment = dict(os.environ)
+    if parallel > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
+    with log.open("a") as file:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
+        return subprocess.Popen(command_of(run), env=environment, **streams)
+
+
+def _stop(processes: Iterable[subprocess.Popen]) -> None:
+    """Have runs end as Ctrl-C ends them; a terminal has told them already."""
+    processes = list(processes)
+    for patience, word in ((GRACE, signal.SIGINT), (STOPPING, signal.SIGKILL)):
+        deadline = time.monotonic() + patience
+        while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(word)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return f"{lines[-1] if lines else 'it said nothing'} (all of it in {log})"
+
+
+def _finished(output: Path) -> set[str]:
+    path = output / "results.csv"
+    if not path.exists():
+        return set()
+    from project.work.reporter.result_table import ResultTable
+
+    return set(ResultTable(output).read()["uuid"])
+
+
+def _print_table(output: Path, runs: Iterable[Run]) -> None:
+    """The summary of the runs of this sweep that are finished."""
+    if not _finished(output) & {run.uuid for run in runs}:
+        return
+    from project.work.reporter import summary
+    from project.work.reporter.result_table import ResultTable
+
+    table = ResultTable(output).read()
+    print(summary.summarise(table[table["uuid"].isin([run.uuid for run in runs])]).to_string(index=False))

@@ -1,0 +1,131 @@
+"""A sweep runs every combination once, goes on after a failed run, and goes on where it was when started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from stand_ins.vertex import Vertex
+
+import make_command
+import sweep
+from project.work import common
+from project.work.common import ROOT
+from project.work.declaration import UserError
+
+
+def inv(*words: object) -> list[str]:
+    return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "sweep", *map(str, words)]
+
+
+def test_a_grid_is_every_combination_with_what_differs() -> None:
+    points = list(make_command.grid({"lr": "0.1,0.03", "mixup": True, "seed": "0,1", "gpu": "0,1"}, whole={"gpu"}))
+    assert [differing for _, differing in points] == [
+        {"lr": "0.1", "seed": "0"},
+        {"lr": "0.1", "seed": "1"},
+        {"lr": "0.03", "seed": "0"},
+        {"lr": "0.03", "seed": "1"},
+    ]
+    assert points[0][0] == {"lr": "0.1", "mixup": True, "seed": "0", "gpu": "0,1"}
+
+
+def test_methods_become_their_switches() -> None:
+    points = [point for point, _ in make_command.grid({"method": "base,manifold-mixup,mixup+distillation"})]
+    assert points == [{}, {"manifold_mixup": True}, {"mixup": True, "distillation": True}]
+
+
+def test_a_run_is_named_by_what_its_result_depends_on() -> None:
+    def named(**values: object) -> str:
+        return sweep.uuid_of(common.combine(values))
+
+    assert named(learning_rate="1e-1", seed=1) == named(seed="1", output="elsewhere", gpu="3", recipe="default")
+    assert len({named(), named(seed=1), named(mixup=True), named(recipe="predecessor"), named(epoch=7)}) == 5
+
+
+def test_runs_that_are_the_same_are_run_once_and_one_that_cannot_be_is_named_before_any_starts() -> None:
+    assert len(sweep.expand({"lr": "0.1,1e-1", "seed": "0,1"})) == 2
+    with pytest.raises(UserError, match=r"^seed=0 batch_size=1: --batch-size: 1 is outside \[2, inf\)$"):
+        sweep.expand({"seed": "0,1", "batch_size": "32,1"})
+    with pytest.raises(UserError, match="a sweep names its runs itself"):
+        sweep.expand({"uuid": "x"})
+
+
+@pytest.mark.parametrize(
+    ("more", "start", "left_out"),
+    [
+        ([], f"{sys.executable} {ROOT / 'project/work/main.py'} ", "--spot"),
+        (["--remote"], "./inv train-ai-platform --spot --detach ", "--output"),
+    ],
+)
+def test_the_commands_are_printed(tmp_path: Path, more: list[str], start: str, left_out: str) -> None:
+    words = inv("--lr", "0.1,0.03", "--seed", "0,1", "--output", tmp_path / "new", "--spot", "--dry-run", *more)
+    printed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert len(set(printed)) == 4
+    assert all(line.startswith(start) and left_out not in line for line in printed)
+    assert "--lr=0.03 --seed=1 --uuid=" in printed[3] or "--seed=1 --uuid=" in printed[3]
+    assert not (tmp_path / "new").exists()
+
+
+def usual(prepared: Path, output: Path, epoch: int) -> list[object]:
+    words = ["--dataset", prepared, "--output", output, "--epoch", epoch, "--batch-size", 54]
+    return [*words, "--device", "cpu", "--optimizer", "sgd", "--seed", "0,1"]
+
+
+def test_a_sweep_goes_on_after_a_failed_run_and_again_skips_what_is_finished(prepared: Path, tmp_path: Path) -> None:
+    words = [*usual(prepared, tmp_path, 1), "--momentum", "0.9,0.1", "--parallel", 2]
+    whole = subprocess.run(inv(*words, "--dry-run"), capture_output=True, text=True, timeout=60, check=True)
+    doomed = whole.stdout.split("--uuid=")[1].split()[0]
+    (tmp_path / f"base-{doomed}").write_text("in the way")  # of its folder
+    first = subprocess.run(inv(*words), capture_output=True, text=True, timeout=300)
+    assert first.returncode == 1
+    assert first.stderr.count("failed: ") == 1
+    assert f"({doomed}): error: {tmp_path}/base-{doomed}: File exists" in first.stderr
+    assert "1 of 4 runs failed; the same command tries them again" in first.stderr
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 3
+    times = pd.read_csv(tmp_path / "results.csv").set_index("uuid")["finished"]
+    (tmp_path / f"base-{doomed}").unlink()
+    again = subprocess.run(inv(*words), capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert "4 runs, 3 of them finished already" in again.stderr
+    table = pd.read_csv(tmp_path / "results.csv").set_index("uuid")
+    assert len(table) == 4
+    assert (table["finished"].loc[times.index] == times).all()
+    assert len([line for line in again.stdout.splitlines() if " base " in f" {line} "]) == 2  # a line each momentum
+
+
+def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on_with_them(prepared: Path, tmp_path: Path) -> None:
+    words = inv(*usual(prepared, tmp_path, 500), "--parallel", 2)
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("*/history.csv"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert said.rstrip().endswith("stopped; every finished epoch is kept; the same command goes on")
+    logs = [path.read_text() for path in (tmp_path / "sweep-logs").iterdir()]
+    assert ["stopped; every finished epoch is kept" in log for log in logs] == [True, True]
+    with pytest.raises(ProcessLookupError):  # nobody of its session is left
+        os.killpg(process.pid, 0)
+
+
+def test_a_remote_sweep_submits_a_job_for_each_run_and_leaves_those_that_are_going_on_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with Vertex() as vertex:
+        config = {"gcp_project": "p", "bucket": "b", "endpoint": vertex.url, "tag": "host/image:tag"}
+        config["credential_path"] = str(vertex.key_file(tmp_path / "key.json"))
+        wanted = {"dataset": "lines", "seed": "0,1", "lr": "0.1,0.03", "nodes": "3", "accelerator_count": "2"}
+        for _ in range(2):
+            sweep.run_sweep(config, wanted | {"remote": True, "output": str(tmp_path)})
+        specs = [job["jobSpec"]["workerPoolSpecs"] for job in vertex.jobs.values()]
+    assert len(specs) == 4
+    assert capsys.readouterr().out.count("is PENDING already; follow it with: ./inv follow ") == 4
+    for first, others in specs:
+        assert (first["replicaCount"], others["replicaCount"]) == ("1", "2")
+        assert {"--gpu=0,1", "--nodes=3", "--dataset=lines"} < set(first["containerSpec"]["args"])
+        assert first["containerSpec"] == others["containerSpec"]
