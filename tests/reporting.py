@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from project.work.reporter.patience import Patience
-from project.work.reporter.reporter import SHEET_COLUMNS, Result
+from project.work.reporter.reporter import SHEET_COLUMNS, Postponed, Result
 from project.work.reporter.result_table import ResultTable
 
 KEY = "the-key"  # of the sheet that tests report to
@@ -23,3 +25,12 @@ def result(output: Path, uuid: str, **values: Any) -> Result:
     made = Result(row | values, folder)
     ResultTable(output).write(made)
     return made
+
+
+def refused(sheet: Any, *report: Any, **values: Any) -> str:
+    """The one line that says why a row waits."""
+    with pytest.raises(Postponed) as caught:
+        sheet.write(result(*report, **values))
+    assert "waits in " in caught.value.instead
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

@@ -57,10 +57,9 @@ class RemoteSheet:
 
         def ask() -> list[list[str]]:
             answer = self.client.values_get(self.key, self._range())
-            there = (
-                answer.get("values", []) if answer["range"] else []
-            )  # an empty sheet has a range, an empty answer none
-            return [[str(value) for value in row] for row in there]
+            if "range" not in answer:  # which even an empty sheet has: this is no answer
+                raise ValueError("no range")
+            return [[str(value) for value in row] for row in answer.get("values", [])]
 
         return self._ask(ask)
 
