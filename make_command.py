@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from project.work.common import ROOT
 from project.work.declaration import flag
+
+REPOSITORY = "/repository"  # where the code is in every image
 
 
 def script(path: str, values: Mapping[str, Any]) -> list[str]:
@@ -24,6 +26,42 @@ def flags(values: Mapping[str, Any]) -> list[str]:
         elif value is not None and value is not False:
             words.append(f"{flag(name)}={value}")
     return words
+
+
+def docker_build(place: str, image: str, build_args: Sequence[str], options: Sequence[str] = ()) -> list[str]:
+    """image/<place>/Dockerfile -> an image. build_args: NAME=value, or NAME for its value in the environment."""
+    arguments = [f"--build-arg={argument}" for argument in build_args]
+    file = ROOT / "image" / place / "Dockerfile"
+    return ["docker", "build", f"--file={file}", f"--tag={image}", *arguments, *options, str(ROOT)]
+
+
+def docker_run(
+    image: str, container: str, user: str, shm_size: str, gpus: str | None, options: Sequence[str]
+) -> list[str]:
+    """A container that waits for commands, with this repository in it; what they write belongs to user (uid:gid).
+
+    --init: a first process that passes signals on, so that stopping takes no time, and buries what ended.
+    """
+    command = ["docker", "run", "--detach", "--init", f"--name={container}", f"--user={user}", f"--shm-size={shm_size}"]
+    command += [f"--volume={ROOT}:{REPOSITORY}", f"--label=repository={ROOT}"]
+    return [*command, *([] if gpus is None else [f"--gpus={gpus}"]), *options, image, "sleep", "infinity"]
+
+
+def docker_exec(container: str, command: str | None, terminal: bool) -> list[str]:
+    """A shell in a running container, or one command line in it."""
+    keyboard = ["--interactive", "--tty"] if terminal else ["--interactive"]
+    return ["docker", "exec", *keyboard, container, "bash", *([] if command is None else ["-c", command])]
+
+
+def docker_stop(container: str) -> list[list[str]]:
+    """Ask, insist after a second, and remove what is left, so that the name is free when this returns."""
+    return [["docker", "stop", "-t", "1", container], ["docker", "rm", "--force", container]]
+
+
+def docker_push(image: str, repository: str, revisions: Sequence[str]) -> list[list[str]]:
+    """Name an image after revisions in a registry and send it there."""
+    names = [f"{repository}:{revision}" for revision in revisions]
+    return [["docker", "tag", image, name] for name in names] + [["docker", "push", name] for name in names]
 
 
 def grid(values: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:

@@ -9,6 +9,7 @@ from typing import Any
 from invoke import Context, Exit, Task, task
 
 import cloud
+import containers
 import make_command
 from project.data_preparation.options import ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
@@ -18,6 +19,7 @@ from sweep import SweepSettings, run_sweep
 from training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
+DRY_RUN = {"dry_run": "print the commands and run nothing"}
 
 
 def takes(*settings: type) -> Callable[[Callable], Task]:
@@ -105,6 +107,36 @@ def jobs(c: Context, count: int = 20, **values: Any) -> None:
 def pull_results(c: Context, **values: Any) -> None:
     """Bring the run folders of jobs here and their rows into results.csv."""
     run_command(lambda: cloud.pull(c.config, values))
+
+
+@task(help=DRY_RUN)
+def build_local(c: Context, dry_run: bool = False) -> None:
+    """Build the image that experiments run in on this machine."""
+    run_command(lambda: containers.build_local(c.config, dry_run))
+
+
+@task(help=DRY_RUN)
+def run_local(c: Context, dry_run: bool = False) -> None:
+    """Start a container with this repository in it."""
+    run_command(lambda: containers.run_local(c.config, dry_run))
+
+
+@task(help={"command": "run this in place of a shell", **DRY_RUN})
+def attach_local(c: Context, command: str | None = None, dry_run: bool = False) -> None:
+    """Open a shell in the container."""
+    run_command(lambda: containers.attach_local(c.config, command, dry_run))
+
+
+@task(help=DRY_RUN)
+def stop_local(c: Context, dry_run: bool = False) -> None:
+    """Stop the container and what runs in it."""
+    run_command(lambda: containers.stop_local(c.config, dry_run))
+
+
+@task(help={"repository": "where to, over remote.repository in invoke.yaml", **DRY_RUN})
+def push_remote(c: Context, repository: str | None = None, dry_run: bool = False) -> None:
+    """Build the image of jobs, with the code and no data, and push it to a registry."""
+    run_command(lambda: containers.push_remote(c.config, repository, dry_run))
 
 
 @task(help={"output": "folder of results.csv (project/output when not given)"})
