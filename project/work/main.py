@@ -76,8 +76,10 @@ def train(run: "Run", device: "torch.device") -> None:
 def make_logits(settings: Settings, device: "torch.device") -> None:
     """Train the fold models and say where their logits are."""
     from project.work.dataset import base_dataset
+    from project.work.runner import oof
 
-    print(f"OOF logits in {_logits(settings, base_dataset.load(settings, device), device)}")
+    teacher = oof.teacher_settings(settings)
+    print(f"OOF logits in {_logits(teacher, base_dataset.load(teacher, device), device)}")
 
 
 def _with_soft_targets(settings: Settings, dataset: "Dataset", device: "torch.device") -> "Dataset":
