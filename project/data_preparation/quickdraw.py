@@ -72,9 +72,7 @@ def _choose_classes(text: str | None, known: list[str]) -> list[str]:
 
 
 def _check_rows(source: sources.Source, names: list[str], per_class: int) -> None:
-    counts = {
-        word: source.rows(word, per_class) for word in progress(names, desc="checking files", unit="class")
-    }
+    counts = {word: source.rows(word, per_class) for word in progress(names, desc="checking files", unit="class")}
     short = {word: count for word, count in counts.items() if count is not None and count < per_class}
     if short:
         fewest = min(short, key=lambda word: short[word])

@@ -83,7 +83,7 @@ class DistillationSettings:
     softmax_temperature: float = setting(1.0, "temperature of both softmaxes in the soft loss", within="(0, inf)")
     folds: int | None = setting(
         None,
-        "fold models behind OOF logits (5 with --distillation); alone: make the logits and stop",
+        "fold models behind OOF logits (5 with --distillation), trained plainly; alone: make the logits and stop",
         within="[2, inf)",
     )
     oof_logits: str | None = setting(
@@ -219,6 +219,13 @@ def experiment_settings() -> list[str]:
 def place_settings() -> list[str]:
     """Names of the settings that say where a run is and leave its result alone: RunSettings."""
     return [field.name for field in dataclasses.fields(RunSettings)]
+
+
+def method_defaults() -> dict[str, Any]:
+    """The settings of all methods as they are when none is asked for: plain training."""
+    general = {field.name for group in (DataSettings, TrainingSettings) for field in dataclasses.fields(group)}
+    names = set(experiment_settings()) - general
+    return {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
 
 
 def differences(old: Settings, new: Settings) -> list[str]:

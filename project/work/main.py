@@ -123,8 +123,11 @@ def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
 
 def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train the fold models and say where their logits are."""
-    dataset = _load(settings, device, parallel)
-    print(f"OOF logits in {_logits(settings, dataset, device, copy, parallel)}")
+    from project.work.runner import oof
+
+    teacher = oof.teacher_settings(settings)
+    dataset = _load(teacher, device, parallel)
+    print(f"OOF logits in {_logits(teacher, dataset, device, copy, parallel)}")
 
 
 def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "Dataset":

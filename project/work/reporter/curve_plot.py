@@ -1,11 +1,15 @@
 """The course of a run as a picture."""
 
+from pathlib import Path
+
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from project.work.reporter.reporter import Result
 
 FILE = "curve.png"
+LABELS = {"train": "train, as augmented", "valid": "valid"}
 
 
 class CurvePlot:
@@ -17,16 +21,18 @@ class CurvePlot:
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
         for part, style in (("train", "--"), ("valid", "-")):
-            loss.plot(history["epoch"], history[f"{part}_loss"], style, marker=".", label=part)
-            accuracy.plot(history["epoch"], 100 * history[f"{part}_accuracy"], style, marker=".", label=part)
-        loss.set(xlabel="epoch", ylabel="loss", title="loss")
-        accuracy.set(xlabel="epoch", ylabel="top-1 accuracy (%)", title="top-1 accuracy", ylim=(0, 100))
+            loss.plot(history["epoch"], history[f"{part}_loss"], style, marker=".", label=LABELS[part])
+            accuracy.plot(history["epoch"], 100 * history[f"{part}_accuracy"], style, marker=".", label=LABELS[part])
+        selected, test = result.row["selected_epoch"], result.row["best_test_accuracy"]
+        accuracy.plot(selected, 100 * test, "k*", label=f"test, {test:.1%}")
+        loss.set(xlabel="epoch", ylabel="loss")
+        accuracy.set(xlabel="epoch", ylabel="top-1 accuracy (%)", ylim=(0, 102))
         for axes in (loss, accuracy):
-            axes.axvline(result.row["selected_epoch"], color="grey", linewidth=1, label="selected")
+            axes.axvline(selected, color="grey", linewidth=1, label=f"selected, {selected}")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
             axes.legend()
-        test = f"test {result.row['best_test_accuracy']:.1%} at epoch {result.row['selected_epoch']}"
-        figure.suptitle(f"{result.folder.name} on {result.row['dataset']}: {test}", fontsize=11)
+        figure.suptitle(f"{result.folder.name} on {Path(result.row['dataset']).name}", fontsize=11)
         path = result.folder / FILE
         figure.savefig(path, dpi=110)
         return f"curve in {path}"

@@ -10,27 +10,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from project.work.common import DistillationSettings, Settings, experiment_settings, progress
+from project.work import common
+from project.work.common import Settings, progress
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
 from project.work.declaration import UserError
 from project.work.runner.parallel import ALONE, Parallel
-from project.work.runner.table import RUNNERS, runner_class
+from project.work.runner.table import runner_class
 
 DEFAULT_FOLDS = 5
 
 
 def teacher_settings(settings: Settings) -> Settings:
-    """The settings of the fold models behind a distillation run: plain training, the same for every --seed."""
-    plain = dict.fromkeys(RUNNERS, False)
-    return dataclasses.replace(settings, folds=settings.folds or DEFAULT_FOLDS, seed=settings.split_seed, **plain)
+    """The settings of the fold models: plain training, and the same logits for every --seed of a student."""
+    plain = common.method_defaults() | {"folds": settings.folds or DEFAULT_FOLDS, "seed": settings.split_seed}
+    return dataclasses.replace(settings, **plain)
 
 
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """A short name for everything that decides the logits: the data, the folds and how the fold models are trained."""
-    elsewhere = {"dataset"} | {field.name for field in dataclasses.fields(DistillationSettings)}
-    names = [name for name in experiment_settings() if name not in elsewhere]
-    decided = [dataset.fingerprint, teacher.folds, *(getattr(teacher, name) for name in names)]
+    names = [name for name in common.experiment_settings() if name != "dataset"]
+    decided = [dataset.fingerprint, *(getattr(teacher, name) for name in names)]
     return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
 
 
