@@ -64,7 +64,8 @@ def run_sweep(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     finished = _finished(output)
     left = [run for run in runs if run.uuid not in finished]
     if settings.dry_run:
-        print("\n".join(shlex.join(command_of(run, job if settings.remote else None)) for run in left))
+        for run in left:
+            print(shlex.join(command_of(run, job if settings.remote else None)))
         return
     print(f"{len(runs)} runs, {len(runs) - len(left)} of them finished already", file=sys.stderr)
     failed = submit(config, left, job) if settings.remote else run_here(left, output, settings.parallel)
@@ -86,7 +87,7 @@ def expand(values: Mapping[str, Any]) -> list[Run]:
         raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
     runs: dict[str, Run] = {}
     for point, differing in make_command.grid(values, whole=_PLACE):
-        name = " ".join(f"{setting}={value}" for setting, value in differing.items()) or "the only run"
+        name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"
         try:
             settings = common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(point), ""))
         except UserError as error:
@@ -118,7 +119,7 @@ def _of_job(run: Run, job: Mapping[str, Any]) -> dict[str, Any]:
 
 def submit(config: Mapping[str, Any], runs: Iterable[Run], job: Mapping[str, Any]) -> dict[str, str]:
     """Submit each run as a job; returns what went wrong, by uuid. A job that is going on is left alone."""
-    failed = {}
+    failed: dict[str, str] = {}
     for run in common.progress(list(runs), unit="job"):
         try:
             cloud.train(config, _of_job(run, job))

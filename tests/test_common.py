@@ -104,7 +104,8 @@ def test_a_settings_yaml_of_comments_is_empty(own_defaults: Path) -> None:
 
 
 def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
-    old, new = Settings(epoch=2, seed=0, uuid="a"), Settings(epoch=3, seed=0, uuid="b", output="x", device="cpu", gpu="1")
+    old = Settings(epoch=2, seed=0, uuid="a")
+    new = Settings(epoch=3, seed=0, uuid="b", output="x", device="cpu", gpu="1", processes=2)
     assert differences(old, new) == ["epoch 2 -> 3"]
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from project.work import common, model
@@ -36,14 +35,10 @@ class BaseRunner:
         self, settings: Settings, dataset: Dataset, device: torch.device, folder: Path, parallel: Parallel = ALONE
     ) -> None:
         self.settings, self.dataset, self.device, self.parallel = settings, dataset, device, parallel
-        channels = dataset.train.images.shape[1]
         seed = common.derive_seed(settings.seed, "weights")
-        network = join_norms(model.make(settings.model, len(dataset.names), channels, seed), parallel, device)
-        self.model = network.to(device, memory_format=torch.channels_last)
-        self.average = None
-        if settings.ema:
-            averaging = get_ema_multi_avg_fn(settings.ema)
-            self.average = AveragedModel(self.model, multi_avg_fn=averaging, use_buffers=True)
+        network = model.make(settings.model, len(dataset.names), dataset.train.images.shape[1], seed)
+        self.model = join_norms(network, parallel, device).to(device, memory_format=torch.channels_last)
+        self.average = optimizer.make_average(self.model, settings.ema)
         self.optimizers = optimizer.make(settings, self.model)
         self.precision = MixedPrecision(device, settings.amp)
         self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
@@ -55,7 +50,7 @@ class BaseRunner:
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Logits of this process's share of a batch, and that share as they answer to it (a method may have mixed it).
 
-        batch: whole, and the same in every process, so that what is drawn for it does not depend on their number.
+        batch: whole in every process, so that what is drawn for it does not depend on their number.
         """
         mine = self.mine(batch)
         return self.model(mine.images), mine
@@ -69,10 +64,7 @@ class BaseRunner:
         return functional.cross_entropy(logits, batch.targets, label_smoothing=self.settings.label_smoothing)
 
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
-        """Train to the last epoch from wherever the run stands; every epoch is on disk before the next begins.
-
-        after_epoch: called once an epoch is on disk.
-        """
+        """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""
         self._restore()
         done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
         with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
@@ -96,11 +88,10 @@ class BaseRunner:
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""
         self.network.eval()
-        logits = [torch.empty(0, split.classes, device=self.device)]  # a share may be empty
+        none, mine = torch.empty(0, split.classes, device=self.device), self.parallel.share(len(split))
         with self.precision.autocast():
-            for batch in split.subset(self.parallel.share(len(split))).batches(EVALUATION_BATCH):
-                logits.append(self.network(batch.images).float())
-        return self.parallel.whole(torch.cat(logits), len(split))
+            logits = [self.network(batch.images).float() for batch in split.subset(mine).batches(EVALUATION_BATCH)]
+        return self.parallel.whole(torch.cat([none, *logits]), len(split))
 
     def predict_selected(self, split: Split) -> Tensor:
         """The same by the network as it was at the selected epoch."""
@@ -183,9 +174,7 @@ class BaseRunner:
     def _set_learning_rate(self, epoch: int, step: int) -> None:
         a_epoch = -(-len(self.sizes) // self.settings.accumulation_steps)
         now = factor(self.settings.schedule, epoch * a_epoch + step, self.settings.epoch * a_epoch)
-        for each in self.optimizers:
-            for group in each.param_groups:
-                group["lr"] = group["highest_lr"] * now
+        optimizer.set_rates(self.optimizers, now)
 
     def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
         parts = {"model": self.model, "scaler": self.precision.scaler}

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from project.work.common import Settings
 
@@ -27,6 +28,19 @@ def make(settings: Settings, network: nn.Module) -> list[torch.optim.Optimizer]:
     for group in (group for each in optimizers for group in each.param_groups):
         group["highest_lr"] = group["lr"]
     return optimizers
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Set each group's learning rate to a share of its highest."""
+    for group in (group for each in optimizers for group in each.param_groups):
+        group["lr"] = group["highest_lr"] * factor
+
+
+def make_average(network: nn.Module, decay: float) -> AveragedModel | None:
+    """The moving average of a network's weights and statistics, if its decay is not 0."""
+    if decay == 0:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def inner_kernels(network: nn.Module) -> list[nn.Parameter]:
