@@ -262,7 +262,7 @@ def test_flags_win_over_invoke_yaml_and_a_persons_settings_reach_the_job(
     assert pool["machineSpec"]["machineType"] == "n1-standard-8"
     assert pool["machineSpec"]["acceleratorCount"] == 2
     arguments = [word for word in pool["containerSpec"]["args"] if "uri" not in word and "uuid" not in word]
-    assert sorted(arguments) == ["--epoch=7", "--no-mixup", "--recipe=default", "--sheet-key=1AbC"]
+    assert sorted(arguments) == ["--epoch=7", "--gpu=0,1", "--no-mixup", "--recipe=default", "--sheet-key=1AbC"]
 
 
 @pytest.mark.parametrize(
