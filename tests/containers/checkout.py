@@ -46,7 +46,7 @@ class Checkout:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{SECRET}\n")
-        (folder / "project/work/link.py").symlink_to(folder / "key.json")
+        (folder / "project/work/planted_link.py").symlink_to(folder / "key.json")
 
     def commit(self) -> None:
         """Put everything that .gitignore lets through into a repository: not a file differs from it then."""

@@ -120,7 +120,7 @@ class Engine:
             *([] if wheel is None else [f'cp {wheel} "$1/tmp"']),
             f'chroot "$1" sh -c "{pip} install --no-cache-dir {" ".join(torch)} torchvision"',
             f'truncate --size=0 "$1"{SITE}/torchvision/_meta_registrations.py',
-            f'rm -rf "$1"/tmp/* "$1"{SITE}/torch/test',
+            f'rm -rf "$1"/tmp/* "$1"{SITE}/torch/test "$1"{SITE}/torch/include',
         ]
         command = ["mmdebstrap", "--quiet", "--variant=apt", "--include=python3,python3-pip,ca-certificates"]
         tar = self.folder / "base.tar"
