@@ -8,15 +8,14 @@ from typing import Any
 
 from invoke import Context, Exit, Task, task
 
-import cloud
-import containers
 import make_command
+from project.command import cloud, containers
+from project.command.sweep import SweepSettings, run_sweep
+from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 from project.data_preparation.options import ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
 from project.work.declaration import run_command, task_options
 from project.work.reporter.resend import ResendSettings
-from sweep import SweepSettings, run_sweep
-from training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}

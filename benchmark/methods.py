@@ -8,8 +8,8 @@ A sweep: a study that was stopped goes on where it was.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from project.command.sweep import run_sweep
 from project.work.declaration import parse, run_command, setting
-from sweep import run_sweep
 
 
 @dataclass(frozen=True)

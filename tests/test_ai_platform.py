@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 from stand_ins.vertex import Vertex
 
-import cloud
-import training_job
 from ai_platform import WAITS, Jobs
+from project.command import cloud, training_job
+from project.command.training_job import CloudSettings, JobSettings
 from project.work import google_account
 from project.work.common import ROOT
 from project.work.declaration import UserError
-from training_job import CloudSettings, JobSettings
 
 FAILED = "The replica workerpool0-0 exited with a non-zero status of 2.\nSee the logs."
 

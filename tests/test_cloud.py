@@ -19,7 +19,7 @@ from stand_ins.server import Request
 from stand_ins.storage import StorageStandIn, uploaded
 from stand_ins.vertex import Vertex
 
-import cloud
+from project.command import cloud
 from project.work import common, mirror
 from project.work.bucket_folder import BucketFolder, connect
 from project.work.common import ROOT

@@ -12,7 +12,7 @@ import pytest
 from stand_ins.vertex import Vertex
 
 import make_command
-import sweep
+from project.command import sweep
 from project.work import common
 from project.work.common import ROOT
 from project.work.declaration import UserError

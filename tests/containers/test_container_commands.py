@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import containers
 import make_command
+from project.command import containers
 from project.work.common import ROOT
 from project.work.declaration import UserError
 

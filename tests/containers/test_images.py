@@ -212,7 +212,7 @@ def test_no_layer_has_a_key_data_output_or_git_in_it(pushed: str, engine: Engine
     code = {name for name in names if name.startswith("repository/") and not name.endswith("/")}
     assert "repository/project/work/main.py" in code
     others = {name for name in code if not name.endswith(".py")}
-    assert others == {"repository/requirements.txt", "repository/project/work/settings.yaml"}
+    assert others == {"repository/requirements.txt"}
     planted = {Path(name).name for name in PLANTED} - {"pyvenv.cfg", "history.csv"} | {
         "planted_link.py",
         ".git",

@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 import ai_platform
 import make_command
-import training_job
 from ai_platform import Jobs
+from project.command import training_job
+from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
 from project.work import common
 from project.work.common import DEFAULTS_FILE, OUTPUT, ROOT, Settings
 from project.work.declaration import UserError, build, given
-from training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
 
 T = TypeVar("T", bound=CloudSettings)
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import docker_engine
 import make_command
+from project.command import docker_engine
 from project.work.common import ROOT
 from project.work.declaration import UserError, build, setting
 

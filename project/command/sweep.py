@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cloud
 import make_command
 from ai_platform import GoingOn
+from project.command import cloud
+from project.command.training_job import JobSettings
 from project.work import common
 from project.work.common import DEFAULTS_FILE, Settings
 from project.work.declaration import UserError, build, given, setting
-from training_job import JobSettings
 
 LOGS = "sweep-logs"
 _PLACE = frozenset(common.place_settings())
