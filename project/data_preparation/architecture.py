@@ -1,4 +1,4 @@
-"""Draws fig/env.png: what calls what, and which files lie between."""
+"""Draws fig/env.png: what calls what, which files lie between, and where it runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Route
 
-WIDTH, HEIGHT, DPI = 1400, 420, 100
-CODE, FILES, INK = "#dbe9f6", "#fdf0d0", "#333333"
+WIDTH, HEIGHT, DPI = 1400, 700, 100
+CODE, FILES, ZONE, INK = "#dbe9f6", "#fdf0d0", "#f4f4f4", "#333333"
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,39 @@ class Box:
 
 
 BOXES = {
-    "tasks": Box(130, 340, "tasks.py", "./inv: what\na person types"),
-    "command": Box(350, 340, "make_command.py", "settings to\ncommand lines", width=195),
-    "common": Box(570, 340, "common.py", "every setting,\ndeclared once"),
-    "main": Box(785, 340, "main.py", "settings, dataset,\nrunner, report"),
-    "reporter": Box(1075, 340, "reporter", "one result to\nevery destination"),
-    "strokes": Box(112, 205, "strokes", "Kaggle, Google,\nor the sample", FILES, width=155),
-    "prepare": Box(305, 205, "quickdraw.py", "data_preparation:\nstrokes to pictures", width=160),
-    "input": Box(500, 205, "project/input", "pictures, labels,\nkeys, provenance", FILES),
-    "dataset": Box(690, 205, "dataset", "tensors, splits,\nbatches", width=150),
-    "runner": Box(880, 205, "runner", "loss, training,\nselection", width=150),
-    "output": Box(1075, 205, "project/output", "a folder a run:\nhistory, checkpoint", FILES),
-    "table": Box(1280, 205, "table", "results.csv", FILES, height=58),
-    "curve": Box(1280, 80, "curve", "loss and accuracy", FILES, height=58),
-    "model": Box(880, 80, "model", "networks by name", width=150, height=58),
+    "tasks": Box(130, 555, "tasks.py", "./inv: what\na person types"),
+    "command": Box(350, 555, "make_command.py", "settings to\ncommand lines", width=195),
+    "platform": Box(650, 610, "ai_platform.py", "submit, follow,\ncancel a job", width=190),
+    "local": Box(650, 500, "image/local", "or plain python,\nwithout a container", width=190),
+    "remote": Box(1020, 610, "image/remote", "Vertex AI\ntraining job", width=170),
+    "bucket": Box(1270, 610, "bucket", "project/input,\nproject/output", FILES, width=180),
+    "main": Box(785, 345, "main.py", "settings, dataset,\nrunner, report"),
+    "reporter": Box(1075, 345, "reporter", "one result to\nevery destination"),
+    "abroad": Box(1280, 345, "sheet, Slack", "where configured", FILES, height=58),
+    "strokes": Box(112, 210, "strokes", "Kaggle, Google,\nor the sample", FILES, width=155),
+    "prepare": Box(305, 210, "quickdraw.py", "data_preparation:\nstrokes to pictures", width=160),
+    "input": Box(500, 210, "project/input", "pictures, labels,\nkeys, provenance", FILES),
+    "dataset": Box(690, 210, "dataset", "tensors, splits,\nnoise, batches", width=150),
+    "runner": Box(880, 210, "runner", "loss, training,\nselection", width=150),
+    "output": Box(1075, 210, "project/output", "a folder a run:\nhistory, checkpoint", FILES),
+    "table": Box(1280, 210, "table", "results.csv", FILES, height=58),
+    "curve": Box(1280, 85, "curve", "loss and accuracy", FILES, height=58),
+    "model": Box(880, 85, "model", "networks by name", width=150, height=58),
 }
-STRAIGHT, DROP, CORNER = "straight", "down, across, down", "down, across"
+STRAIGHT, STEP, DROP, CORNER = "straight", "across, down, across", "down, across, down", "down, across"
 ARROWS = (
     ("tasks", "command", STRAIGHT),
-    ("command", "common", STRAIGHT),
-    ("common", "main", STRAIGHT),
+    ("command", "platform", STEP),
+    ("command", "local", STEP),
+    ("platform", "remote", STRAIGHT),
+    ("remote", "bucket", STRAIGHT),
+    ("bucket", "remote", STRAIGHT),
+    ("local", "main", DROP),
+    ("remote", "main", DROP),
     ("main", "dataset", DROP),
     ("main", "runner", DROP),
     ("main", "reporter", STRAIGHT),
+    ("reporter", "abroad", STRAIGHT),
     ("reporter", "output", STRAIGHT),
     ("strokes", "prepare", STRAIGHT),
     ("prepare", "input", STRAIGHT),
@@ -62,11 +72,14 @@ ARROWS = (
 
 
 def draw_environment(path: Path) -> None:
-    """Write the architecture as a PNG of 1400 x 420 pixels."""
+    """Write the architecture as a PNG of 1400 x 700 pixels."""
     figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
     axes.set_axis_off()
+    _zone(axes, 15, 440, 840, 245, "local machine")
+    _zone(axes, 875, 440, 510, 245, "Google Cloud")
+    _zone(axes, 15, 15, 1370, 395, "the program, the same on either side")
     for start, end, route in ARROWS:
         _arrow(axes, waypoints(BOXES[start], BOXES[end], route))
     for box in BOXES.values():
@@ -74,6 +87,12 @@ def draw_environment(path: Path) -> None:
     _legend(axes)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _zone(axes: Axes, x: float, y: float, width: float, height: float, name: str) -> None:
+    style = "round,pad=0,rounding_size=14"
+    axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=ZONE, edgecolor="#bbbbbb", zorder=0))
+    axes.text(x + 16, y + height - 14, name, va="top", size=12, color="#666666", style="italic")
 
 
 def _box(axes: Axes, box: Box) -> None:
@@ -91,6 +110,9 @@ def waypoints(start: Box, end: Box, route: str) -> list[tuple[float, float]]:
     right, down = (1 if end.x > start.x else -1), (-1 if end.y < start.y else 1)
     side = (start.x + right * start.width / 2, start.y), (end.x - right * end.width / 2, end.y)
     over = (start.x, start.y + down * start.height / 2), (end.x, end.y - down * end.height / 2)
+    if route == STEP:
+        middle = (side[0][0] + side[1][0]) / 2
+        return [side[0], (middle, start.y), (middle, end.y), side[1]]
     if route == DROP:
         middle = end.y - down * (end.height / 2 + 30)
         return [over[0], (start.x, middle), (end.x, middle), over[1]]

@@ -108,7 +108,7 @@ def test_quickdraw_is_drawn_rather_than_the_sample_and_nothing_prepared_says_wha
 def test_the_command_line_draws_both_pictures(tmp_path):
     write(tmp_path / "in" / "sample", blank([0, 1, 2]))
     figures.main(["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")])
-    assert imread(tmp_path / "out" / "env.png").shape[:2] == (420, 1400)
+    assert imread(tmp_path / "out" / "env.png").shape[:2] == (700, 1400)
     assert (tmp_path / "out" / "image_sample.png").exists()
 
 
