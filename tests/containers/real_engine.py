@@ -158,13 +158,20 @@ def debian() -> tuple[str, str]:
     """The machine's own release and the mirror that its apt takes it from."""
     fields = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     suite = fields.get("VERSION_CODENAME", "").strip('"')
-    targets = _lines(
-        ["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
-    )
-    mirrors = [line.split()[2] for line in targets if line.startswith(f"{suite} main ")]
+    mirrors = _mirrors(suite)
+    if not mirrors:  # apt knows them only from lists it has fetched
+        _lines(["apt-get", "update", "-qq"])
+        mirrors = _mirrors(suite)
     if not mirrors:
         pytest.skip("this is no Debian whose packages could make a base image")
     return suite, mirrors[0]
+
+
+def _mirrors(suite: str) -> list[str]:
+    words = ["--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
+    return [
+        line.split()[2] for line in _lines(["apt-get", "indextargets", *words]) if line.startswith(f"{suite} main ")
+    ]
 
 
 def cpu_wheel() -> Path | None:
