@@ -3,6 +3,7 @@
 import functools
 import json
 import secrets
+from abc import abstractmethod
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -30,9 +31,9 @@ class GoogleStandIn(StandIn):
     def host(self) -> str:
         return self.url.removeprefix("http://")
 
+    @abstractmethod
     def serve(self, request: Request, account: str) -> Answer:
         """What the service does for an account, named by its address."""
-        raise NotImplementedError
 
     def key_file(self, path: Path, email: str = EMAIL, **changes: object) -> Path:
         """Write a service-account key file whose token_uri is here; changes: fields to alter, None removes one.

@@ -6,6 +6,7 @@ import struct
 import threading
 import traceback
 import urllib.parse
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,7 +65,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class StandIn:
+class StandIn(ABC):
     """Plays a service: subclass it and override `answer`, which one request at a time enters. Use it as a context."""
 
     def __init__(self) -> None:
@@ -81,9 +82,9 @@ class StandIn:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    @abstractmethod
     def answer(self, request: Request) -> Answer:
         """What the service does and says; only one thread at a time is in here."""
-        raise NotImplementedError
 
     def fail(self, how: int | str, **options: Any) -> None:
         """Let the next request (or `times` requests, or those to `where`) fail; see Fault."""
