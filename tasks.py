@@ -1,45 +1,22 @@
 """The commands a person types; ./inv --list shows them."""
 
-import inspect
-import shlex
 import sys
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from invoke import Context, Exit, Task, task
+from invoke import Context, task
 
 import make_command
 from project.command import cloud, containers
 from project.command.sweep import SweepSettings, run_sweep
+from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 from project.data_preparation.options import ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
-from project.work.declaration import run_command, task_options
+from project.work.declaration import run_command
 from project.work.reporter.resend import ResendSettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
-
-
-def takes(*settings: type) -> Callable[[Callable], Task]:
-    """Make a function(context, ..., **values) a task with a flag for each field of settings dataclasses too."""
-
-    def decorate(function: Callable) -> Task:
-        options = {name: option for each in settings for name, option in task_options(each).items()}
-        *own, _ = inspect.signature(function).parameters.values()
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
-        function.__signature__ = inspect.Signature([*own, *parameters])
-        return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(function)
-
-    return decorate
-
-
-def run(c: Context, command: Sequence[str]) -> None:
-    """Run in the foreground; a command that fails has said why, so only its exit code is passed on."""
-    result = c.run(shlex.join(command), warn=True, pty=sys.stdout.isatty(), in_stream=False)
-    if not result.ok:
-        raise Exit(code=result.exited)
 
 
 @takes(PreparationSettings)

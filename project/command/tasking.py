@@ -1,0 +1,31 @@
+"""How a task gets its flags from settings dataclasses, and how it runs a command."""
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+
+from invoke import Context, Exit, Task, task
+
+from project.work.declaration import task_options
+
+
+def takes(*settings: type) -> Callable[[Callable], Task]:
+    """Make a function(context, ..., **values) a task with a flag for each field of settings dataclasses too."""
+
+    def decorate(function: Callable) -> Task:
+        options = {name: option for each in settings for name, option in task_options(each).items()}
+        *own, _ = inspect.signature(function).parameters.values()
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
+        function.__signature__ = inspect.Signature([*own, *parameters])
+        return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(function)
+
+    return decorate
+
+
+def run(c: Context, command: Sequence[str]) -> None:
+    """Run in the foreground; a command that fails has said why, so only its exit code is passed on."""
+    result = c.run(shlex.join(command), warn=True, pty=sys.stdout.isatty(), in_stream=False)
+    if not result.ok:
+        raise Exit(code=result.exited)
