@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     settings = common.parse(argv)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait give a busy machine's cores to others
     if launch.WORKER not in os.environ:
         machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
         if machine.count * processes > 1:
