@@ -84,8 +84,13 @@ def grid(values: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tup
 def settings_table(*classes: type) -> str:
     """Every field of settings dataclasses as a Markdown table."""
     rows = [
-        f"| `{flag(field.name)}` | {'' if field.default is None else field.default} | {field.metadata['help']} |"
+        f"| `{flag(field.name)}` | {'' if field.default is None else field.default} | {_explained(field)} |"
         for cls in classes
         for field in dataclasses.fields(cls)
     ]
     return "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows])
+
+
+def _explained(field: dataclasses.Field) -> str:
+    choices = field.metadata["choices"]
+    return field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
