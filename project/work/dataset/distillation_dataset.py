@@ -45,7 +45,7 @@ def read(path: Path) -> OofLogits:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made") from error
     except Exception as error:
-        raise UserError(f"{path}: not a file of OOF logits ({error}); run ./inv oof") from error
+        raise UserError(f"{path}: not a file of OOF logits ({type(error).__name__}); run ./inv oof") from error
     for name, (kinds, axes) in _FORM.items():
         if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
             raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
