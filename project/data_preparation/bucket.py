@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
-from project.data_preparation.lines import COLUMNS, json_record
+from project.data_preparation.lines import Text, text_of
+from project.data_preparation.records import read_json
+from project.data_preparation.rows import PIECE, Place, Rows
 from project.work.declaration import UserError
 
 BUCKET = "quickdraw_dataset"
@@ -53,17 +54,26 @@ class Bucket:
         """Unknown without reading the whole object."""
         return None
 
+    def version(self, word: str) -> str:
+        """Size of the object."""
+        return str(self._sizes[word])
+
     def place(self, word: str, position: int) -> str:
         """Object and byte of a row."""
         return f"gs://{BUCKET}/{self._prefix}{word}.ndjson byte {position}"
 
-    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
+    def broken(self, word: str, position: int, fault: str) -> UserError:
+        """What to say of a broken line."""
+        return UserError(f"{self.place(word, position)}: {fault}; take another class or source")
+
+    def read(self, word: str, count: int, generator: np.random.Generator | None) -> Iterator[Rows]:
         """Draw rows as sources.Source says, reading a few windows until they hold enough rows.
 
         Every row is read with the same probability. `count` of those read are kept: a long row leaves room for fewer
         others, which moves its own chance by at most its share of the bytes read.
         """
-        size, searched, found = self._sizes[word], 0, {}
+        size, searched = self._sizes[word], 0
+        found: dict[int, bytes] = {}
         row_bytes: float = ROW_BYTES[self.raw]
         while len(found) < count and searched < size:
             wanted = int(SURPLUS * (count - len(found)) * row_bytes) + WINDOWS
@@ -79,8 +89,10 @@ class Bucket:
         positions = sorted(found)
         if generator is not None:
             positions = sorted(generator.choice(positions, count, replace=False).tolist())
-        chosen = positions[:count]
-        return pd.DataFrame([found[at] for at in chosen], index=chosen, columns=COLUMNS).assign(word=word)
+        for start in range(0, count, PIECE):
+            chosen = positions[start : min(start + PIECE, count)]
+            text, place = self._at(word, {at: found[at] for at in chosen})
+            yield place.rows(text)
 
     @staticmethod
     def _next_windows(
@@ -94,14 +106,18 @@ class Bucket:
             return [(0, size)], size  # cheaper whole, and then the choice is exactly uniform
         return place_windows(size, wanted // WINDOWS, generator), searched + wanted
 
-    def _rows(self, word: str, start: int, stop: int) -> dict[int, dict[str, Any]]:
-        found = {}
-        for position, line in self._lines(word, start, stop):
-            try:
-                found[position] = json_record(line)
-            except ValueError as error:
-                raise UserError(f"{self.place(word, position)}: {error}; take another class or source") from error
-        return {position: row for position, row in found.items() if row["recognized"] or not self.recognized}
+    def _rows(self, word: str, start: int, stop: int) -> dict[int, bytes]:
+        """The lines of a window that may be taken, by their places."""
+        lines = dict(self._lines(word, start, stop))
+        if not self.recognized or not lines:
+            return lines
+        text, place = self._at(word, lines)
+        recognized = place.records(text).keys["recognized"]
+        return {at: line for (at, line), taken in zip(lines.items(), recognized, strict=True) if taken}
+
+    def _at(self, word: str, lines: dict[int, bytes]) -> tuple[Text, Place]:
+        place = Place(np.array(list(lines)), read_json, partial(self.broken, word))
+        return text_of(list(lines.values())), place
 
     def _lines(self, word: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         """Every line whose first byte lies in [start, stop), with the place of that byte."""
@@ -126,6 +142,10 @@ class Bucket:
         if len(data) != stop - start:
             raise UserError(f"gs://{BUCKET}/{name}: {len(data)} bytes came instead of {stop - start}; try again")
         return data
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the client, of which each process has its own."""
+        return {name: value for name, value in vars(self).items() if name not in ("_client", "_retry")}
 
     @cached_property
     def _sizes(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command, setting
 
 DPI = 100
+CLASSES, PER_CLASS = 10, 10  # rows and columns of a sheet
 TILE, GAP = 64, 8  # pixels: a small picture is enlarged by whole steps up to a tile of about this side
 RED = (214, 39, 40)
 _TOP, _BOTTOM, _RIGHT = 44, 34, 14
@@ -29,10 +30,10 @@ class FigureSettings:
 
 
 def draw_samples(
-    prepared: storage.Prepared, path: Path, classes: int = 10, per_class: int = 10, dataset: str = ""
+    prepared: storage.Prepared, path: Path, classes: int = CLASSES, per_class: int = PER_CLASS, dataset: str = ""
 ) -> None:
     """Write a sheet (PNG) of training pictures: a row a class, classes evenly chosen, wrong labels framed in red."""
-    labels = np.linspace(0, len(prepared.names) - 1, min(classes, len(prepared.names))).round().astype(int)
+    labels = shown_labels(len(prepared.names), classes)
     names = [prepared.names[label] for label in labels]
     pixels, framed = sheet(prepared, labels, per_class)
     left = 30 + 9 * max(map(len, names))
@@ -53,6 +54,11 @@ def draw_samples(
         write(left + GAP / 2, height - _BOTTOM / 2, note, size=11, color=np.array(RED) / 255)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def shown_labels(count: int, classes: int = CLASSES) -> np.ndarray:
+    """The labels, int (classes or fewer,), that a sheet shows of `count`."""
+    return np.linspace(0, count - 1, min(classes, count)).round().astype(int)
 
 
 def sheet(prepared: storage.Prepared, labels: Sequence[int], per_class: int) -> tuple[np.ndarray, bool]:

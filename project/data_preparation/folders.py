@@ -1,20 +1,20 @@
 """Drawings in a folder with one text file a class: Kaggle's CSV files, Google's ndjson files."""
 
+import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from project.data_preparation import strokes
-from project.data_preparation.lines import COLUMNS, Lines, csv_cells, csv_record, json_record, scan
+from project.data_preparation.lines import Lines, Text, scan
+from project.data_preparation.records import COLUMNS, Records, csv_cells, read_csv, read_json
+from project.data_preparation.rows import PIECE, Place, Rows
 from project.work.declaration import UserError
-
-Record = dict[str, Any]
 
 
 class LineFolder(ABC):
@@ -34,45 +34,59 @@ class LineFolder(ABC):
         """How many rows a class has, counted only up to `enough`."""
         return min(len(self._scan(word, enough)), enough)
 
+    def version(self, word: str) -> str:
+        """Size and time of the class's file."""
+        facts = self._files[word].stat()
+        return str(facts.st_size) if self.synthetic else f"{facts.st_size} {facts.st_mtime_ns}"
+
     def place(self, word: str, position: int) -> str:
         """File and line of a row."""
         return f"{self._files[word]} line {position}"
 
-    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
+    def broken(self, word: str, position: int, fault: str) -> UserError:
+        """What to say of a broken line."""
+        return UserError(f"{self.place(word, position)}: {fault}; mend or delete this line")
+
+    def read(self, word: str, count: int, generator: np.random.Generator | None) -> Iterator[Rows]:
         """Draw rows as sources.Source says: walk a random order of the lines until there are enough."""
         lines = self._scan(word, count if generator is None and not self.recognized else None)
         order = np.arange(len(lines)) if generator is None else generator.permutation(len(lines))
-        record, found = self._record(word), {}
-        step = count + count // 4 + 16 if self.recognized else count
-        for start in range(0, len(order), step):
-            found |= self._parse(word, lines, order[start : start + step], record)
-            if len(found) >= count:
-                break
-        if len(found) < count:
+        chosen = self._recognized_rows(word, lines, order, count) if self.recognized else order
+        if len(chosen) < count:
             kind = "recognised drawings" if self.recognized else "drawings"
             raise UserError(
-                f"{self._files[word]} has {len(found)} {kind}, but {count} are asked for: lower --per-class"
+                f"{self._files[word]} has {len(chosen)} {kind}, but {count} are asked for: lower --per-class"
             )
         # The walk is what is uniform, so it is cut in its own order and sorted afterwards.
-        chosen = dict(sorted(list(found.items())[:count]))
-        return pd.DataFrame(chosen.values(), index=list(chosen), columns=COLUMNS).assign(word=word)
+        rows = np.sort(chosen[:count])
+        for start in range(0, count, PIECE):
+            yield self._read(word, lines, rows[start : start + PIECE])
 
-    def _parse(self, word: str, lines: Lines, rows: np.ndarray, record: Callable[[bytes], Record]) -> dict[int, Record]:
-        found = {}
-        for row, text in zip(rows, lines.read(rows), strict=True):
-            position = int(lines.numbers[row])
-            try:
-                found[position] = record(text)
-            except ValueError as error:
-                raise UserError(f"{self.place(word, position)}: {error}; mend or delete this line") from error
-        return {position: row for position, row in found.items() if row["recognized"] or not self.recognized}
+    def _read(self, word: str, lines: Lines, rows: np.ndarray) -> Rows:
+        return self._at(word, lines, rows).rows(lines.read(rows))
+
+    def _recognized_rows(self, word: str, lines: Lines, order: np.ndarray, count: int) -> np.ndarray:
+        """The rows of recognised drawings in a given order, until there are enough."""
+        found: list[np.ndarray] = []
+        step = count + count // 4 + 16
+        for start in range(0, len(order), step):
+            if sum(map(len, found)) >= count:
+                break
+            rows = np.sort(order[start : start + step])
+            recognized = self._at(word, lines, rows).records(lines.read(rows)).keys["recognized"].to_numpy()
+            part = order[start : start + step]
+            found.append(part[np.isin(part, rows[recognized])])
+        return np.concatenate(found)
+
+    def _at(self, word: str, lines: Lines, rows: np.ndarray) -> Place:
+        return Place(lines.numbers[rows], self._reader(word), partial(self.broken, word))
 
     def _scan(self, word: str, enough: int | None) -> Lines:
         return scan(self._files[word], enough)
 
     @abstractmethod
-    def _record(self, word: str) -> Callable[[bytes], Record]:
-        """What turns a line of the class's file into a row."""
+    def _reader(self, word: str) -> Callable[[Text], Records]:
+        """What turns lines of the class's file into rows."""
 
 
 class KaggleFolder(LineFolder):
@@ -88,16 +102,17 @@ class KaggleFolder(LineFolder):
         raw = raw or "train_simplified" not in there
         super().__init__(folder / ("train_raw" if raw else "train_simplified"), "*.csv", raw, recognized)
 
-    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
-        """As LineFolder.read, with a column true_word where truth.csv is there."""
-        table = super().read(word, count, generator)
+    def _read(self, word: str, lines: Lines, rows: np.ndarray) -> Rows:
+        """As LineFolder does, with a column true_word where truth.csv is there."""
+        drawn = super()._read(word, lines, rows)
         if self._truth is None:
-            return table
-        unknown = set(table["key_id"]) - set(self._truth.index)
+            return drawn
+        keys = drawn.keys
+        unknown = set(keys["key_id"]) - set(self._truth.index)
         if unknown:
             path = self.folder.parent / "truth.csv"
             raise UserError(f"{path} has no row for key_id {min(unknown)}: add it, or move truth.csv away")
-        return table.assign(true_word=table["key_id"].map(self._truth))
+        return dataclasses.replace(drawn, keys=keys.assign(true_word=keys["key_id"].map(self._truth)))
 
     def rows(self, word: str, enough: int) -> int | None:
         """As LineFolder.rows; raises UserError for a header that lacks a column."""
@@ -121,14 +136,14 @@ class KaggleFolder(LineFolder):
         lines = super()._scan(word, None if enough is None else enough + 1)
         return Lines(lines.path, lines.starts[1:], lines.ends[1:], lines.numbers[1:])
 
-    def _record(self, word: str) -> Callable[[bytes], Record]:
+    def _reader(self, word: str) -> Callable[[Text], Records]:
         header = self._header(word)
-        return lambda line: csv_record(line, header)
+        return lambda text: read_csv(text, header)
 
     def _header(self, word: str) -> list[str]:
         lines = scan(self._files[word], enough=1)
         try:
-            header = csv_cells(lines.read(np.arange(len(lines))[:1])[0])
+            header = csv_cells(lines.read(np.array([0])).line(0))
         except (IndexError, ValueError):
             header = []
         missing = [name for name in COLUMNS if name not in header]
@@ -148,10 +163,11 @@ class NdjsonFolder(LineFolder):
             raise UserError(f"{_present(folder)} has no *.ndjson: put Google's files there, or give --input FOLDER")
         super().__init__(here, "*.ndjson", raw, recognized)
         word = self.words()[0]
-        self.raw = raw or strokes.has_times(self.read(word, 1, None)["drawing"].iloc[0])
+        lines, first = self._scan(word, 1), np.array([0])
+        self.raw = raw or strokes.has_times(self._at(word, lines, first).records(lines.read(first)).drawings.line(0))
 
-    def _record(self, word: str) -> Callable[[bytes], Record]:
-        return json_record
+    def _reader(self, word: str) -> Callable[[Text], Records]:
+        return read_json
 
 
 def _present(folder: Path) -> Path:

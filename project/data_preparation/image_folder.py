@@ -13,7 +13,7 @@ import pandas as pd
 from project.data_preparation import pixels
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.picture_list import FORMS, PARTS, Entry, PictureList, check_counts, read_list
-from project.data_preparation.publishing import counts, publish, split, summarise
+from project.data_preparation.publishing import READY, counts, publish, split, summarise
 from project.work.common import progress
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command
@@ -27,8 +27,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     source = Path(settings.input).expanduser()
     found = read_list(source)
     name = found.root.resolve().name if settings.dataset is None else settings.dataset
-    prepared, folder = publish(settings.output, name, lambda _: prepare(settings, found))
+    prepared, folder = publish(settings.output, name, lambda scratch: _make(settings, found, scratch))
     summarise(prepared, folder, source.resolve().name, _notes(prepared))
+
+
+def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
+    prepared = prepare(settings, found)
+    storage.write(scratch / READY, prepared)
+    return prepared
 
 
 def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepared:

@@ -1,20 +1,39 @@
-"""Text files with one drawing a line: find the lines without parsing them, then parse only those that were chosen."""
+"""Text files with one drawing a line: find the lines without parsing them, then read only those that were chosen."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
-import orjson
 
 from project.work.declaration import UserError
 
-COLUMNS = ("key_id", "countrycode", "recognized", "drawing")  # what every format must hold
 _BLOCK = 1 << 22  # bytes scanned at a time
-_NEWLINE, _RETURN = 10, 13
-_TRUTH_VALUES = {"true": True, "false": False, True: True, False: False}
+_SPARSE = 8  # lines are read one by one when the stretch they lie in is so many times as long as they are
+_NEWLINE = 10
+
+
+@dataclass(frozen=True)
+class Text:
+    """Lines in memory. data: uint8; starts, ends: int64 (N,), where in it each lies."""
+
+    data: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def line(self, number: int) -> bytes:
+        """One of the lines."""
+        return self.data[self.starts[number] : self.ends[number]].tobytes()
+
+
+def text_of(lines: Sequence[bytes]) -> Text:
+    """Lines end to end."""
+    ends = np.cumsum(np.fromiter(map(len, lines), dtype=np.int64))
+    return Text(np.frombuffer(bytearray(b"".join(lines)), dtype=np.uint8), np.append(0, ends)[: len(ends)], ends)
 
 
 @dataclass(frozen=True)
@@ -29,10 +48,19 @@ class Lines:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def read(self, rows: np.ndarray) -> list[bytes]:
-        """The text of the given lines, in the given order."""
-        data = np.memmap(self.path, dtype=np.uint8, mode="r")
-        return [data[self.starts[row] : self.ends[row]].tobytes() for row in rows]
+    def read(self, rows: np.ndarray) -> Text:
+        """The given lines, whose row numbers ascend."""
+        starts, ends = self.starts[rows], self.ends[rows]
+        with open(self.path, "rb") as file:
+            if len(rows) == 0 or ends[-1] - starts[0] > _SPARSE * (ends - starts).sum():
+                return text_of([_stretch(file, *span) for span in zip(starts, ends, strict=True)])
+            data = bytearray(_stretch(file, starts[0], ends[-1]))
+        return Text(np.frombuffer(data, dtype=np.uint8), starts - starts[0], ends - starts[0])
+
+
+def _stretch(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
 
 
 def scan(path: Path, enough: int | None = None) -> Lines:
@@ -44,63 +72,26 @@ def scan(path: Path, enough: int | None = None) -> Lines:
         size = path.stat().st_size
         if size == 0:
             raise UserError(f"{path} is empty: fetch it again, or leave its class out with --classes")
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        with open(path, "rb") as file:
+            newlines = np.concatenate(list(_newlines(file, enough)))
+            # A scan that stopped early must not take the rest of the file for one last line.
+            whole = len(newlines) == 0 or (newlines[-1] != size - 1 and (enough is None or len(newlines) < enough))
+            ends = np.append(newlines, size) if whole else newlines
+            starts = np.concatenate(([0], ends[:-1] + 1))
+            blank = ends == starts
+            for single in np.flatnonzero(ends - starts == 1):
+                blank[single] = _stretch(file, starts[single], ends[single]) == b"\r"
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): mend its permissions or fetch it again") from error
-    newlines = np.concatenate(list(_newlines(data, enough)))
-    # A scan that stopped early must not take the rest of the file for one last line.
-    whole = len(newlines) == 0 or (newlines[-1] != size - 1 and (enough is None or len(newlines) < enough))
-    ends = np.append(newlines, size) if whole else newlines
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    single = np.flatnonzero(ends - starts == 1)
-    blank = ends == starts
-    blank[single] = data[starts[single]] == _RETURN
     kept = np.flatnonzero(~blank)
     return Lines(path, starts[kept], ends[kept], kept + 1)
 
 
-def _newlines(data: np.ndarray, enough: int | None) -> Iterator[np.ndarray]:
+def _newlines(file: BinaryIO, enough: int | None) -> Iterator[np.ndarray]:
+    """The places of newlines, block by block, so that a file of any size takes no memory."""
     found, start = 0, 0
-    block = _BLOCK if enough is None else 1 << 16
-    while start < len(data) and (enough is None or found < enough):
-        part = np.flatnonzero(data[start : start + block] == _NEWLINE) + start
-        found, start = found + len(part), start + block
+    block = np.empty(_BLOCK if enough is None else 1 << 16, dtype=np.uint8)
+    while (enough is None or found < enough) and (size := file.readinto(block)):
+        part = np.flatnonzero(block[:size] == _NEWLINE) + start
+        found, start = found + len(part), start + size
         yield part
-
-
-def csv_record(line: bytes, header: list[str]) -> dict[str, Any]:
-    """One row of Kaggle's CSV as a dict of COLUMNS; raises ValueError that says what is wrong with it."""
-    cells = csv_cells(line)
-    if len(cells) != len(header):
-        raise ValueError(f"{len(cells)} columns, but the header has {len(header)}")
-    record = dict(zip(header, cells, strict=True))
-    return {name: record[name] for name in COLUMNS} | {"recognized": _truth_value(record["recognized"].lower())}
-
-
-def csv_cells(line: bytes) -> list[str]:
-    """Split one CSV line; raises ValueError when it is not UTF-8."""
-    csv.field_size_limit(max(csv.field_size_limit(), len(line)))  # raw drawings outgrow the default of 128 KiB
-    return next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")]), [])
-
-
-def json_record(line: bytes) -> dict[str, Any]:
-    """One row of Google's ndjson as a dict of COLUMNS; raises ValueError that says what is wrong with it."""
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error})") from error
-    missing = [name for name in COLUMNS if not isinstance(record, dict) or name not in record]
-    if missing:
-        raise ValueError(f"no {', '.join(missing)}")
-    return {
-        "key_id": str(record["key_id"]),
-        "countrycode": str(record["countrycode"] or ""),
-        "recognized": _truth_value(record["recognized"]),
-        "drawing": orjson.dumps(record["drawing"]).decode(),
-    }
-
-
-def _truth_value(value: Any) -> bool:
-    if not isinstance(value, (bool, str)) or value not in _TRUTH_VALUES:
-        raise ValueError(f"recognized is {value!r}, neither true nor false")
-    return _TRUTH_VALUES[value]

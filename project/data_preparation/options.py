@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from project.work.declaration import setting
 
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
-RASTERS = ("upstream", "area")  # the methods of project/work/dataset/raster.py, which is costly to import
+RASTERS = ("distance", "upstream")  # the methods of project/work/dataset/raster.py, which is costly to import
 FITS = ("pad", "crop", "stretch")  # what project/data_preparation/pixels.py can do
 
 
@@ -26,8 +26,9 @@ class PreparationSettings:
     raw: bool = setting(False, "read raw strokes where simplified ones exist too, and simplify them here")
     size: int = setting(32, "side of a picture in pixels", within="[8, 256]")
     train_ratio: float = setting(0.8, "share of each class that becomes training data", within="(0, 1)")
-    raster: str = setting("upstream", "how strokes are drawn", choices=RASTERS)
+    raster: str = setting("distance", "how strokes are drawn; upstream: as the predecessor did", choices=RASTERS)
     seed: int = setting(0, "seed of the sample and of the split", within="[0, inf)")
+    processes: int | None = setting(None, "processes; by default one a core for many drawings", within="[1, 256]")
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,17 @@
 import os
 import shlex
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from project.work.common import INPUT
 from project.work.dataset import storage
 from project.work.declaration import UserError
+
+READY = "ready"  # in a scratch folder, what becomes the data set
 
 
 def split(rows: int, train_ratio: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -19,9 +21,14 @@ def split(rows: int, train_ratio: float, generator: np.random.Generator) -> tupl
 
     Returns two sorted int arrays that together hold 0..rows-1; rows must be 2 or more.
     """
-    count = min(max(round(train_ratio * rows), 1), rows - 1)
+    count = train_count(rows, train_ratio)
     order = generator.permutation(rows)
     return np.sort(order[:count]), np.sort(order[count:])
+
+
+def train_count(rows: int, train_ratio: float) -> int:
+    """How many of the rows of a class are for training; rows must be 2 or more."""
+    return min(max(round(train_ratio * rows), 1), rows - 1)
 
 
 def check_classes(names: list[str]) -> None:
@@ -37,48 +44,66 @@ def counts(train: storage.Pictures, test: storage.Pictures, names: list[str]) ->
     return {name: {"train": a, "test": b} for name, a, b in zip(names, *parts, strict=True)}
 
 
-def publish(output: str | None, name: str, make: Callable[[Path], storage.Prepared]) -> tuple[storage.Prepared, Path]:
+def publish(
+    output: str | None,
+    name: str,
+    make: Callable[[Path], storage.Prepared],
+    begun: Callable[[Path], bool] = lambda scratch: False,
+) -> tuple[storage.Prepared, Path]:
     """Make a data set and put it into output/name; until it is whole, an older set stays as it was.
 
-    make: is given a scratch folder (not made yet) that is removed afterwards. Returns the set and its folder.
-    Raises UserError for whatever stopped it.
+    make: is given a scratch folder, where it leaves the set in READY; returns as much of it as is to be shown.
+    begun: whether the scratch folder of a preparation that failed holds what the next one goes on with.
+    Returns what make returns, and the folder of the set. Raises UserError for whatever stopped it.
     """
     if name in ("", "..") or Path(name).name != name:
         raise UserError(f"--dataset {name}: give a plain name; --output says in which folder it goes")
     parent = INPUT if output is None else Path(output).expanduser()
-    parent.mkdir(parents=True, exist_ok=True)
-    folder, scratch = parent / name, Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+    folder, scratch = parent / name, parent / f".{name}.partial"
+    scratch.mkdir(parents=True, exist_ok=True)
     try:
-        prepared = make(scratch / "work")
-        _replace(prepared, scratch / "ready", folder)
+        with FileLock(scratch / ".lock", timeout=0):
+            try:
+                prepared = make(scratch)
+                _replace(prepared, scratch / READY, folder)
+            except BaseException:
+                if not begun(scratch):
+                    shutil.rmtree(scratch, ignore_errors=True)
+                raise
+            shutil.rmtree(scratch, ignore_errors=True)
+    except Timeout as error:
+        raise UserError(f"{folder}: another preparation of it is going on; wait for its end") from error
     except OSError as error:
         place, reason = error.filename or folder, error.strerror or error
         raise UserError(f"{place}: {reason}; {folder} is as it was: make room or mend permissions") from error
     except KeyboardInterrupt:
-        raise UserError(f"stopped; {folder} is as it was, and the same command starts again") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        how = "goes on" if begun(scratch) else "starts again"
+        raise UserError(f"stopped; {folder} is as it was, and the same command {how}") from None
     return prepared, folder
 
 
 def _replace(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
-    """Write everything beside the folder, then move it in at once: a full disk leaves an older set as it was."""
+    """Move a set that was made beside its folder in at once: a full disk leaves an older set as it was."""
     from project.data_preparation import figures  # matplotlib takes a second that a refusal need not wait for
 
-    storage.write(ready, prepared)
     figures.draw_samples(prepared, ready / "image_sample.png", dataset=folder.name)
     folder.mkdir(exist_ok=True)
-    for path in sorted(ready.iterdir()):
+    made = sorted(ready.iterdir())
+    for path in made:
         os.replace(path, folder / path.name)
+    for name in storage.image_files() - {path.name for path in made}:
+        (folder / name).unlink(missing_ok=True)
 
 
 def summarise(prepared: storage.Prepared, folder: Path, source: str, notes: Mapping[str, str] | None = None) -> None:
     """Print what was prepared and what to type next; notes: further lines, by their first word."""
     # A name means a folder of project/input; a set that lies elsewhere is trained on by its path.
+    counts = prepared.provenance["counts"].values()
+    train, test = (sum(count[part] for count in counts) for part in storage.PARTS)
     dataset = folder.name if folder.parent.resolve() == INPUT else str(folder.resolve())
     lines = {
         "classes": str(len(prepared.names)),
-        "pictures": f"{len(prepared.train.labels)} train, {len(prepared.test.labels)} test",
+        "pictures": f"{train} train, {test} test",
         "source": source,
         **(notes or {}),
         "folder": str(folder),

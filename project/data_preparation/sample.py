@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.data_preparation import strokes
 from project.data_preparation.doodle import nature, plain, things
 from project.data_preparation.doodle.pen import Pen
+from project.data_preparation.simplification import simplify
 from project.work.common import progress
 from project.work.dataset import storage
+from project.work.dataset.drawings import pack
 from project.work.declaration import UserError
 
 TEMPLATES = {
@@ -108,7 +109,7 @@ def draw(word: str, rng: np.random.Generator) -> list[np.ndarray]:
     """One synthetic doodle in Google's simplified form: int strokes (n, 2) within 0..255."""
     pen = Pen(rng)
     TEMPLATES[word](pen)
-    return strokes.simplify(pen.finish())
+    return [stroke.astype(int) for stroke in simplify(pack([pen.finish()]))[0]]
 
 
 def to_json(drawing: list[np.ndarray]) -> str:

@@ -1,15 +1,15 @@
 """Where drawings come from: Kaggle's CSV folder, Google's ndjson folder or public bucket, the built-in sample."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 
-from project.data_preparation import sample
 from project.data_preparation.bucket import Bucket
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
 from project.data_preparation.options import PreparationSettings
+from project.data_preparation.rows import Rows
 from project.work.declaration import UserError
 
 DEFAULT_INPUT = Path(__file__).with_name("quickdraw_original")
@@ -32,11 +32,14 @@ class Source(Protocol):
     def rows(self, word: str, enough: int) -> int | None:
         """How many rows a class has, counted only up to `enough`; None where that is costly to know."""
 
-    def read(self, word: str, count: int, generator: np.random.Generator | None) -> pd.DataFrame:
+    def version(self, word: str) -> str:
+        """What changes when the drawings of a class change."""
+
+    def read(self, word: str, count: int, generator: np.random.Generator | None) -> Iterator[Rows]:
         """Draw `count` rows uniformly without replacement (generator None: the first), in the order of the source.
 
-        Columns key_id, countrycode, recognized, drawing (text), word and, where known, true_word; the index is the
-        position that `place` understands. Raises UserError for a broken row and for fewer rows than asked.
+        The choice is made before the first piece is given. Raises UserError for a broken row and for fewer rows than
+        asked.
         """
 
     def place(self, word: str, position: int) -> str:
@@ -80,6 +83,8 @@ def _sample(settings: PreparationSettings, scratch: Path) -> KaggleFolder:
         raise UserError("--raw: the sample has simplified strokes only; leave --raw out")
     # Some doodles are not recognised, so more are drawn where only recognised ones are taken.
     per_class = settings.per_class * 2 if settings.recognized else settings.per_class
+    from project.data_preparation import sample  # imports its 24 doodles, which real drawings do not need
+
     sample.write(scratch, per_class, settings.seed)
     source = KaggleFolder(scratch, recognized=settings.recognized)
     source.synthetic = True

@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
@@ -34,15 +35,25 @@ def ndjson(folder, rows=20, word="cat", drawing=DRAWING):
     return path
 
 
-def keys(table):
-    return table["key_id"].tolist()
+def read(source, *arguments):
+    """All that a source gives: the table of keys, and the drawings."""
+    pieces = list(source.read(*arguments))
+    return pd.concat([piece.keys for piece in pieces]), [drawing for piece in pieces for drawing in piece.drawings]
+
+
+def keys(source, *arguments):
+    return read(source, *arguments)[0]["key_id"].tolist()
+
+
+def texts(text):
+    return [text.line(number) for number in range(len(text))]
 
 
 def test_lines_are_found_with_any_ending_and_blank_ones_left_out(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"one\n\ntwo\r\n\r\nthree\nx")
     lines = scan(path)
-    assert lines.read(np.arange(4)) == [b"one", b"two\r", b"three", b"x"]
+    assert texts(lines.read(np.arange(4))) == [b"one", b"two\r", b"three", b"x"]
     assert lines.numbers.tolist() == [1, 3, 5, 6]
 
 
@@ -51,18 +62,17 @@ def test_an_early_stop_never_invents_a_line(tmp_path):
     path.write_bytes(b"".join(b"%07d\n" % number for number in range(20_000)))
     lines = scan(path, enough=5)
     assert 5 <= len(lines) < 20_000
-    assert lines.read(np.array([0, len(lines) - 1])) == [b"0000000", b"%07d" % (len(lines) - 1)]
+    assert texts(lines.read(np.array([0, len(lines) - 1]))) == [b"0000000", b"%07d" % (len(lines) - 1)]
     assert len(scan(path)) == len(scan(path, enough=30_000)) == 20_000
 
 
 def test_the_first_rows(tmp_path):
     kaggle(tmp_path)
-    table = KaggleFolder(tmp_path).read("cat", 3, None)
-    assert keys(table) == ["cat0", "cat1", "cat2"]
+    table, drawings = read(KaggleFolder(tmp_path), "cat", 3, None)
+    assert table["key_id"].tolist() == ["cat0", "cat1", "cat2"]
     assert table["countrycode"].tolist() == ["NA"] * 3  # Namibia, not a missing value
     assert table["recognized"].tolist() == [True] * 3
-    assert json.loads(table["drawing"].iloc[0]) == DRAWING
-    assert table["word"].tolist() == ["cat"] * 3
+    assert [[stroke.T.tolist() for stroke in drawing] for drawing in drawings] == [DRAWING] * 3
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
@@ -74,7 +84,7 @@ def test_every_row_is_drawn_equally_often(tmp_path, share):
     generator = np.random.default_rng(1)
     counts = np.zeros(20)
     for _ in range(2000 if share == 1.0 else 600):
-        drawn = [int(key[3:]) for key in keys(source.read("cat", 5, generator))]
+        drawn = [int(key[3:]) for key in keys(source, "cat", 5, generator)]
         assert drawn == sorted(set(drawn))
         counts[drawn] += 1
     possible = counts if share == 1.0 else counts[::2]
@@ -85,24 +95,24 @@ def test_every_row_is_drawn_equally_often(tmp_path, share):
 
 def test_recognized_rows_are_found_however_rare(tmp_path):
     kaggle(tmp_path, rows=500, recognized=lambda row: row >= 490)
-    table = KaggleFolder(tmp_path, recognized=True).read("cat", 10, np.random.default_rng(0))
-    assert keys(table) == [f"cat{row}" for row in range(490, 500)]
+    source = KaggleFolder(tmp_path, recognized=True)
+    assert keys(source, "cat", 10, np.random.default_rng(0)) == [f"cat{row}" for row in range(490, 500)]
 
 
 def test_truth_beside_the_folder_is_joined_on(tmp_path):
     kaggle(tmp_path, rows=2)
     (tmp_path / "truth.csv").write_text("key_id,true_word\ncat1,dog\ncat0,cat\n")
-    assert KaggleFolder(tmp_path).read("cat", 2, None)["true_word"].tolist() == ["cat", "dog"]
+    assert read(KaggleFolder(tmp_path), "cat", 2, None)[0]["true_word"].tolist() == ["cat", "dog"]
 
 
 def test_a_truth_file_with_a_gap_is_refused(tmp_path):
     kaggle(tmp_path, rows=2)
     (tmp_path / "truth.csv").write_text("key_id,true_word\ncat1,dog\n")
     with pytest.raises(UserError, match=r"truth.csv has no row for key_id cat0"):
-        KaggleFolder(tmp_path).read("cat", 2, None)
+        read(KaggleFolder(tmp_path), "cat", 2, None)
     (tmp_path / "truth.csv").write_text("key,word\ncat1,dog\n")
     with pytest.raises(UserError, match=r"truth.csv: needs the columns key_id,true_word"):
-        KaggleFolder(tmp_path).read("cat", 2, None)
+        read(KaggleFolder(tmp_path), "cat", 2, None)
 
 
 def test_raw_is_read_when_asked_or_alone(tmp_path):
@@ -118,7 +128,8 @@ def test_raw_is_read_when_asked_or_alone(tmp_path):
 def test_a_raw_drawing_longer_than_the_csv_readers_limit(tmp_path):
     long = [[list(range(30_000)), list(range(30_000)), list(range(30_000))]]
     kaggle(tmp_path, rows=1, kind="train_raw", drawing=long)
-    assert json.loads(KaggleFolder(tmp_path).read("cat", 1, None)["drawing"].iloc[0]) == long
+    [[stroke]] = read(KaggleFolder(tmp_path), "cat", 1, None)[1]
+    assert stroke.T.tolist() == long[0][:2]
 
 
 def test_ndjson_knows_raw_by_its_times(tmp_path):
@@ -130,9 +141,9 @@ def test_ndjson_knows_raw_by_its_times(tmp_path):
     assert NdjsonFolder(tmp_path / "timed").raw
     assert NdjsonFolder(tmp_path / "both").words() == ["cat"]
     assert NdjsonFolder(tmp_path / "both", raw=True).words() == ["dog"]
-    table = NdjsonFolder(tmp_path / "plain").read("cat", 2, None)
-    assert keys(table) == ["cat0", "cat1"]
-    assert json.loads(table["drawing"].iloc[0]) == DRAWING
+    table, drawings = read(NdjsonFolder(tmp_path / "plain"), "cat", 2, None)
+    assert table["key_id"].tolist() == ["cat0", "cat1"]
+    assert [stroke.T.tolist() for stroke in drawings[0]] == DRAWING
 
 
 def refuses(match, action):
@@ -187,7 +198,7 @@ def test_a_broken_line_is_named(tmp_path, line, fault):
     path = kaggle(tmp_path, rows=2)
     path.write_bytes(path.read_bytes() + line.encode("latin-1"))
     refuses(
-        f"cat.csv line 4: .*{re.escape(fault)}.*; mend or delete", lambda: KaggleFolder(tmp_path).read("cat", 3, None)
+        f"cat.csv line 4: .*{re.escape(fault)}.*; mend or delete", lambda: read(KaggleFolder(tmp_path), "cat", 3, None)
     )
 
 
@@ -197,7 +208,7 @@ def test_a_broken_line_is_named(tmp_path, line, fault):
 def test_a_broken_line_of_ndjson_is_named(tmp_path, line, fault):
     path = ndjson(tmp_path, rows=2)
     path.write_text(path.read_text() + line)
-    refuses(f"cat.ndjson line 3: {fault}", lambda: NdjsonFolder(tmp_path).read("cat", 3, None))
+    refuses(f"cat.ndjson line 3: {fault}", lambda: read(NdjsonFolder(tmp_path), "cat", 3, None))
 
 
 def test_fewer_rows_than_asked(tmp_path):
@@ -205,6 +216,6 @@ def test_fewer_rows_than_asked(tmp_path):
     assert KaggleFolder(tmp_path).rows("cat", 300) == 20
     assert KaggleFolder(tmp_path).rows("cat", 7) == 7
     generator = np.random.default_rng(0)
-    refuses("has 20 drawings, but 21 are asked", lambda: KaggleFolder(tmp_path).read("cat", 21, generator))
+    refuses("has 20 drawings, but 21 are asked", lambda: read(KaggleFolder(tmp_path), "cat", 21, generator))
     source = KaggleFolder(tmp_path, recognized=True)
-    refuses("has 4 recognised drawings, but 5", lambda: source.read("cat", 5, generator))
+    refuses("has 4 recognised drawings, but 5", lambda: read(source, "cat", 5, generator))

@@ -1,18 +1,23 @@
 """The command line end to end: every source, the split, the same bytes for the same seed, and what it refuses."""
 
 import json
+import os
 import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from project.data_preparation import quickdraw, sources
 from project.data_preparation.options import PreparationSettings
-from project.data_preparation.quickdraw import main, split
+from project.data_preparation.publishing import split
+from project.data_preparation.quickdraw import main
 from project.work.dataset import raster, storage
 from project.work.declaration import UserError, run_command
 
@@ -118,7 +123,7 @@ def test_first_takes_the_first_rows(tmp_path):
 def test_classes_from_a_file_size_and_raster(tmp_path):
     (tmp_path / "names.txt").write_text("dog\nant\n\n")
     folder = kaggle(tmp_path / "in", words=("ant", "cat", "dog"))
-    flags = ("--classes", tmp_path / "names.txt", "--size", 16, "--raster", "area", "--train-ratio", 0.5)
+    flags = ("--classes", tmp_path / "names.txt", "--size", 16, "--raster", "upstream", "--train-ratio", 0.5)
     prepared = prepare(folder, tmp_path / "out", *flags)
     assert prepared.names == ["ant", "dog"]
     assert prepared.train.images.shape == prepared.test.images.shape == (10, 16, 16)
@@ -249,20 +254,114 @@ def test_impossible_settings_are_refused(tmp_path, flags):
 
 def test_the_default_settings_are_the_predecessors():
     settings = PreparationSettings()
-    assert (settings.per_class, settings.size, settings.train_ratio, settings.raster) == (300, 32, 0.8, "upstream")
+    assert (settings.per_class, settings.size, settings.train_ratio) == (300, 32, 0.8)
 
 
-def test_an_interruption_keeps_the_older_set(tmp_path, monkeypatch):
-    prepare(kaggle(tmp_path / "in"), tmp_path / "out")
-    before = contents(tmp_path / "out" / "quickdraw")
+def count_drawn(monkeypatch):
+    """The labels of classes as they are drawn from here on."""
+    drawn = []
+    real = quickdraw.draw_class
+    monkeypatch.setattr(quickdraw, "draw_class", lambda *arguments: (drawn.append(arguments[-1]), real(*arguments)))
+    return drawn
 
+
+def test_an_interruption_keeps_the_older_set_and_what_was_drawn(tmp_path, monkeypatch):
+    folder, out = kaggle(tmp_path / "in", words=("ant", "cat", "dog")), tmp_path / "out"
+    expected = contents(prepared_folder(folder, tmp_path / "other", "--seed", 1))
+    prepare(folder, out)
+    before = contents(out / "quickdraw")
+    real = quickdraw.draw_class
+
+    def interrupt(*arguments):
+        if arguments[-1] == 2:
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quickdraw, "draw_class", interrupt)
+        refuses("stopped; .*quickdraw is as it was, and the same command goes on", folder, out, "--seed", 1)
+    assert contents(out / "quickdraw") == before
+    drawn = count_drawn(monkeypatch)
+    assert contents(prepared_folder(folder, out, "--seed", 1)) == expected
+    assert drawn == [2]
+    assert [path.name for path in out.iterdir()] == ["quickdraw"]
+
+
+def prepared_folder(folder, output, *flags):
+    prepare(folder, output, *flags)
+    return output / "quickdraw"
+
+
+def test_an_interruption_before_anything_is_drawn_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quickdraw.storage, "write", interrupt)
-    refuses("stopped; .*quickdraw is as it was", tmp_path / "in", tmp_path / "out", "--seed", 1)
-    assert contents(tmp_path / "out" / "quickdraw") == before
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["quickdraw"]
+    monkeypatch.setattr(quickdraw, "draw_class", interrupt)
+    refuses("stopped; .*the same command starts again", kaggle(tmp_path / "in"), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, monkeypatch, processes):
+    words = [f"class{number:02}" for number in range(30)]
+    folder, out = kaggle(tmp_path / "in", rows=300, words=words), tmp_path / "out"
+    flags = ["--input", folder, "--output", out, "--per-class", 300, "--size", 256, "--raster", "upstream"]
+    command = [sys.executable, quickdraw.__file__, *map(str, flags), "--processes", str(processes)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    marks = out / ".quickdraw.partial" / "pieces"
+    while len(list(marks.glob("[0-9]"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    time.sleep(1)  # the processes that it had started end by themselves
+    done = {int(path.name) for path in marks.glob("[0-9]*") if path.name.isdigit()}
+    assert 3 <= len(done) < 30
+    changed = folder / "train_simplified" / f"{words[min(done)]}.csv"
+    os.utime(changed, (1, 1))  # as if it had been fetched again
+    drawn = count_drawn(monkeypatch)
+    main([str(flag) for flag in flags])
+    assert sorted(drawn) == sorted(set(range(30)) - done | {min(done)})
+    prepared = storage.read(out / "quickdraw")
+    assert prepared.train.keys["key_id"].str.split("-").str[0].tolist() == np.repeat(words, 240).tolist()
+
+
+def test_two_processes_make_the_same_bytes_as_one(tmp_path):
+    folder = kaggle(tmp_path / "in", rows=40, words=("ant", "cat", "dog"))
+    one, two = (prepared_folder(folder, tmp_path / count, "--processes", count) for count in "12")
+    assert contents(one) == contents(two)
+
+
+def test_a_broken_line_found_by_another_process_is_named(tmp_path):
+    folder = kaggle(tmp_path / "in", rows=40, draw=lambda row: [])
+    refuses(r"line 2: the drawing has no strokes", folder, tmp_path / "out", "--first", "--processes", "2")
+
+
+def test_two_preparations_of_one_set_do_not_mix(tmp_path):
+    folder, out = kaggle(tmp_path / "in"), tmp_path / "out"
+    (out / ".quickdraw.partial").mkdir(parents=True)
+    with FileLock(out / ".quickdraw.partial" / ".lock"):
+        refuses("quickdraw: another preparation of it is going on", folder, out)
+
+
+def test_a_disk_that_is_too_small_is_known_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=20_000))
+    refuses("20,480 bytes are needed and 20,000 are free", kaggle(tmp_path / "in"), tmp_path / "out")
+
+
+def test_a_set_too_large_for_memory_is_left_as_a_file_to_map(tmp_path, monkeypatch):
+    folder = kaggle(tmp_path / "in", rows=40)
+    small = prepare(folder, tmp_path / "a", per_class=40).train
+    monkeypatch.setattr(storage, "RESIDENT", 20_000)  # test has 16 x 1,024 bytes of pictures, train 64 x 1,024
+    large = prepare(folder, tmp_path / "b", per_class=40).train
+    assert isinstance(large.images, np.memmap)
+    np.testing.assert_array_equal(large.images, small.images)
+    assert large.keys.equals(small.keys)
+    files = {path.name for path in (tmp_path / "b" / "quickdraw").iterdir()}
+    assert {"train_images.npy", "test_images.pkl.gz"} < files
+    monkeypatch.undo()
+    prepare(folder, tmp_path / "b", per_class=40)  # a smaller one takes its place whole
+    assert not (tmp_path / "b" / "quickdraw" / "train_images.npy").exists()
 
 
 def test_a_full_disk_is_one_line_and_keeps_the_older_set(tmp_path):

@@ -58,7 +58,8 @@ def test_wrong_drawings_show_what_the_truth_says(monkeypatch):
     for number, word in enumerate(sample.WORDS):
         monkeypatch.setitem(sample.TEMPLATES, word, lambda pen, number=number: pen.strokes.append(number))
     monkeypatch.setattr(sample.Pen, "finish", lambda pen: pen.strokes)
-    monkeypatch.setattr(sample.strokes, "simplify", lambda signed: [np.array([[number, 0]]) for number in signed])
+    monkeypatch.setattr(sample, "pack", lambda drawings: drawings)
+    monkeypatch.setattr(sample, "simplify", lambda signed: [[np.array([[number, 0]]) for number in signed[0]]])
     rows = sample.draw_class("apple", 100, seed=0)
     shown = [sample.WORDS[json.loads(text)[0][0][0]] for text in rows["drawing"]]
     assert shown == rows["true_word"].tolist()

@@ -6,9 +6,18 @@ import numpy as np
 import orjson
 import pytest
 
-from project.data_preparation.strokes import has_times, parse, reduce_points, resample, simplify
+from project.data_preparation.simplification import reduce_points, resample, simplify
+from project.data_preparation.strokes import BrokenDrawing, has_times, parse, read
+from project.work.dataset.drawings import pack
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
+
+
+def drawn(*texts):
+    """The drawings of texts, read from one buffer as sources read them."""
+    ends = np.cumsum([len(text) for text in texts])
+    data = np.frombuffer(bytearray("".join(texts).encode()), dtype=np.uint8)
+    return read(data, np.append(0, ends[:-1]), ends)
 
 
 def test_parse_leaves_times_out():
@@ -38,12 +47,48 @@ def test_only_raw_drawings_have_times():
         ("[[[1, null], [1, 2]]]", "not numbers"),
         ("[[[true, false], [true, true]]]", "not numbers"),
         ("[[[1, [2]], [1, 2]]]", "not numbers"),
+        ("[[[1, 2], [1, 02]]]", "not JSON"),
+        ("[[[1, 2], [1, 2.]]]", "not JSON"),
+        ("[[[1, 2,], [1, 2]]]", "not JSON"),
+        ("[[[1, 2], [1, 2]]", "not JSON"),
+        ("[[[1, 2], [1, 2]]]]", "not JSON"),
         ("[[[1, 2], [1, 1e300]]]", "beyond a billion"),
     ],
 )
 def test_a_broken_drawing_is_refused_with_its_fault(text, fault):
-    with pytest.raises(ValueError, match=fault):
-        parse(text)
+    good = "[[[1, 2], [3, 4]]]"
+    with pytest.raises(BrokenDrawing, match=fault) as caught:
+        drawn(good, text, good)
+    assert caught.value.number == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[[1,2],[3,4]],[[5],[6]]]",
+        " [ [ [ 1 , 2 ] , [ 3 , -4.5 ] , [ 0 , 17 ] ] ] ",
+        "[[[0.1, 123456789.987654321], [0.30000000000000004, 7]]]",
+        "[[[1e2, 2], [3, 4E-1]]]",  # not the plain form
+        "[[[1.2345678901234567890123, 2], [3, 4]]]",
+        "[[[1, 2], [3, 4], [[5], 6], null]]",
+    ],
+)
+def test_reading_fast_is_reading_carefully(text):
+    plain = "[[[9], [9]]]"
+    for number, drawing in enumerate(drawn(plain, text, plain, text)):
+        expected = parse(text if number % 2 else plain)
+        assert [stroke.tolist() for stroke in drawing] == [stroke.tolist() for stroke in expected]
+
+
+def test_decimal_numbers_are_rounded_once():
+    # Up to 18 digits at any place of the point: what Python itself makes of them, to the bit.
+    generator = np.random.default_rng(0)
+    digits = ["".join(map(str, generator.integers(0, 10, generator.integers(2, 19)))) for _ in range(20_000)]
+    places = [generator.integers(1, len(text)) for text in digits]
+    numbers = [f"{text[:at].lstrip('0') or '0'}.{text[at:]}" for text, at in zip(digits, places, strict=True)]
+    numbers = [number for number in numbers if float(number) < 1e9]
+    ((stroke,),) = drawn(f"[[[{','.join(numbers)}], [{','.join(numbers)}]]]")
+    assert stroke[:, 0].tolist() == stroke[:, 1].tolist() == [float(number) for number in numbers]
 
 
 def test_resample_notes_a_point_every_pixel_and_the_last():
@@ -69,19 +114,19 @@ def test_reduce_of_a_closed_stroke_measures_from_its_start():
 def test_simplify_by_hand():
     # The corner (10, 20) moves to 0; the longer side, 100 wide, becomes 255, so 40 high becomes 102.
     strokes = [np.array([[10, 20], [60, 20], [110, 20]]), np.array([[110, 60], [110, 40]])]
-    first, second = simplify(strokes)
+    ((first, second),) = simplify(pack([strokes]))
     assert first.tolist() == [[0, 0], [255, 0]]
     assert second.tolist() == [[255, 102], [255, 51]]
 
 
 def test_simplify_gives_a_dot_two_points():
-    dot, line = simplify([np.array([[5, 5]]), np.array([[0, 0], [10, 0]])])
+    ((dot, line),) = simplify(pack([[np.array([[5, 5]]), np.array([[0, 0], [10, 0]])]]))
     assert dot.tolist() == [[128, 128], [128, 128]]  # 127.5 rounds to even
     assert line.tolist() == [[0, 0], [255, 0]]
 
 
 def test_simplify_of_one_point_stays_at_the_corner():
-    assert [stroke.tolist() for stroke in simplify([np.array([[7, 9]])])] == [[[0, 0], [0, 0]]]
+    assert [stroke.tolist() for stroke in simplify(pack([[np.array([[7, 9]])]]))[0]] == [[[0, 0], [0, 0]]]
 
 
 @pytest.mark.skipif(not (QUICKDRAW / "raw_ndjson").exists(), reason="needs ../shared/data/quickdraw")
@@ -90,8 +135,9 @@ def test_every_real_raw_drawing_simplifies_to_exactly_what_google_published():
     for path in sorted((QUICKDRAW / "raw_ndjson").glob("*.ndjson")):
         lines = (QUICKDRAW / "simplified_ndjson" / path.name).read_bytes().splitlines()
         published = {record["key_id"]: record["drawing"] for record in map(orjson.loads, lines)}
-        for record in map(orjson.loads, path.read_bytes().splitlines()):
-            simplified = simplify(parse(orjson.dumps(record["drawing"])))
-            assert [stroke.T.tolist() for stroke in simplified] == published[record["key_id"]]
+        records = list(map(orjson.loads, path.read_bytes().splitlines()))
+        simplified = simplify(drawn(*(orjson.dumps(record["drawing"]).decode() for record in records)))
+        for record, drawing in zip(records, simplified, strict=True):
+            assert [stroke.T.tolist() for stroke in drawing] == published[record["key_id"]]
             pairs += 1
     assert pairs == 357

@@ -1,12 +1,9 @@
 """The files of project/input/<dataset>: written by preparation, read by training; nothing else knows their form."""
 
-import gzip
 import hashlib
-import io
 import json
-import os
-import pickle
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,25 +11,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from project.work.dataset import array_files
 from project.work.declaration import UserError
 
 LABEL_NAME = "label_name.csv"
 PROVENANCE = "provenance.json"
-_ARRAY_PARTS = {  # every global that pickled numeric arrays refer to, under the module names of numpy 1 and 2
-    "_reconstruct": "multiarray",
-    "ndarray": "numpy",
-    "dtype": "numpy",
-    "_frombuffer": "numeric",
-    "encode": "_codecs",
-}
+PARTS = ("train", "test")
+RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
+_JUDGED = 1 << 16  # of mapped pictures, so many tell whether they are the same
 
 
 @dataclass(frozen=True)
 class Pictures:
     """One part (train or test) of a prepared data set.
 
-    images: uint8 (N, H, W) or (N, H, W, C); labels: int64 (N,); keys: one row a picture, with a column key_id (text)
-    and whatever the source knows (countrycode, recognized, path, true_label).
+    images: uint8 (N, H, W) or (N, H, W, C), a np.memmap when they are too large for memory; labels: int64 (N,); keys:
+    one row a picture, with a column key_id (text) and whatever the source knows (countrycode, recognized, path,
+    true_label).
     """
 
     images: np.ndarray
@@ -53,35 +48,55 @@ class Prepared:
 def write(folder: Path, prepared: Prepared) -> None:
     """Write a data set; each file appears whole or not at all, and the same data gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    checksums = {}
-    for part in ("train", "test"):
+    checksums: dict[str, str] = {}
+    for part in PARTS:
         pictures: Pictures = getattr(prepared, part)
-        keys = pictures.keys.reset_index(drop=True).rename_axis("row").to_csv()
-        files = {
-            _file(part, "images"): pickle.dumps(np.ascontiguousarray(pictures.images), protocol=4),
-            _file(part, "labels"): pickle.dumps(pictures.labels.astype(np.int64), protocol=4),
-            f"{part}_keys.csv.gz": keys.encode(),
-        }
-        for name, data in files.items():
-            checksums[name] = hashlib.sha256(data).hexdigest()
-            replace_file(folder / name, gzip.compress(data, compresslevel=1, mtime=0))
-    names = pd.DataFrame({"name": prepared.names}).rename_axis("label").to_csv()
-    replace_file(folder / LABEL_NAME, names.encode())
-    provenance = prepared.provenance | {"sha256": checksums}
-    replace_file(folder / PROVENANCE, (json.dumps(provenance, indent=2) + "\n").encode())
+        path = map_file(folder, part)
+        array_files.create_map(path, pictures.images.shape)
+        array_files.write_map(path, 0, pictures.images)
+        text = pictures.keys.reset_index(drop=True).rename_axis("row").to_csv()
+        checksums |= write_part(folder, part, pictures.labels, [text.encode()])
+    write_facts(folder, prepared.names, prepared.provenance, checksums)
+
+
+def write_part(folder: Path, part: str, labels: np.ndarray, keys: Iterable[bytes]) -> dict[str, str]:
+    """Write one part, whose pictures are in its map_file already: they stay there when they are many.
+
+    keys: the text of its key file in pieces. Returns the checksums of its files.
+    """
+    images = map_file(folder, part)
+    checksums = {f"{part}_keys.csv.gz": array_files.write_gzip(folder / f"{part}_keys.csv.gz", keys)}
+    name = _file(part, "labels")
+    checksums[name] = array_files.write_pickle(folder / name, labels.astype(np.int64))
+    if images.stat().st_size > RESIDENT:
+        return checksums | {images.name: array_files.file_digest(images)}
+    name = _file(part, "images")
+    checksums[name] = array_files.write_pickle(folder / name, np.load(images))
+    images.unlink()
+    return checksums
+
+
+def write_facts(folder: Path, names: list[str], provenance: dict[str, Any], checksums: dict[str, str]) -> None:
+    """Write what makes the parts a data set: class names, and where it came from."""
+    replace_file(folder / LABEL_NAME, pd.DataFrame({"name": names}).rename_axis("label").to_csv().encode())
+    facts = provenance | {"sha256": dict(sorted(checksums.items()))}
+    replace_file(folder / PROVENANCE, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def image_files() -> set[str]:
+    """The names of files with pictures, of which a set has one a part."""
+    return {map_file(Path(), part).name for part in PARTS} | {_file(part, "images") for part in PARTS}
+
+
+def map_file(folder: Path, part: str) -> Path:
+    """Where the pictures of a part are when they are mapped, and while a set is made."""
+    return folder / f"{part}_images.npy"
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write beside the file and move over it, so that a crash or a full disk leaves the old file as it was."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with array_files.replacing(path) as file:
+        file.write(data)
 
 
 def remove_partial(path: Path) -> None:
@@ -107,8 +122,10 @@ def read(folder: Path) -> Prepared:
 
 def fingerprint(pictures: Pictures) -> str:
     """A short name for exactly these pictures, labels and keys: what was learnt from others does not fit them."""
-    digest = hashlib.sha256()
-    for array in (pictures.images, pictures.labels):
+    digest, images = hashlib.sha256(), pictures.images
+    if isinstance(images, np.memmap) and len(images) > _JUDGED:
+        images = images[np.linspace(0, len(images) - 1, _JUDGED).astype(int)]
+    for array in (images, pictures.labels):
         digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     digest.update("\n".join(pictures.keys["key_id"].astype(str)).encode())
     return digest.hexdigest()[:12]
@@ -136,8 +153,8 @@ def _read_provenance(path: Path) -> dict[str, Any]:
 
 
 def _read_part(folder: Path, part: str, classes: int) -> Pictures:
-    images = _read_array(folder / _file(part, "images"))
-    labels = _read_array(folder / _file(part, "labels"))
+    images = _read_images(folder, part)
+    labels = array_files.read_pickle(_present(folder / _file(part, "labels")))
     where = f"{folder}/{part}"
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise UserError(f"{where}_images: {images.dtype} {images.shape}, but uint8 (N, H, W) or (N, H, W, C) is needed")
@@ -153,6 +170,15 @@ def _read_part(folder: Path, part: str, classes: int) -> Pictures:
     return Pictures(images, labels.astype(np.int64), _read_keys(folder / f"{part}_keys.csv.gz", len(labels)))
 
 
+def _read_images(folder: Path, part: str) -> np.ndarray:
+    mapped, pickled = map_file(folder, part), folder / _file(part, "images")
+    if not mapped.exists():
+        return array_files.read_pickle(_present(pickled))
+    if pickled.exists():
+        raise UserError(f"{mapped} and {pickled.name}: one of both is of another set; prepare the data again")
+    return array_files.read_map(mapped)
+
+
 def _read_keys(path: Path, rows: int) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({"key_id": [str(row) for row in range(rows)]})
@@ -160,32 +186,9 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
         keys = pd.read_csv(path, index_col="row", dtype={"key_id": str}, keep_default_na=False, na_values=[""])
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); prepare the data again") from error
-    if "key_id" not in keys or keys.index.tolist() != list(range(rows)):
+    if "key_id" not in keys or not np.array_equal(keys.index, np.arange(rows)):
         raise UserError(f"{path}: needs a column key_id and rows 0 to {rows - 1} in order; prepare the data again")
     return keys
-
-
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        with gzip.open(_present(path)) as file:
-            array = _ArrayUnpickler(io.BytesIO(file.read())).load()
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{path}: not a whole gzipped pickle of an array ({error}); prepare the data again") from error
-    if not isinstance(array, np.ndarray) or array.dtype.hasobject:
-        raise UserError(f"{path}: holds {type(array).__name__}, but a numeric numpy array is needed")
-    return array
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admits numeric numpy arrays and nothing else, so that a foreign pickle is refused before it can run anything."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        home = _ARRAY_PARTS.get(name)
-        if home is None or module.split(".")[0] not in ("numpy", "_codecs") or module.split(".")[-1] != home:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only numpy arrays are read")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
 def _present(path: Path) -> Path:

@@ -1,0 +1,146 @@
+"""Strokes read from plain text, compiled: `[[[x, x, ...], [y, y, ...]], ...]`, with times behind or without."""
+
+import numpy as np
+
+from project.data_preparation.fields import CLOSE_LIST, COMMA, OPEN_LIST, SPACE
+from project.work.dataset.drawings import compiled
+
+MINUS, POINT, ZERO, NINE = 45, 46, 48, 57
+DIGITS = 18  # so many decimal digits fit an int64; powers of ten up to 22 are exact in a double
+POWERS = np.array([float(10**power) for power in range(DIGITS + 1)])
+SPLITTER = 134217729.0  # 2^27 + 1
+LEAST_POINT, LEAST_STROKE = 4, 9  # characters: "1,1," and "[[1],[1]]"
+
+
+@compiled
+def read_drawings(
+    text: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Read drawings; times are left out.
+
+    text: uint8; starts, ends: int64 (N,), of the drawings in it. Returns points, strokes and drawings as in Drawings,
+    and bool (N,), whether each was of the plain form; one that was not is left empty.
+    """
+    size = np.sum(ends - starts)
+    points = np.empty((size // LEAST_POINT + 1, 2), np.float64)
+    strokes = np.zeros(size // LEAST_STROKE + 2, np.int64)
+    drawings = np.zeros(len(starts) + 1, np.int64)
+    good = np.zeros(len(starts), np.bool_)
+    stroke = 0
+    for number in range(len(starts)):
+        count = _drawing(text, starts[number], ends[number], points, strokes, stroke)
+        good[number] = count > 0
+        stroke += count
+        drawings[number + 1] = stroke
+    return points[: strokes[stroke]].copy(), strokes[: stroke + 1].copy(), drawings, good
+
+
+@compiled
+def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: np.ndarray, first: int) -> int:
+    """Read one drawing behind stroke number `first`; returns how many strokes it has, 0 when it is not plain."""
+    count = 0
+    at = _expect(text, at, end, OPEN_LIST)
+    while at >= 0:
+        begin = strokes[first + count]
+        at, xs = _axis(text, _expect(text, at, end, OPEN_LIST), end, points, begin, 0)
+        at, ys = _axis(text, _expect(text, at, end, COMMA), end, points, begin, 1)
+        if at < 0 or xs != ys:
+            return 0
+        at = _skip_axes(text, at, end)
+        if at < 0:
+            return 0
+        count += 1
+        strokes[first + count] = begin + xs
+        after = _expect(text, at, end, COMMA)
+        if after < 0:
+            at = _expect(text, at, end, CLOSE_LIST)
+            return count if at >= 0 and _blank(text, at, end) == end else 0
+        at = after
+    return 0
+
+
+@compiled
+def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, axis: int) -> tuple[int, int]:
+    """Read a list of numbers into a column of points; returns the place behind it, -1 on failure, and how many."""
+    at = _expect(text, at, end, OPEN_LIST)
+    if at < 0:
+        return -1, 0
+    for row in range(begin, len(points)):
+        at = _blank(text, at, end)
+        negative = at < end and text[at] == MINUS
+        first = at + negative
+        at, value = _digits(text, first, end, 0)
+        if at == first or (at > first + 1 and text[first] == ZERO) or at - first > DIGITS:
+            return -1, 0
+        number = float(value)
+        if at < end and text[at] == POINT:
+            point = at
+            at, value = _digits(text, point + 1, end, value)
+            if at == point + 1 or at - first > DIGITS + 1:
+                return -1, 0
+            number = _quotient(value, POWERS[at - point - 1])
+        points[row, axis] = -number if negative else number
+        at = _blank(text, at, end)
+        if at < end and text[at] == CLOSE_LIST:
+            return at + 1, row + 1 - begin
+        if at >= end or text[at] != COMMA:
+            return -1, 0
+        at += 1
+    return -1, 0
+
+
+@compiled
+def _digits(text: np.ndarray, at: int, end: int, value: int) -> tuple[int, int]:
+    """Go on reading a number's digits; returns the place behind them and the number."""
+    while at < end and ZERO <= text[at] <= NINE:
+        value = value * 10 + (text[at] - ZERO)
+        at += 1
+    return at, value
+
+
+@compiled
+def _quotient(value: int, power: float) -> float:
+    """value / power, rounded once: the remainder of the rounded quotient is exact (Dekker, 1971) and added to it."""
+    high = float(value)
+    low = float(value - np.int64(high))
+    quotient = high / power
+    product = quotient * power
+    top, base = SPLITTER * quotient, SPLITTER * power
+    top, base = top - (top - quotient), base - (base - power)
+    rest, remainder = quotient - top, power - base
+    error = ((top * base - product) + top * remainder + rest * base) + rest * remainder
+    return quotient + ((high - product) - error + low) / power
+
+
+@compiled
+def _skip_axes(text: np.ndarray, at: int, end: int) -> int:
+    """The place behind the stroke whose x and y were read: its other axes, plain lists of numbers, do not matter."""
+    depth = 1
+    while at < end and depth > 0:
+        here = text[at]
+        if here == OPEN_LIST:
+            depth += 1
+        elif here == CLOSE_LIST:
+            depth -= 1
+        elif not (here in (COMMA, SPACE, MINUS, POINT) or ZERO <= here <= NINE):
+            return -1
+        if depth > 2:
+            return -1
+        at += 1
+    return at if depth == 0 else -1
+
+
+@compiled
+def _expect(text: np.ndarray, at: int, end: int, wanted: int) -> int:
+    """The place behind a character, blanks before it passed over; -1 when another one stands there."""
+    if at < 0:
+        return -1
+    at = _blank(text, at, end)
+    return at + 1 if at < end and text[at] == wanted else -1
+
+
+@compiled
+def _blank(text: np.ndarray, at: int, end: int) -> int:
+    while at < end and text[at] == SPACE:
+        at += 1
+    return at

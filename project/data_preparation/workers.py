@@ -1,0 +1,52 @@
+"""The same work on many things, in this process or in several."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from project.work.declaration import UserError
+
+T = TypeVar("T")
+
+
+def each(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iterator[None]:
+    """Do the work, with a yield whenever one thing is done; what fails ends it all.
+
+    work, things: what can be pickled, for more than one process. Raises UserError when a process is killed.
+    """
+    if processes == 1:
+        for thing in things:
+            yield work(thing)
+        return
+    context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(),))
+    try:
+        for future in as_completed([pool.submit(work, thing) for thing in things]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise UserError("one of the processes was killed (out of memory, perhaps); the same command goes on") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin(parent: int) -> None:
+    """Ctrl-C is the first process's to answer; and none stays behind when that one is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
