@@ -1,4 +1,4 @@
-"""Command line: draw fig/image_sample.png, a sheet of the prepared pictures, and fig/env.png, the architecture."""
+"""Command line: draw fig/image_sample.png (the prepared pictures), env.png (the architecture) and raster.png."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from project.data_preparation.architecture import draw_environment
+from project.data_preparation.raster_figure import draw_rasters
 from project.work.common import INPUT, ROOT
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command, setting
@@ -117,14 +118,15 @@ def choose(folder: Path, dataset: str | None) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw both pictures from the command line."""
-    settings = parse(FigureSettings, argv, "Draw a sheet of prepared pictures and the architecture.")
+    """Draw the pictures from the command line."""
+    settings = parse(FigureSettings, argv, "Draw a sheet of prepared pictures, the architecture and the rasterisers.")
     source = choose(INPUT if settings.input is None else Path(settings.input).expanduser(), settings.dataset)
     output = ROOT / "fig" if settings.output is None else Path(settings.output).expanduser()
     output.mkdir(parents=True, exist_ok=True)
     draw_samples(storage.read(source), output / "image_sample.png", dataset=source.name)
     draw_environment(output / "env.png")
-    print(f"{source} is drawn in {output / 'image_sample.png'}, the architecture in {output / 'env.png'}")
+    draw_rasters(output / "raster.png")
+    print(f"{output}: {source} in image_sample.png, the architecture in env.png, the rasterisers in raster.png")
 
 
 if __name__ == "__main__":

@@ -105,11 +105,15 @@ def test_quickdraw_is_drawn_rather_than_the_sample_and_nothing_prepared_says_wha
         figures.choose(tmp_path, "cats")
 
 
-def test_the_command_line_draws_both_pictures(tmp_path):
+def test_the_command_line_draws_the_pictures(tmp_path):
     write(tmp_path / "in" / "sample", blank([0, 1, 2]))
     figures.main(["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")])
     assert imread(tmp_path / "out" / "env.png").shape[:2] == (700, 1400)
     assert (tmp_path / "out" / "image_sample.png").exists()
+    grey = imread(tmp_path / "out" / "raster.png")[..., 0]
+    levels = [len(np.unique(row.round(3))) for row in np.array_split(grey, 3)]
+    assert levels[2] < levels[1]  # distance has more shades than upstream
+    assert all(row.min() < 0.3 for row in np.array_split(grey, 3))
 
 
 def test_every_arrow_of_the_architecture_ends_at_the_edge_of_its_boxes_and_no_boxes_overlap():

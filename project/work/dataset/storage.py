@@ -18,7 +18,7 @@ LABEL_NAME = "label_name.csv"
 PROVENANCE = "provenance.json"
 PARTS = ("train", "test")
 RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
-_JUDGED = 1 << 16  # of mapped pictures, so many tell whether they are the same
+_JUDGED = 1 << 13  # of mapped pictures, so many tell whether they are the same
 
 
 @dataclass(frozen=True)
