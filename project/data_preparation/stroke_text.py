@@ -9,6 +9,7 @@ MINUS, POINT, ZERO, NINE = 45, 46, 48, 57
 DIGITS = 18  # so many decimal digits fit an int64; powers of ten up to 22 are exact in a double
 POWERS = np.array([float(10**power) for power in range(DIGITS + 1)])
 SPLITTER = 134217729.0  # 2^27 + 1
+OTHER = -1  # an axis that is neither x nor y
 LEAST_POINT, LEAST_STROKE = 4, 9  # characters: "1,1," and "[[1],[1]]"
 
 
@@ -46,7 +47,11 @@ def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: n
         at, ys = _axis(text, _expect(text, at, end, COMMA), end, points, begin, 1)
         if at < 0 or xs != ys:
             return 0
-        at = _skip_axes(text, at, end)
+        after = _expect(text, at, end, COMMA)
+        while after >= 0:
+            at, _ = _axis(text, after, end, points, begin, OTHER)
+            after = _expect(text, at, end, COMMA)
+        at = _expect(text, at, end, CLOSE_LIST)
         if at < 0:
             return 0
         count += 1
@@ -61,7 +66,8 @@ def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: n
 
 @compiled
 def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, axis: int) -> tuple[int, int]:
-    """Read a list of numbers into a column of points; returns the place behind it, -1 on failure, and how many."""
+    """Read a list of numbers into a column of points, or pass over it; returns the place behind it, -1 on failure,
+    and how many they are."""
     at = _expect(text, at, end, OPEN_LIST)
     if at < 0:
         return -1, 0
@@ -79,7 +85,8 @@ def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, a
             if at == point + 1 or at - first > DIGITS + 1:
                 return -1, 0
             number = _quotient(value, POWERS[at - point - 1])
-        points[row, axis] = -number if negative else number
+        if axis != OTHER:
+            points[row, axis] = -number if negative else number
         at = _blank(text, at, end)
         if at < end and text[at] == CLOSE_LIST:
             return at + 1, row + 1 - begin
@@ -110,24 +117,6 @@ def _quotient(value: int, power: float) -> float:
     rest, remainder = quotient - top, power - base
     error = ((top * base - product) + top * remainder + rest * base) + rest * remainder
     return quotient + ((high - product) - error + low) / power
-
-
-@compiled
-def _skip_axes(text: np.ndarray, at: int, end: int) -> int:
-    """The place behind the stroke whose x and y were read: its other axes, plain lists of numbers, do not matter."""
-    depth = 1
-    while at < end and depth > 0:
-        here = text[at]
-        if here == OPEN_LIST:
-            depth += 1
-        elif here == CLOSE_LIST:
-            depth -= 1
-        elif not (here in (COMMA, SPACE, MINUS, POINT) or ZERO <= here <= NINE):
-            return -1
-        if depth > 2:
-            return -1
-        at += 1
-    return at if depth == 0 else -1
 
 
 @compiled

@@ -1,0 +1,152 @@
+"""Lines read fast are lines read carefully: on real forms, odd forms, and thousands of damaged ones."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+from project.data_preparation import records
+from project.data_preparation.lines import text_of
+from project.data_preparation.records import BrokenLine, read_csv, read_json
+from project.data_preparation.strokes import BrokenDrawing, parse, read
+
+HEADER = ["countrycode", "drawing", "key_id", "recognized", "timestamp", "word"]
+DRAWING = "[[[0, 12, 255], [3, 4, 5]], [[7], [8.25]]]"
+CSV = f'US,"{DRAWING}",5000123,True,2017-03-02 23:25:10.07453,cat'.encode()
+JSON = json.dumps(
+    {"word": "cat", "countrycode": "US", "timestamp": "2017", "recognized": False, "key_id": "5000123", "n": 1.5e3}
+    | {"drawing": json.loads(DRAWING)}
+).encode()
+FORMATS = {
+    "csv": (CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
+    "json": (JSON, read_json, records._json_record),
+}
+
+
+def row(found, number):
+    """A row as the careful readers give it."""
+    return found.keys.iloc[number].to_dict() | {"drawing": found.drawings.line(number)}
+
+
+def outcome(action):
+    try:
+        return action()
+    except ValueError as error:
+        return str(error)
+
+
+def damaged(line, generator):
+    """A line with up to three of its bytes changed, doubled or left out."""
+    line = bytearray(line)
+    for _ in range(generator.integers(1, 4)):
+        at, kind = generator.integers(len(line)), generator.integers(3)
+        if kind == 0:
+            line[at] = generator.choice(np.frombuffer(b'",:[]{}0 9.-\\e\xc3tU', np.uint8))
+        elif kind == 1:
+            line[at:at] = line[at : at + 1]
+        else:
+            del line[at]
+    return bytes(line)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_plain_line_is_read_fast(form, monkeypatch):
+    line, quick, careful = FORMATS[form]
+    expected = careful(line)
+    monkeypatch.setattr(records, "_read_carefully", lambda *_: pytest.fail("read carefully"))
+    for ending in (b"", b"\r"):
+        found = row(quick(text_of([line + ending])), 0)
+        assert {name: found[name] for name in ("key_id", "countrycode", "recognized")} == {
+            name: expected[name] for name in ("key_id", "countrycode", "recognized")
+        }
+        assert json.loads(found["drawing"]) == json.loads(expected["drawing"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        CSV.replace(b"US", b'"US"'),
+        CSV.replace(b"US", b'"U""S"'),
+        CSV.replace(b"US", "\u00e9".encode()),
+        CSV.replace(b"True", b"TRUE"),
+        CSV.replace(b"US", b""),
+        CSV.replace(b",cat", b',"a, ""b"""'),
+    ],
+)
+def test_odd_lines_of_csv_are_read_all_the_same(line):
+    found = read_csv(text_of([CSV, line, CSV]), HEADER)
+    for number, expected in enumerate((CSV, line, CSV)):
+        assert row(found, number) == records._csv_record(expected, HEADER)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        JSON.replace(b'"US"', b"null"),
+        JSON.replace(b'"5000123"', b"5000123"),
+        JSON.replace(b'"US"', b'"\\u0055S"'),
+        JSON.replace(b'"cat"', '"\u732b"'.encode()),
+        JSON.replace(b'"cat"', b'{"a": [1, "]"]}'),
+        JSON.replace(b'"n": 1500.0', b'"drawing": [], "key_id": "1"'),
+        b"  " + JSON + b" \t",
+    ],
+)
+def test_odd_lines_of_ndjson_are_read_all_the_same(line):
+    found = read_json(text_of([JSON, line, JSON]))
+    for number, text in enumerate((JSON, line, JSON)):
+        expected = records._json_record(text)
+        assert {**row(found, number), "drawing": None} == {**expected, "drawing": None}
+        assert json.loads(row(found, number)["drawing"]) == json.loads(expected["drawing"])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_damaged_line_is_read_or_refused_as_the_careful_reader_does(form):
+    line, quick, careful = FORMATS[form]
+    generator = np.random.default_rng(0)
+    refused = 0
+    for _ in range(4000):
+        text = damaged(line, generator)
+        expected = outcome(lambda text=text: careful(text))
+        found = outcome(lambda text=text: row(quick(text_of([text])), 0))
+        if isinstance(expected, str):
+            # The fast reader does not check the form of fields that nobody reads: they may be damaged.
+            refused += isinstance(found, str)
+            assert form == "json" or found == expected
+            continue
+        assert {**found, "drawing": None} == {**expected, "drawing": None}, text
+        texts = found["drawing"], expected["drawing"]
+        assert outcome(partial(drawn, texts[0])) == outcome(partial(plain, texts[1])), text
+    assert refused > 100
+
+
+def drawn(text):
+    data = text_of([text])
+    try:
+        return [stroke.tolist() for stroke in read(data.data, data.starts, data.ends)[0]]
+    except BrokenDrawing as error:
+        raise ValueError(str(error)) from error
+
+
+def plain(text):
+    strokes = parse(text)
+    if np.abs(np.concatenate(strokes)).max() >= 1e9:
+        raise ValueError("the drawing has coordinates beyond a billion")
+    return [stroke.tolist() for stroke in strokes]
+
+
+def test_a_damaged_drawing_is_read_or_refused_as_the_careful_reader_does():
+    generator = np.random.default_rng(1)
+    read_well = 0
+    for _ in range(6000):
+        text = damaged(DRAWING.encode(), generator)
+        expected = outcome(lambda text=text: plain(text))
+        assert outcome(lambda text=text: drawn(text)) == expected, text
+        read_well += not isinstance(expected, str)
+    assert read_well > 500
+
+
+def test_the_first_broken_line_is_named():
+    with pytest.raises(BrokenLine, match="columns") as caught:
+        read_csv(text_of([CSV, b"US,x", CSV, b"US"]), HEADER)
+    assert caught.value.number == 1
