@@ -8,10 +8,7 @@ import hashlib
 import json
 import os
 import shlex
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +17,14 @@ from typing import Any
 import make_command
 from ai_platform import GoingOn
 from project.command import cloud
+from project.command.crew import Crew, Task
 from project.command.training_job import JobSettings
-from project.work import common
-from project.work.common import DEFAULTS_FILE, Settings
+from project.work import common, launch
+from project.work.common import DEFAULTS_FILE, DataSettings, Settings
 from project.work.declaration import UserError, build, given, setting
 
 LOGS = "sweep-logs"
 _PLACE = frozenset(common.place_settings())
-GRACE = 2.0  # seconds for a Ctrl-C that reached the runs as well
-STOPPING = 60.0  # seconds for a run to end once it is told to
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,9 @@ class SweepSettings:
     """How to go through the grid."""
 
     method: str | None = setting(None, "methods to compare: base,mixup,manifold-mixup,mixup+distillation")
-    parallel: int = setting(1, "runs at once on this machine", within="[1, 64]")
+    parallel: int | None = setting(
+        None, "runs at once on this machine; when not given one, on a GPU as many as fit there", within="[1, 64]"
+    )
     remote: bool = setting(False, "submit each run as a job on Google Cloud")
     dry_run: bool = setting(False, "print the commands and run nothing")
 
@@ -89,12 +87,16 @@ def expand(values: Mapping[str, Any]) -> list[Run]:
     for point, differing in make_command.grid(values, whole=_PLACE):
         name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"
         try:
-            settings = common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(point), ""))
+            settings = _settings_of(point)
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
         uuid = uuid_of(settings)
         runs.setdefault(uuid, Run(uuid, name, point | {"uuid": uuid}))
     return list(runs.values())
+
+
+def _settings_of(values: Mapping[str, Any]) -> Settings:
+    return common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(values), ""))
 
 
 def uuid_of(settings: Settings) -> str:
@@ -130,56 +132,31 @@ def submit(config: Mapping[str, Any], runs: Iterable[Run], job: Mapping[str, Any
     return failed
 
 
-def run_here(runs: Iterable[Run], output: Path, parallel: int) -> dict[str, str]:
-    """Train runs, so many at once; returns the last line of each that failed, by uuid."""
-    waiting, active, failed = list(runs), {}, {}
-    (output / LOGS).mkdir(parents=True, exist_ok=True)
-    with common.progress(total=len(waiting), unit="run") as bar:
+def run_here(runs: Iterable[Run], output: Path, parallel: int | None) -> dict[str, str]:
+    """Train runs, so many at once; returns what went wrong with those that failed, by uuid."""
+    logs = output.absolute() / LOGS
+    logs.mkdir(parents=True, exist_ok=True)
+    # A worker holds the data it used last, so runs of the same data follow each other.
+    tasks = [_task(run, logs) for run in sorted(runs, key=_data_of)]
+    with common.progress(total=len(tasks), unit="run") as bar:
         try:
-            while waiting or active:
-                while waiting and len(active) < parallel:
-                    run = waiting.pop(0)
-                    bar.set_description(run.name)
-                    active[run.uuid] = _start(run, output / LOGS / f"{run.uuid}.log", parallel)
-                for uuid in [uuid for uuid, process in active.items() if process.poll() is not None]:
-                    if active.pop(uuid).returncode != 0:
-                        failed[uuid] = _last_line(output / LOGS / f"{uuid}.log")
-                        bar.set_postfix(failed=len(failed))
-                    bar.update()
-                time.sleep(0.05)
+            return Crew(tasks, parallel).work(bar)
         except KeyboardInterrupt:
-            _stop(active.values())
             bar.close()
             print("\nstopped; every finished epoch is kept; the same command goes on", file=sys.stderr)
             sys.exit(130)
-    return failed
 
 
-def _start(run: Run, log: Path, parallel: int) -> subprocess.Popen:
-    """Start a run with its part of the processors, its output into its log."""
-    environment = dict(os.environ)
-    if parallel > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // parallel)))
-    with log.open("a") as file:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
-        return subprocess.Popen(command_of(run), env=environment, **streams)
+def _data_of(run: Run) -> list[str]:
+    return [str(run.values.get(field.name)) for field in dataclasses.fields(DataSettings)]
 
 
-def _stop(processes: Iterable[subprocess.Popen]) -> None:
-    """Have runs end as Ctrl-C ends them; a terminal has told them already."""
-    processes = list(processes)
-    for patience, word in ((GRACE, signal.SIGINT), (STOPPING, signal.SIGKILL)):
-        deadline = time.monotonic() + patience
-        while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(word)
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return f"{lines[-1] if lines else 'it said nothing'} (all of it in {log})"
+def _task(run: Run, logs: Path) -> Task:
+    """A run with a process of its own where it starts several, for torchrun changes the process it is called in."""
+    settings = _settings_of(run.values)
+    several = (settings.nodes or 1) * launch.processes_here(settings) > 1 or "CLUSTER_SPEC" in os.environ
+    command = tuple(command_of(run)) if several else None
+    return Task(run.uuid, run.name, tuple(make_command.flags(run.values)), logs / f"{run.uuid}.log", command)
 
 
 def _finished(output: Path) -> set[str]:

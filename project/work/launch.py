@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -111,3 +112,10 @@ def verdict(codes: Mapping[int, int]) -> int:
     if code < 0:
         raise UserError(f"process {rank} of this run was ended by {signal.Signals(-code).name}")
     return code
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process once its parent is gone: one that is killed cannot stop it, and it would hold a run's folder."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(LOST)

@@ -9,7 +9,6 @@ import io
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import Tensor, distributed, nn
 from project.work import common
 from project.work.common import Settings
 from project.work.declaration import UserError
-from project.work.launch import LOST, WORKER
+from project.work.launch import LOST, WORKER, end_with_parent
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run is making
@@ -128,7 +127,7 @@ def joined() -> Iterator[Parallel]:
         yield ALONE
         return
     parallel = Parallel(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     with contextlib.ExitStack() as stack:
         if parallel.rank > 0:
             silence = stack.enter_context(open(os.devnull, "w"))
@@ -146,13 +145,6 @@ def joined() -> Iterator[Parallel]:
             if parallel.rank > 0:
                 sys.exit(2)
             raise
-
-
-def _end_with_parent(parent: int) -> None:
-    """A launcher that is killed cannot stop its processes, and they would hold the run's folder."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(LOST)
 
 
 @contextmanager

@@ -1,0 +1,98 @@
+"""Processes that do the runs of a sweep, as the sweep sees them: started, given runs, ended."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import make_command
+from project.work import room
+
+GRACE = 2.0  # seconds for a Ctrl-C that reached the runs as well
+STOPPING = 60.0  # seconds for a run to end once it is told to
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. code: its exit code, negative for a signal; peak, free: bytes of device memory, as in Usage."""
+
+    code: int
+    peak: int = 0
+    free: int = 0
+
+
+class Worker:
+    """A process that does one run at a time; with an answer it is ready for the next, without one it has ended."""
+
+    def __init__(self, log: Path, at_once: int, command: Sequence[str] | None = None) -> None:
+        """Start it among so many. log: of its first run; command: of its only run, when that has its own processes."""
+        receive, answer = os.pipe()
+        own = [*make_command.script("project/command/run_worker.py", {}), str(answer), str(os.getpid())]
+        with log.open("a") as file:
+            self.process = subprocess.Popen(
+                own if command is None else command,
+                env=_environment(at_once),
+                stdin=subprocess.PIPE if command is None else subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                pass_fds=[answer] if command is None else [],
+            )
+        os.close(answer)
+        self.answers = os.fdopen(receive, "rb", buffering=0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be given a run."""
+        return self.process.poll() is None
+
+    def begin(self, words: Sequence[str], log: Path) -> None:
+        """Give it a run."""
+        order = json.dumps({"words": list(words), "log": str(log.absolute())})
+        with suppress(BrokenPipeError):  # it died just now, which is how the run ends
+            self.process.stdin.write(order.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def outcome(self) -> Outcome | None:
+        """How the run ended, or None while it goes on."""
+        code = self.process.poll()  # asked before the answer is looked for: what has ended says no more
+        if select.select([self.answers], [], [], 0)[0] and (line := self.answers.readline()):
+            return Outcome(**json.loads(line))
+        return None if code is None else Outcome(code)
+
+    def dismiss(self) -> None:
+        """No more runs: it ends by itself after the one it is at."""
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+
+def stop(workers: Iterable[Worker]) -> None:
+    """Have all of them end, those that are at a run as Ctrl-C ends it; a terminal has told them already."""
+    workers = list(workers)
+    for worker in workers:
+        worker.dismiss()
+    processes = [worker.process for worker in workers]
+    for patience, word in ((GRACE, signal.SIGINT), (STOPPING, signal.SIGKILL)):
+        deadline = time.monotonic() + patience
+        while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(word)
+    for worker in workers:
+        worker.process.wait()
+        worker.answers.close()
+
+
+def _environment(at_once: int) -> dict[str, str]:
+    """That of one of so many processes: each has its part of the processors."""
+    environment = dict(os.environ)
+    if at_once > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, room.cores() // at_once)))
+    return environment
