@@ -4,19 +4,18 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from project.work import common
-from project.work.common import Settings, progress
+from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
 from project.work.declaration import UserError
+from project.work.runner.fold_models import FoldModels
 from project.work.runner.parallel import ALONE, Parallel
-from project.work.runner.table import runner_class
 
 DEFAULT_FOLDS = 5
 
@@ -41,29 +40,25 @@ def make(
     folder: Path,
     keep: Callable[[Path], None] = lambda place: None,
     parallel: Parallel = ALONE,
+    at_once: int | None = None,
 ) -> OofLogits:
     """Train the fold models (each resumes in its own folder) and collect their logits.
 
     Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
-    the mean over all fold models. keep: called with a fold model's folder after each of its epochs.
+    the mean over all fold models. keep: called with a fold model's folder after each of its epochs; at_once: fold
+    models beside each other, when not given one or, on a GPU, as many as fit there.
     """
     _refuse_twins(dataset.train_keys, teacher.dataset)
     rows = dataset.train.rows.cpu().numpy()
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
+    models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
     logits = np.zeros((len(dataset.train_keys), len(dataset.names)), dtype=np.float32)
     folds = np.full(len(dataset.train_keys), VALIDATION, dtype=np.int64)
     folds[rows] = part_of
     valid_rows = dataset.valid.rows.cpu().numpy()
-    for fold in progress(range(teacher.folds), desc="fold models", unit="model"):
-        held_out = dataset.train.subset(np.flatnonzero(part_of == fold))
-        learnt = dataclasses.replace(dataset, train=dataset.train.subset(np.flatnonzero(part_of != fold)))
-        place = folder / f"fold-{fold}"
-        if parallel.rank == 0:
-            place.mkdir(parents=True, exist_ok=True)
-        runner = runner_class(teacher)(teacher, learnt, device, place, parallel)
-        runner.fit(partial(keep, place))
-        logits[held_out.rows.cpu().numpy()] = runner.predict(held_out).cpu().numpy()
-        logits[valid_rows] += runner.predict(dataset.valid).cpu().numpy() / teacher.folds
+    for prediction in models.predictions(at_once):
+        logits[prediction.rows] = prediction.held_out
+        logits[valid_rows] += prediction.valid / teacher.folds
     return OofLogits(logits, dataset.train_keys, folds, dataset.names)
 
 
