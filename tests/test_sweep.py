@@ -54,6 +54,13 @@ def test_runs_that_are_the_same_are_run_once_and_one_that_cannot_be_is_named_bef
         sweep.expand({"uuid": "x"})
 
 
+def test_runs_of_the_same_data_follow_each_other() -> None:
+    runs = sweep.expand({"seed": "0,1", "dataset": "a,b", "split_seed": "0,1", "lr": "0.1"})
+    seen = [(run.values["dataset"], run.values["split_seed"], run.values["seed"]) for run in sweep.by_data(runs)]
+    assert seen == sorted(seen)
+    assert len(seen) == 8
+
+
 @pytest.mark.parametrize(
     ("more", "start", "left_out"),
     [

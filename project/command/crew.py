@@ -101,7 +101,9 @@ class Crew:
             self.idle.append(worker)
         else:  # what it holds of the device is for the others
             worker.dismiss()
-            self.leaving.append(worker)
+            ended = [each for each in [*self.leaving, worker] if not each.ready]
+            self.leaving = [each for each in [*self.leaving, worker] if each not in ended]
+            stop(ended)
 
 
 def reason(code: int, log: Path) -> str:

@@ -50,7 +50,10 @@ def _point(stream: int, path: str, flags: int) -> None:
 
 def _run(words: Sequence[str]) -> int:
     """Do a run as main.py does; its exit code."""
+    from project.work import run_folder
+
     try:
+        run_folder.git_revision()  # while it is that of the code that is loaded: files may change before the last run
         run_command(lambda: main.main(words))
         return 0
     except SystemExit as end:

@@ -136,8 +136,7 @@ def run_here(runs: Iterable[Run], output: Path, parallel: int | None) -> dict[st
     """Train runs, so many at once; returns what went wrong with those that failed, by uuid."""
     logs = output.absolute() / LOGS
     logs.mkdir(parents=True, exist_ok=True)
-    # A worker holds the data it used last, so runs of the same data follow each other.
-    tasks = [_task(run, logs) for run in sorted(runs, key=_data_of)]
+    tasks = [_task(run, logs) for run in by_data(runs)]
     with common.progress(total=len(tasks), unit="run") as bar:
         try:
             return Crew(tasks, parallel).work(bar)
@@ -147,8 +146,10 @@ def run_here(runs: Iterable[Run], output: Path, parallel: int | None) -> dict[st
             sys.exit(130)
 
 
-def _data_of(run: Run) -> list[str]:
-    return [str(run.values.get(field.name)) for field in dataclasses.fields(DataSettings)]
+def by_data(runs: Iterable[Run]) -> list[Run]:
+    """The same runs, those of the same data after each other: a process may still have what the last one loaded."""
+    names = [field.name for field in dataclasses.fields(DataSettings)]
+    return sorted(runs, key=lambda run: [str(run.values.get(name)) for name in names])
 
 
 def _task(run: Run, logs: Path) -> Task:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 
@@ -152,8 +153,9 @@ def load_settings(folder: Path) -> Settings:
     return build(Settings, common.read_yaml(folder / SETTINGS_FILE))
 
 
+@cache
 def git_revision() -> str:
-    """The commit that is checked out, with "-dirty" when files differ from it or code is not in it.
+    """The commit that was checked out when first asked, with "-dirty" when files differ from it or code is not in it.
 
     Outside a repository, what the image was built from; empty elsewhere.
     """
