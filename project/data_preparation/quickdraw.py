@@ -10,7 +10,8 @@ from project.data_preparation.class_drawing import check_rows, choose_classes, d
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import publish, summarise, train_count
-from project.data_preparation.workers import each, processors
+from project.data_preparation.workers import each
+from project.work import room
 from project.work.common import progress
 from project.work.dataset import storage
 from project.work.declaration import parse, run_command
@@ -57,7 +58,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
 def _processes(settings: PreparationSettings, classes: int) -> int:
     if settings.processes is not None:
         return settings.processes
-    return min(classes, processors()) if classes * settings.per_class >= MANY else 1
+    return min(classes, room.cores()) if classes * settings.per_class >= MANY else 1
 
 
 def _provenance(

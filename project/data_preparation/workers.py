@@ -4,13 +4,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from project.work.declaration import UserError
+from project.work.launch import end_with_parent
 
 T = TypeVar("T")
 
@@ -35,18 +35,8 @@ def each(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iter
         pool.shutdown(cancel_futures=True)
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _begin(parent: int) -> None:
     """Ctrl-C is the first process's to answer; and none stays behind when that one is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
 
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
