@@ -2,10 +2,10 @@
 
 import difflib
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
@@ -17,6 +17,8 @@ from project.work.common import progress
 from project.work.dataset import raster
 from project.work.dataset.drawings import Drawings
 from project.work.declaration import UserError
+
+Columns = dict[str, np.ndarray]
 
 
 def choose_classes(text: str | None, known: list[str]) -> list[str]:
@@ -47,25 +49,39 @@ def check_rows(source: Source, names: list[str], per_class: int) -> None:
         raise UserError(f"{fewest} has {short[fewest]} drawings, fewer than --per-class {per_class}{others}: {advice}")
 
 
-def draw_class(settings: PreparationSettings, source: Source, pieces: Pieces, label: int) -> None:
-    """Sample, draw and divide one class. Raises UserError for bad input."""
+def draw_piece(settings: PreparationSettings, source: Source, pieces: Pieces, labels: range) -> None:
+    """Sample, draw and divide some classes. Raises UserError for bad input."""
+    versions = {pieces.names[label]: source.version(pieces.names[label]) for label in labels}
+    keys: dict[str, list[Columns]] = {part: [] for part in pieces.rows}
+    for label in labels:
+        for part, columns in _draw_class(settings, source, pieces, label):
+            keys[part].append(columns)
+    whole = {
+        part: {name: np.concatenate([columns[name] for columns in each]) for name in each[0]}
+        for part, each in keys.items()
+    }
+    pieces.finish(labels, whole, versions.__getitem__)
+
+
+def _draw_class(
+    settings: PreparationSettings, source: Source, pieces: Pieces, label: int
+) -> Iterator[tuple[str, Columns]]:
+    """Put one class's pictures into their places; gives its keys by part, in the order of the pictures."""
     word = pieces.names[label]
     generator = np.random.default_rng([settings.seed, *word.encode()])
-    version = source.version(word)
     rows = source.read(word, settings.per_class, None if settings.first else generator)
     rows = itertools.chain([next(rows)], rows)  # the sample is drawn before the parts are
     parts = dict(zip(pieces.rows, split(settings.per_class, settings.train_ratio, generator), strict=True))
-    keys: dict[str, list[pd.DataFrame]] = {part: [] for part in parts}
     start = 0
     for some in rows:
         pictures = raster.render(_simplified(source, word, some), settings.size, settings.raster)
-        table, end = _keys(some.keys, pieces.names), start + len(some.keys)
+        columns, end = _keys(some.keys, pieces.names), start + len(some.positions)
         for part, chosen in parts.items():
             first, after = np.searchsorted(chosen, (start, end))
-            pieces.put(label, part, int(first), pictures[chosen[first:after] - start])
-            keys[part].append(table.iloc[chosen[first:after] - start])
+            within = chosen[first:after] - start
+            pieces.put(label, part, int(first), pictures[within])
+            yield part, {name: column[within] for name, column in columns.items()}
         start = end
-    pieces.finish(label, {part: pd.concat(tables) for part, tables in keys.items()}, version)
 
 
 def _simplified(source: Source, word: str, rows: Rows) -> Drawings:
@@ -80,10 +96,10 @@ def _simplified(source: Source, word: str, rows: Rows) -> Drawings:
     return drawings
 
 
-def _keys(keys: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def _keys(keys: Columns, names: list[str]) -> Columns:
     if "true_word" not in keys:
         return keys
     labels = {name: label for label, name in enumerate(names)}
     # -1: known to show a class that was not taken, hence surely wrong whatever its label.
-    true = keys["true_word"].map(lambda word: labels.get(word, -1)).astype(np.int64)
-    return keys.drop(columns="true_word").assign(true_label=true)
+    true = [labels.get(word, -1) for word in keys["true_word"].tolist()]
+    return {name: column for name, column in keys.items() if name != "true_word"} | {"true_label": np.array(true)}

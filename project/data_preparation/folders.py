@@ -73,7 +73,7 @@ class LineFolder(ABC):
             if sum(map(len, found)) >= count:
                 break
             rows = np.sort(order[start : start + step])
-            recognized = self._at(word, lines, rows).records(lines.read(rows)).keys["recognized"].to_numpy()
+            recognized = self._at(word, lines, rows).records(lines.read(rows)).keys["recognized"]
             part = order[start : start + step]
             found.append(part[np.isin(part, rows[recognized])])
         return np.concatenate(found)
@@ -101,18 +101,18 @@ class KaggleFolder(LineFolder):
             raise UserError(f"{folder} has no {wanted}: unpack Kaggle's files there, or give another --input FOLDER")
         raw = raw or "train_simplified" not in there
         super().__init__(folder / ("train_raw" if raw else "train_simplified"), "*.csv", raw, recognized)
+        self._headers: dict[str, list[str]] = {}
 
     def _read(self, word: str, lines: Lines, rows: np.ndarray) -> Rows:
         """As LineFolder does, with a column true_word where truth.csv is there."""
         drawn = super()._read(word, lines, rows)
         if self._truth is None:
             return drawn
-        keys = drawn.keys
-        unknown = set(keys["key_id"]) - set(self._truth.index)
-        if unknown:
-            path = self.folder.parent / "truth.csv"
-            raise UserError(f"{path} has no row for key_id {min(unknown)}: add it, or move truth.csv away")
-        return dataclasses.replace(drawn, keys=keys.assign(true_word=keys["key_id"].map(self._truth)))
+        words = [self._truth.get(key) for key in drawn.keys["key_id"].tolist()]
+        if None in words:
+            path, key = self.folder.parent / "truth.csv", drawn.keys["key_id"][words.index(None)]
+            raise UserError(f"{path} has no row for key_id {key}: add it, or move truth.csv away")
+        return dataclasses.replace(drawn, keys=drawn.keys | {"true_word": np.array(words)})
 
     def rows(self, word: str, enough: int) -> int | None:
         """As LineFolder.rows; raises UserError for a header that lacks a column."""
@@ -120,7 +120,7 @@ class KaggleFolder(LineFolder):
         return super().rows(word, enough)
 
     @cached_property
-    def _truth(self) -> pd.Series | None:
+    def _truth(self) -> dict[str, str] | None:
         path = self.folder.parent / "truth.csv"
         if not path.exists():
             return None
@@ -130,7 +130,7 @@ class KaggleFolder(LineFolder):
             raise UserError(f"{path}: needs the columns key_id,true_word ({error})") from error
         if not truth.index.is_unique:
             raise UserError(f"{path}: key_id {truth.index[truth.index.duplicated()][0]} occurs twice; keep one of them")
-        return truth
+        return truth.to_dict()
 
     def _scan(self, word: str, enough: int | None) -> Lines:
         lines = super()._scan(word, None if enough is None else enough + 1)
@@ -141,6 +141,11 @@ class KaggleFolder(LineFolder):
         return lambda text: read_csv(text, header)
 
     def _header(self, word: str) -> list[str]:
+        if word not in self._headers:
+            self._headers[word] = self._read_header(word)
+        return self._headers[word]
+
+    def _read_header(self, word: str) -> list[str]:
         lines = scan(self._files[word], enough=1)
         try:
             header = csv_cells(lines.read(np.array([0])).line(0))

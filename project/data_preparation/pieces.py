@@ -1,8 +1,9 @@
-"""A data set made class by class: what is finished stays finished, and no more than a few classes are in memory."""
+"""A data set made piece by piece: what is finished stays finished, and no more than a few classes are in memory."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from project.work.dataset import array_files, storage
 from project.work.declaration import UserError
 
 MARKS = "pieces"
+ROWS = 4096  # a piece is one class, or as many that follow each other as have so many rows
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Where the classes of a set are collected. names: of all classes; rows: of each class in train and test."""
+    """Where the pieces of a set are collected. names: of all classes; rows: of each class in train and test."""
 
     scratch: Path
     names: list[str]
@@ -34,7 +36,7 @@ class Pieces:
     @staticmethod
     def begun(scratch: Path) -> bool:
         """Whether a scratch folder holds anything that is worth keeping."""
-        return any((scratch / MARKS).glob("*-train.csv"))
+        return any((scratch / MARKS).glob("*.json"))
 
     def open(self, plan: dict[str, Any]) -> None:
         """Go on with what the same plan made; begin anew otherwise. Raises UserError when the disk is too small."""
@@ -51,43 +53,59 @@ class Pieces:
             array_files.create_map(storage.map_file(self.ready, part), shape)
         path.write_text(text)
 
-    def missing(self, version: Callable[[str], str]) -> list[int]:
-        """The labels of the classes that are not finished, or whose source has changed since."""
-        return [label for label, name in enumerate(self.names) if _read(self._mark(label)) != version(name)]
+    def all(self) -> list[range]:
+        """The labels of every piece, in order."""
+        classes = max(1, ROWS // sum(self.rows.values()))
+        return [range(start, min(start + classes, len(self.names))) for start in range(0, len(self.names), classes)]
+
+    def missing(self, version: Callable[[str], str]) -> list[range]:
+        """The pieces that are not finished, or whose source has changed since."""
+        return [labels for labels in self.all() if _read(self._mark(labels)) != self._versions(labels, version)]
 
     def put(self, label: int, part: str, first: int, images: np.ndarray) -> None:
         """Write pictures of a class, uint8 (N, side, side), from number `first` of its pictures in a part."""
         if len(images) > 0:
             array_files.write_map(storage.map_file(self.ready, part), label * self.rows[part] + first, images)
 
-    def finish(self, label: int, keys: dict[str, pd.DataFrame], version: str) -> None:
-        """Write the keys of a class whose pictures are all there, and that it is finished."""
-        for part, table in keys.items():
-            first = label * self.rows[part]
-            table = table.set_axis(range(first, first + len(table))).rename_axis("row")
-            storage.replace_file(self._keys(label, part), table.to_csv().encode())
-        storage.replace_file(self._mark(label), version.encode())
+    def finish(self, labels: range, keys: dict[str, dict[str, np.ndarray]], version: Callable[[str], str]) -> None:
+        """Write the keys of a piece whose pictures are all there, by part and column, and that it is finished.
+
+        version: of each class, as it was before its drawings were read.
+        """
+        for part, columns in keys.items():
+            first = labels.start * self.rows[part]
+            table = pd.DataFrame(columns, index=pd.RangeIndex(first, first + len(columns["key_id"]), name="row"))
+            _replace(self._keys(labels, part), table.to_csv(header=labels.start == 0))
+        _replace(self._mark(labels), self._versions(labels, version))
 
     def preview(self, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         """The first training pictures of some classes, with their labels and keys."""
-        count = min(count, self.rows["train"])
-        tables = [pd.read_csv(self._keys(label, "train"), nrows=count, keep_default_na=False) for label in labels]
+        every, count = self.rows["train"], min(count, self.rows["train"])
+        rows = labels[:, None] * every + np.arange(count)
+        tables = [
+            pd.read_csv(self._keys(piece, "train"), names=self._columns(), header=0 if piece.start == 0 else None)
+            for piece in self.all()
+            if any(label in piece for label in labels)
+        ]
+        keys = pd.concat(tables).set_index("row").loc[rows.ravel()].reset_index(drop=True)
         images = array_files.read_map(storage.map_file(self.ready, "train"))
-        rows = (labels[:, None] * self.rows["train"] + np.arange(count)).ravel()
-        return np.asarray(images[rows]), np.repeat(labels, count), pd.concat(tables, ignore_index=True)
+        return np.asarray(images[rows.ravel()]), np.repeat(labels, count), keys
 
-    def assemble(self, provenance: dict[str, Any]) -> None:
-        """Make the data set of the finished classes."""
+    def assemble(self, provenance: dict[str, Any], threads: int) -> None:
+        """Make the data set of the finished pieces."""
         checksums: dict[str, str] = {}
         for part, count in self.rows.items():
             labels = np.repeat(np.arange(len(self.names)), count)
-            checksums |= storage.write_part(self.ready, part, labels, self._key_texts(part))
+            texts = (self._keys(piece, part).read_bytes() for piece in self.all())
+            checksums |= storage.write_part(self.ready, part, labels, texts, threads)
         storage.write_facts(self.ready, self.names, provenance, checksums)
 
-    def _key_texts(self, part: str) -> Iterator[bytes]:
-        for label in range(len(self.names)):
-            text = self._keys(label, part).read_bytes()
-            yield text if label == 0 else text.partition(b"\n")[2]
+    def _columns(self) -> list[str]:
+        with open(self._keys(self.all()[0], "train")) as file:
+            return file.readline().rstrip("\n").split(",")
+
+    def _versions(self, labels: range, version: Callable[[str], str]) -> str:
+        return json.dumps([version(self.names[label]) for label in labels])
 
     def _refuse_small_disk(self) -> None:
         needed = sum(self.rows.values()) * len(self.names) * self.side**2
@@ -99,12 +117,19 @@ class Pieces:
     def _marks(self) -> Path:
         return self.scratch / MARKS
 
-    def _mark(self, label: int) -> Path:
-        return self._marks / str(label)
+    def _mark(self, labels: range) -> Path:
+        return self._marks / f"{labels.start}.json"
 
-    def _keys(self, label: int, part: str) -> Path:
-        return self._marks / f"{label}-{part}.csv"
+    def _keys(self, labels: range, part: str) -> Path:
+        return self._marks / f"{labels.start}-{part}.csv"
 
 
 def _read(path: Path) -> str | None:
     return path.read_text() if path.exists() else None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole or not at all when the process is killed; waiting for the disk would cost more than drawing again."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

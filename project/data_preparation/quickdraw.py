@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from project.data_preparation import sources
-from project.data_preparation.class_drawing import check_rows, choose_classes, draw_class
+from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import publish, summarise, train_count
@@ -44,14 +44,16 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     provenance = _provenance(settings, kind, source, {name: rows for name in names})
     pieces.open(provenance)
     missing = pieces.missing(source.version)
-    processes = _processes(settings, len(missing))
-    with progress(total=len(names), initial=len(names) - len(missing), desc="drawing pictures", unit="class") as bar:
-        for _ in each(partial(draw_class, settings, source, pieces), missing, processes):
-            bar.update()
+    processes = _processes(settings, sum(map(len, missing)))
+    work = partial(draw_piece, settings, source, pieces)
+    done = len(names) - sum(map(len, missing))
+    with progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar:
+        for labels in each(work, missing, processes):
+            bar.update(len(labels))
     from project.data_preparation.figures import PER_CLASS, shown_labels  # matplotlib: a refusal need not wait for it
 
     shown = storage.Pictures(*pieces.preview(shown_labels(len(names)), PER_CLASS))
-    pieces.assemble(provenance)
+    pieces.assemble(provenance, threads=processes)
     return storage.Prepared(shown, shown, names, provenance)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pandas as pd
 
 from project.data_preparation.fields import OPEN_LIST, QUOTE, copied, csv_fields, json_fields
 from project.data_preparation.lines import Text
@@ -29,9 +28,9 @@ class BrokenLine(ValueError):
 
 @dataclass(frozen=True)
 class Records:
-    """Rows of a source. keys: columns key_id, countrycode (text), recognized (bool); drawings: the text of strokes."""
+    """Rows of a source. keys: key_id, countrycode (text), recognized (bool), each (N,); drawings: their text."""
 
-    keys: pd.DataFrame
+    keys: dict[str, np.ndarray]
     drawings: Text
 
 
@@ -64,7 +63,7 @@ def _records(text: Text, found: Spans, careful: Callable[[bytes], dict[str, Any]
     if not good.all():
         columns = {name: column.astype(object) for name, column in columns.items()}
         drawings = _read_carefully(text, np.flatnonzero(~good), careful, columns | {"recognized": recognized}, drawings)
-    return Records(pd.DataFrame(columns | {"recognized": recognized}), drawings)
+    return Records(columns | {"recognized": recognized}, drawings)
 
 
 def _read_carefully(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from project.data_preparation import strokes
 from project.data_preparation.lines import Text
@@ -20,12 +19,12 @@ PIECE = 4096  # rows that are in memory at a time
 class Rows:
     """Some drawings of a class.
 
-    positions: int64 (N,), which a source turns into places for a person; keys: one row a drawing, columns key_id,
-    countrycode, recognized and, where known, true_word; drawings: as they were written.
+    positions: int64 (N,), which a source turns into places for a person; keys: key_id, countrycode, recognized and,
+    where known, true_word, each (N,); drawings: as they were written.
     """
 
     positions: np.ndarray
-    keys: pd.DataFrame
+    keys: dict[str, np.ndarray]
     drawings: Drawings
 
 

@@ -15,20 +15,23 @@ from project.work.launch import end_with_parent
 T = TypeVar("T")
 
 
-def each(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iterator[None]:
-    """Do the work, with a yield whenever one thing is done; what fails ends it all.
+def each(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iterator[T]:
+    """Do the work on things; gives each when it is done. What fails ends it all.
 
     work, things: what can be pickled, for more than one process. Raises UserError when a process is killed.
     """
     if processes == 1:
         for thing in things:
-            yield work(thing)
+            work(thing)
+            yield thing
         return
     context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
     pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(),))
     try:
-        for future in as_completed([pool.submit(work, thing) for thing in things]):
-            yield future.result()
+        waiting = {pool.submit(work, thing): thing for thing in things}
+        for future in as_completed(waiting):
+            future.result()
+            yield waiting[future]
     except BrokenProcessPool as error:
         raise UserError("one of the processes was killed (out of memory, perhaps); the same command goes on") from error
     finally:

@@ -14,7 +14,7 @@ from isal import igzip, igzip_threaded
 from project.work.declaration import UserError
 
 _LEVEL = 1  # the fastest that compresses; drawings become an eighth
-_THREADS = 2  # two make the same bytes as one
+HEADER = 128  # bytes before the pictures in a .npy file; numpy fills its header up to a multiple of 64
 _ARRAY_PARTS = {  # every global that pickled numeric arrays refer to, under the module names of numpy 1 and 2
     "_reconstruct": "multiarray",
     "ndarray": "numpy",
@@ -38,17 +38,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def write_gzip(path: Path, chunks: Iterable[bytes]) -> str:
-    """Compress text into a file; returns its SHA-256. The same text gives the same bytes."""
-    with _compressing(path) as file:
+def write_gzip(path: Path, chunks: Iterable[bytes], threads: int = 1) -> str:
+    """Compress text into a file; returns its SHA-256. The same text gives the same bytes, by however many threads."""
+    with _compressing(path, threads) as file:
         for chunk in chunks:
             file.write(chunk)
     return file.digest.hexdigest()
 
 
-def write_pickle(path: Path, array: np.ndarray) -> str:
+def write_pickle(path: Path, array: np.ndarray, threads: int = 1) -> str:
     """Compress a pickled array into a file; returns the SHA-256 of the pickle."""
-    with _compressing(path) as file:
+    with _compressing(path, threads) as file:
         pickle.Pickler(file, protocol=5).dump(np.asarray(array))
     return file.digest.hexdigest()
 
@@ -77,15 +77,14 @@ def create_map(path: Path, shape: tuple[int, ...]) -> None:
     """Make a .npy file of uint8 zeros, which takes no room yet."""
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        file.truncate(file.tell() + int(np.prod(shape)))
+        assert file.tell() == HEADER
+        file.truncate(HEADER + int(np.prod(shape)))
 
 
 def write_map(path: Path, first: int, rows: np.ndarray) -> None:
     """Put rows into their place in a .npy file; by writing and not by a map, whose pages would count as memory."""
     with open(path, "r+b") as file:
-        np.lib.format.read_magic(file)
-        np.lib.format.read_array_header_1_0(file)
-        file.seek(first * rows[0].nbytes, os.SEEK_CUR)
+        file.seek(HEADER + first * rows[0].nbytes)
         file.write(np.ascontiguousarray(rows))
 
 
@@ -110,8 +109,8 @@ class _Digesting:
 
 
 @contextmanager
-def _compressing(path: Path) -> Iterator[_Digesting]:
-    with replacing(path) as file, igzip_threaded.open(file, "wb", _LEVEL, threads=_THREADS) as compressed:
+def _compressing(path: Path, threads: int) -> Iterator[_Digesting]:
+    with replacing(path) as file, igzip_threaded.open(file, "wb", _LEVEL, threads=threads) as compressed:
         yield _Digesting(compressed)
 
 

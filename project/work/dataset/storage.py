@@ -59,19 +59,21 @@ def write(folder: Path, prepared: Prepared) -> None:
     write_facts(folder, prepared.names, prepared.provenance, checksums)
 
 
-def write_part(folder: Path, part: str, labels: np.ndarray, keys: Iterable[bytes]) -> dict[str, str]:
+def write_part(
+    folder: Path, part: str, labels: np.ndarray, keys: Iterable[bytes], threads: int = 1
+) -> dict[str, str]:
     """Write one part, whose pictures are in its map_file already: they stay there when they are many.
 
     keys: the text of its key file in pieces. Returns the checksums of its files.
     """
     images = map_file(folder, part)
-    checksums = {f"{part}_keys.csv.gz": array_files.write_gzip(folder / f"{part}_keys.csv.gz", keys)}
+    checksums = {f"{part}_keys.csv.gz": array_files.write_gzip(folder / f"{part}_keys.csv.gz", keys, threads)}
     name = _file(part, "labels")
     checksums[name] = array_files.write_pickle(folder / name, labels.astype(np.int64))
     if images.stat().st_size > RESIDENT:
         return checksums | {images.name: array_files.file_digest(images)}
     name = _file(part, "images")
-    checksums[name] = array_files.write_pickle(folder / name, np.load(images))
+    checksums[name] = array_files.write_pickle(folder / name, np.load(images), threads)
     images.unlink()
     return checksums
 
