@@ -35,8 +35,8 @@ BATCHES = {2: {"batch_size": 31}, 3: {"batch_size": 53, "accumulation_steps": 2}
 
 def with_soft_targets(dataset: Dataset) -> Dataset:
     random = torch.Generator().manual_seed(0)
-    soft = torch.randn(len(dataset.train), len(dataset.names), generator=random).softmax(dim=1)
-    return dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, soft_targets=soft))
+    soft = torch.randn(len(dataset.train_keys), len(dataset.names), generator=random).softmax(dim=1)
+    return dataclasses.replace(dataset, train=dataset.train.with_soft_targets(soft))
 
 
 def one_epoch(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[str, torch.Tensor]:
