@@ -47,8 +47,15 @@ def affine_matrices(count: int, generator: torch.Generator) -> Tensor:
 
 def affine(images: Tensor, matrices: Tensor) -> Tensor:
     """Turns, scales, shifts and mirrors each picture by its own map. images: float (B, C, H, W) in 0..255."""
-    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, align_corners=False)
+    across, along = (_centres(side, images.device) for side in (images.shape[3], images.shape[2]))
+    (a, b, c) = matrices[..., None, None].unbind(dim=2)  # each (B, 2, 1, 1)
+    grid = a * across + (b * along[:, None] + c)  # affine_grid multiplies matrices of three for it, 20 times slower
+    return functional.grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False)
+
+
+def _centres(side: int, device: torch.device) -> Tensor:
+    """Of the pixels of a side that is 2 long: float (side,)."""
+    return (2 * torch.arange(side, device=device) + 1) / side - 1
 
 
 AUGMENTATIONS: Mapping[str, Augmentation | None] = {

@@ -13,9 +13,11 @@ from project.work.runner.parallel import ALONE, Parallel
 MIX_AFTER = ("input", "layer1", "layer2")
 
 
-def mix(values: Tensor, partners: Tensor, weight: float, share: slice = slice(None)) -> Tensor:
-    """weight * values + (1 - weight) * values[partners], along the first dimension; only a share of it if given."""
-    return values[partners[share]].lerp(values[share], weight)
+def mix(values: Tensor, partners: Tensor, weight: float) -> Tensor:
+    """weight * values + (1 - weight) * values[partners], along the first dimension. values: (B, C, ...)."""
+    last = values.movedim(1, -1)  # as convolutions hold them: what is gathered is one stretch of memory for each row
+    rows = last.flatten(1)
+    return rows.index_select(0, partners).lerp(rows, weight).view_as(last).movedim(-1, 1)
 
 
 def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
@@ -33,8 +35,7 @@ class MixupRunner(BaseRunner):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
-        share = self.parallel.share(len(batch))
-        images = mix(batch.images, partners, weight, share)
+        images = mix(batch.images, partners, weight)[self.parallel.share(len(batch))]
         return self.model(images), self.mine(mix_targets(batch, partners, weight), images)
 
     def _draw(self, batch: Batch) -> tuple[float, Tensor]:
@@ -66,4 +67,4 @@ def mixed_forward(
     names = [name for name, _ in model.named_children()]
     cut = 0 if place == "input" else names.index(place) + 1
     values = parallel.whole(model[:cut](images), len(partners))
-    return model[cut:](mix(values, partners, weight, parallel.share(len(partners))))
+    return model[cut:](mix(values, partners, weight)[parallel.share(len(partners))])
