@@ -44,8 +44,8 @@ class BaseRunner:
         self.optimizers = optimizer.make(settings, self.model)
         self.precision = MixedPrecision(device, settings.amp)
         self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
-        steps = settings.epoch * self._steps_an_epoch()
-        apply(choose(settings, look(device), steps, parallel.size), self.model)
+        self.steps = -(-len(self.sizes) // settings.accumulation_steps)  # an epoch
+        apply(choose(settings, look(device), settings.epoch * self.steps, parallel.size), self.model)
         self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
@@ -179,12 +179,8 @@ class BaseRunner:
             self.average.update_parameters(self.model)
 
     def _set_learning_rate(self, epoch: int, step: int) -> None:
-        a_epoch = self._steps_an_epoch()
-        now = factor(self.settings.schedule, epoch * a_epoch + step, self.settings.epoch * a_epoch)
+        now = factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
         optimizer.set_rates(self.optimizers, now)
-
-    def _steps_an_epoch(self) -> int:
-        return -(-len(self.sizes) // self.settings.accumulation_steps)
 
     def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
         parts = {"model": self.model, "scaler": self.precision.scaler}
