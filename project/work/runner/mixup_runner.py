@@ -15,9 +15,10 @@ MIX_AFTER = ("input", "layer1", "layer2")
 
 def mix(values: Tensor, partners: Tensor, weight: float) -> Tensor:
     """weight * values + (1 - weight) * values[partners], along the first dimension. values: (B, C, ...)."""
-    last = values.movedim(1, -1)  # as convolutions hold them: what is gathered is one stretch of memory for each row
-    rows = last.flatten(1)
-    return rows.index_select(0, partners).lerp(rows, weight).view_as(last).movedim(-1, 1)
+    if not values.is_contiguous():  # channels last, as convolutions hold them: then a row is one stretch of memory
+        return mix(values.movedim(1, -1).contiguous(), partners, weight).movedim(-1, 1)
+    rows = values.flatten(1)
+    return rows.index_select(0, partners).lerp(rows, weight).view_as(values)
 
 
 def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
