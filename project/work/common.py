@@ -107,12 +107,16 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class RunSettings(ReportSettings):
-    """Where it runs and where it is kept; none of these changes the result."""
+    """Where it runs and where it is kept; none of these changes the result by more than rounding."""
 
     uuid: str | None = setting(None, "name of the run; starting it again continues it; random when not given")
     resume: str | None = setting(None, "uuid (or folder) of a run to continue, with the settings it was started with")
     output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    deterministic: bool = setting(
+        False, "the same numbers to the last bit on a GPU too, more slowly; a CPU's are anyway"
+    )
+    compile: bool | None = setting(None, "torch.compile the stages of the network; by default for long runs on CUDA")
     gpu: str | None = setting(None, "number of the GPU to use, or several: 0,1 share each batch")
     processes: int | None = setting(None, "processes that share each batch on a machine without GPU", within="[1, 64]")
     nodes: int | None = setting(

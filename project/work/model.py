@@ -1,6 +1,7 @@
 """Networks by name. Each is a Sequential of named stages (stem, layer1, ..., head) and knows nothing of methods."""
 
 import itertools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,13 +9,15 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
+_INITIALISING = threading.Lock()  # layers draw from the one global generator
+
 
 def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
     """A freshly initialised network, the same for the same seed; the global random state is left as it was.
 
     Takes float (B, channels, H, W), gives logits (B, classes).
     """
-    with torch.random.fork_rng(devices=[]):
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = MODELS[name](classes, channels)
         for module in network.modules():

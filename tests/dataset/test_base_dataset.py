@@ -1,6 +1,5 @@
 """A prepared set becomes three splits in proportion, and batches that hold every picture once, all normalised alike."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,11 @@ import torch
 from torch import Tensor
 
 from project.work.dataset import base_dataset, storage
-from project.work.dataset.base_dataset import Dataset, Normaliser, Split, batch_sizes, fold_numbers, load, split
+from project.work.dataset.augmentation import Augmentation
+from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, fold_numbers, load, split
+from project.work.dataset.loaded import Records, unpacked
+from project.work.dataset.normaliser import Normaliser
+from project.work.dataset.pictures import Resident
 from project.work.declaration import UserError
 
 CPU = torch.device("cpu")
@@ -29,8 +32,14 @@ def save(folder: Path, images: np.ndarray, labels: np.ndarray, names: list[str])
 def counting(count: int) -> Split:
     """Pictures of 1x2 pixels that show their own row number, and its complement to 255."""
     rows = torch.arange(count)
-    images = torch.stack([rows, 255 - rows], dim=1).to(torch.uint8).view(count, 1, 1, 2)
-    return Split(images, rows % 3, rows + 1000, Normaliser((0.0,), (1 / 255,)), classes=3)
+    images = torch.stack([rows, 255 - rows], dim=1).to(torch.uint8)
+    records = Records(Resident(images.view(count, 1, 2, 1)), rows % 3)
+    return Split(records, rows, Normaliser((0.0,), (1 / 255,)), classes=3)
+
+
+def pixels(part: Split) -> Tensor:
+    """Its pictures as they are held, uint8 (n, C, H, W)."""
+    return next(part.records.pictures.stream([part.rows]))
 
 
 def test_validation_takes_its_share_of_every_class() -> None:
@@ -61,9 +70,9 @@ def test_every_row_keeps_its_picture_label_and_key(dataset: Dataset) -> None:
     truth = conftest.pictures(30, 1)
     for part in (dataset.train, dataset.valid):
         rows = part.rows.numpy()
-        assert np.array_equal(part.images[:, 0].numpy(), truth.images[rows])
+        assert np.array_equal(pixels(part)[:, 0].numpy(), truth.images[rows])
         assert np.array_equal(part.labels.numpy(), truth.labels[rows])
-    assert dataset.train_keys == truth.keys["key_id"].tolist()
+    assert unpacked(dataset.train_keys).tolist() == truth.keys["key_id"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -115,14 +124,14 @@ def test_a_last_picture_that_would_be_alone_joins_the_batch_before(count: int, s
 
 def test_batches_without_a_generator_are_in_order() -> None:
     batches = list(counting(5).batches(3))
-    assert torch.cat([batch.rows for batch in batches]).tolist() == [1000, 1001, 1002, 1003, 1004]
+    assert torch.cat([batch.rows for batch in batches]).tolist() == [0, 1, 2, 3, 4]
     assert batches[1].images.flatten().tolist() == [3, 252, 4, 251]
     assert batches[1].targets.tolist() == [[1, 0, 0], [0, 1, 0]]
 
 
 def test_shuffled_batches_hold_every_picture_once_with_its_own_label() -> None:
     batches = list(counting(100).batches(32, torch.Generator().manual_seed(3)))
-    rows = torch.cat([batch.rows for batch in batches]) - 1000
+    rows = torch.cat([batch.rows for batch in batches])
     assert rows.tolist() != list(range(100))
     assert sorted(rows.tolist()) == list(range(100))
     assert torch.equal(torch.cat([batch.images[:, 0, 0, 0] for batch in batches]), rows.float())
@@ -139,17 +148,15 @@ def test_the_order_is_the_generators() -> None:
 
 
 def test_pictures_are_augmented_as_pixels_and_normalised_afterwards() -> None:
-    def brighten(images: Tensor, generator: torch.Generator) -> Tensor:
-        return images + 10
-
+    brighten = Augmentation(lambda count, _: torch.full((count,), 10.0), lambda images, amounts: images + amounts[0])
     batch = next(counting(2).batches(2, torch.Generator().manual_seed(0), brighten))
     assert sorted(batch.images[:, 0, 0].tolist()) == [[10, 265], [11, 264]]
 
 
 def test_a_subset_keeps_rows_labels_and_soft_targets_together() -> None:
     soft = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
-    part = dataclasses.replace(counting(6), soft_targets=soft).subset(np.array([4, 1]))
-    assert part.rows.tolist() == [1004, 1001]
+    part = counting(6).with_soft_targets(soft).subset(np.array([4, 1]))
+    assert part.rows.tolist() == [4, 1]
     assert part.labels.tolist() == [1, 1]
     assert torch.equal(next(part.batches(2)).soft_targets, soft[[4, 1]])
 
@@ -161,9 +168,9 @@ def test_a_normaliser_subtracts_the_mean_and_divides_by_the_deviation_of_each_ch
 
 
 def test_pixels_are_measured_on_the_training_rows_alone(dataset: Dataset) -> None:
-    pixels = dataset.train.images.numpy() / 255
-    assert dataset.train.normalise.mean == pytest.approx((pixels.mean(),))
-    assert dataset.train.normalise.std == pytest.approx((pixels.std(),))
+    shares = pixels(dataset.train).numpy() / 255
+    assert dataset.train.normalise.mean == pytest.approx((shares.mean(),))
+    assert dataset.train.normalise.std == pytest.approx((shares.std(),))
     assert dataset.test.normalise == dataset.valid.normalise == dataset.train.normalise
     shown = torch.cat([batch.images for batch in dataset.train.batches(50)])
     assert (float(shown.mean()), float(shown.std())) == pytest.approx((0, 1), abs=1e-4)
@@ -179,10 +186,11 @@ def test_colour_pictures_keep_their_channels(tmp_path: Path, settings: Callable)
     images[:, :, :4, 0], images[:, 0, 0, 2] = 255, 51
     where = save(tmp_path / "rgb", images, np.arange(20) % 2, ["a", "b"])
     train = load(settings(dataset=where), CPU).train
-    assert train.images.shape == (18, 3, 8, 8)
-    assert train.images[0, 0].tolist() == [[255] * 4 + [0] * 4] * 8
-    assert train.images[0, 1].count_nonzero() == 0
-    assert train.images[0, 2].flatten().tolist() == [51] + [0] * 63
+    first = pixels(train)[0]
+    assert (len(train), *train.shape) == (18, 3, 8, 8)
+    assert first[0].tolist() == [[255] * 4 + [0] * 4] * 8
+    assert first[1].count_nonzero() == 0
+    assert first[2].flatten().tolist() == [51] + [0] * 63
     assert train.normalise.mean == pytest.approx((0.5, 0.0, 0.2 / 64))
     assert train.normalise.std[:2] == pytest.approx((0.5, 0.001))  # a channel that is all one level divides by 0.001
 
@@ -194,7 +202,7 @@ def test_image_size_shrinks_pictures_smoothly(tmp_path: Path, settings: Callable
     data = load(settings(dataset=where, image_size=8), CPU)
     row = [0, 0, 0, 25, 175, 200, 200, 200]  # a triangle of two pixels' half width weighs 1, 3, 3, 1
     for part in (data.train, data.valid, data.test):
-        assert part.images[0, 0].tolist() == [row] * 8
+        assert pixels(part)[0, 0].tolist() == [row] * 8
 
 
 def test_a_data_set_is_found_by_name_or_by_path() -> None:

@@ -12,6 +12,7 @@ import torch
 
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, read, with_soft_targets, write
+from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
 
@@ -22,7 +23,7 @@ def oof(dataset: Dataset) -> OofLogits:
     logits[:, 0] = np.arange(120) / 10
     folds = np.arange(120) % 2
     folds[dataset.valid.rows.numpy()] = VALIDATION
-    return OofLogits(logits, dataset.train_keys, folds, dataset.names)
+    return OofLogits(logits, unpacked(dataset.train_keys), folds, dataset.names)
 
 
 def refusal(dataset: Dataset, oof: OofLogits) -> str:
@@ -39,29 +40,28 @@ def test_a_file_of_logits_is_read_as_it_was_written(tmp_path: Path, oof: OofLogi
     again = read(tmp_path / "logits.npz")
     assert np.array_equal(again.logits, oof.logits)
     assert np.array_equal(again.folds, oof.folds)
-    assert (again.keys, again.names) == (oof.keys, oof.names)
+    assert (again.keys.tolist(), again.names) == (oof.keys.tolist(), oof.names)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_a_soft_target_is_the_softmax_of_its_rows_logits(dataset: Dataset, oof: OofLogits, temperature: float) -> None:
-    soft = with_soft_targets(dataset, oof, temperature, "").train.soft_targets
-    for place, row in enumerate(dataset.train.rows.tolist()):
+    soft = with_soft_targets(dataset, oof, temperature, "").train.records.soft_targets
+    for row in dataset.train.rows.tolist():
         power = np.exp(row / 10 / temperature)
-        assert soft[place].tolist() == pytest.approx([power / (power + 3)] + [1 / (power + 3)] * 3, rel=1e-5)
+        assert soft[row].tolist() == pytest.approx([power / (power + 3)] + [1 / (power + 3)] * 3, rel=1e-5)
 
 
 def test_rows_are_matched_by_key_whatever_their_order_in_the_file(dataset: Dataset, oof: OofLogits) -> None:
     order = np.random.default_rng(0).permutation(120)
-    keys = [oof.keys[row] for row in order]
-    permuted = OofLogits(oof.logits[order], keys, oof.folds[order], oof.names)
-    expected = with_soft_targets(dataset, oof, 1.0, "").train.soft_targets
-    assert torch.equal(with_soft_targets(dataset, permuted, 1.0, "").train.soft_targets, expected)
+    permuted = OofLogits(oof.logits[order], oof.keys[order], oof.folds[order], oof.names)
+    expected = with_soft_targets(dataset, oof, 1.0, "").train.records.soft_targets
+    assert torch.equal(with_soft_targets(dataset, permuted, 1.0, "").train.records.soft_targets, expected)
 
 
 def test_validation_and_test_get_no_soft_targets(dataset: Dataset, oof: OofLogits) -> None:
     data = with_soft_targets(dataset, oof, 1.0, "")
-    assert data.valid.soft_targets is None
-    assert data.test.soft_targets is None
+    assert data.valid.records.soft_targets is None
+    assert data.test.records.soft_targets is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_validation_and_test_get_no_soft_targets(dataset: Dataset, oof: OofLogit
     [
         (lambda oof: {"names": ["bar", "beam", "block", "circle"]}, "made for 4 classes that are not the 4 of this"),
         (lambda oof: {"names": oof.names[:3]}, "made for 3 classes"),
-        (lambda oof: {"keys": [*oof.keys[:-1], "unknown"]}, "1 of 120 training keys have no logits"),
+        (lambda oof: {"keys": np.array([*oof.keys[:-1], "unknown"])}, "1 of 120 training keys have no logits"),
         (
             lambda oof: {"keys": oof.keys[:60], "logits": oof.logits[:60], "folds": oof.folds[:60]},
             "60 of 120 training keys have no logits",
@@ -89,7 +89,9 @@ def test_logits_that_do_not_fit_the_data_are_refused_with_the_reason(
 
 
 def test_logits_for_more_rows_than_there_are_are_refused(dataset: Dataset, oof: OofLogits) -> None:
-    more = OofLogits(np.tile(oof.logits, (2, 1)), [*oof.keys, *map(str, range(120))], np.tile(oof.folds, 2), oof.names)
+    more = OofLogits(
+        np.tile(oof.logits, (2, 1)), np.array([*oof.keys, *map(str, range(120))]), np.tile(oof.folds, 2), oof.names
+    )
     assert "the file has 240 rows" in refusal(dataset, more)
 
 
@@ -128,7 +130,7 @@ def test_a_pickle_inside_is_refused_and_does_not_run(tmp_path: Path, oof: OofLog
 def test_an_array_of_another_kind_is_refused_by_its_name(
     tmp_path: Path, oof: OofLogits, name: str, value: np.ndarray
 ) -> None:
-    arrays = {"logits": oof.logits, "keys": np.array(oof.keys), "folds": oof.folds, "names": np.array(oof.names)}
+    arrays = {"logits": oof.logits, "keys": oof.keys, "folds": oof.folds, "names": np.array(oof.names)}
     np.savez(tmp_path / "logits.npz", **(arrays | {name: value}))
     with pytest.raises(UserError, match=rf"logits.npz: {name} are "):
         read(tmp_path / "logits.npz")

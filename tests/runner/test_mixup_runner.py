@@ -77,9 +77,9 @@ def test_weights_follow_the_beta_law_of_mixup_alpha(
 @pytest.mark.parametrize("place", MIX_AFTER)
 @pytest.mark.parametrize("name", sorted(model.MODELS))
 def test_manifold_mixup_that_mixes_nothing_is_a_plain_forward(name: str, place: str, channels: int) -> None:
-    network = model.make(name, 4, channels, seed=0)
-    images, partners = random_batch(4, channels).images, torch.tensor([3, 2, 1, 0])
-    assert torch.equal(mixed_forward(network, images, partners, 1.0, place), network(images))
+    network = model.make(name, 4, channels, seed=0).to(memory_format=torch.channels_last)
+    images = random_batch(4, channels).images.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(mixed_forward(network, images, torch.tensor([3, 2, 1, 0]), 1.0, place), network(images))
 
 
 def test_mixing_at_the_input_is_mixup(

@@ -113,7 +113,7 @@ def test_more_folds_than_rows_of_a_class_are_refused_before_training(
 def test_keys_that_name_two_rows_are_refused_before_training(
     settings: Callable, dataset: Dataset, tmp_path: Path
 ) -> None:
-    twins = dataclasses.replace(dataset, train_keys=["same", "same", *dataset.train_keys[2:]])
+    twins = dataclasses.replace(dataset, train_keys=np.array([b"same", b"same", *dataset.train_keys[2:]]))
     with pytest.raises(UserError, match=r"1 key ids of train_keys.csv.gz occur more than once, the first is same"):
         oof.make(oof.teacher_settings(settings(folds=2)), twins, CPU, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -64,3 +64,30 @@ def test_muon_takes_the_kernels_of_all_convolutions_but_the_first() -> None:
     assert all(kernel.ndim == 4 for kernel in kernels)
     assert not any(kernel is network.stem[0].weight for kernel in kernels)
     assert len(kernels) == sum(parameter.ndim == 4 for parameter in network.parameters()) - 1
+
+
+@pytest.mark.parametrize("overflow", [False, True])
+def test_a_scaled_gradient_steps_like_a_plain_one_and_one_that_overflows_not_at_all(overflow: bool) -> None:
+    plain, scaled = (torch.nn.Parameter(random(4, 2, 3, 3)) for _ in range(2))
+    optimizers = [Muon([kernel], lr=0.1, momentum=0.9, weight_decay=0.5) for kernel in (plain, scaled)]
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for step in range(3):
+        gradient = random(4, 2, 3, 3) + step
+        lost = overflow and step == 1
+        plain.grad, scaled.grad = gradient.clone(), scaler.scale(gradient) * (float("inf") if lost else 1)
+        before = scaled.detach().clone()
+        scaler.step(optimizers[1])
+        scaler.update()
+        if lost:
+            assert torch.equal(scaled, before)
+        else:
+            optimizers[0].step()
+    assert torch.allclose(scaled, plain, atol=1e-5)
+
+
+def test_a_scaler_asks_the_device_nothing_before_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = torch.nn.Parameter(random(4, 2, 3, 3))
+    scaler = torch.amp.GradScaler("cpu")
+    kernel.grad = scaler.scale(random(4, 2, 3, 3))
+    monkeypatch.setattr(Tensor, "item", lambda _: pytest.fail("waited for the device"))
+    scaler.step(Muon([kernel], lr=0.1, momentum=0.9, weight_decay=0.5))

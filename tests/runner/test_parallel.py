@@ -35,8 +35,8 @@ BATCHES = {2: {"batch_size": 31}, 3: {"batch_size": 53, "accumulation_steps": 2}
 
 def with_soft_targets(dataset: Dataset) -> Dataset:
     random = torch.Generator().manual_seed(0)
-    soft = torch.randn(len(dataset.train), len(dataset.names), generator=random).softmax(dim=1)
-    return dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, soft_targets=soft))
+    soft = torch.randn(len(dataset.train_keys), len(dataset.names), generator=random).softmax(dim=1)
+    return dataclasses.replace(dataset, train=dataset.train.with_soft_targets(soft))
 
 
 def one_epoch(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[str, torch.Tensor]:
@@ -73,7 +73,8 @@ def epochs(base: Settings, path: Path) -> None:
 def both(request: pytest.FixtureRequest, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, dict]:
     """What one process computes, and what several do."""
     folder = tmp_path_factory.mktemp("epochs")
-    base = Settings(dataset=str(prepared), device="cpu", amp=False, epoch=1, **BATCHES[request.param])
+    # Of some seeds a unit lies within rounding of its ReLU's corner, and its gradient is there or not.
+    base = Settings(dataset=str(prepared), device="cpu", amp=False, epoch=1, seed=1, **BATCHES[request.param])
     many = workers.start(request.param, epochs, base, folder / "many.pt")
     alone = processes.fork(epochs, base, folder / "alone.pt")
     assert [processes.finish(alone), *workers.finish(many)] == [0] * (1 + request.param)

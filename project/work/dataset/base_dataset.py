@@ -1,27 +1,34 @@
-"""A prepared data set as tensors on the device: splits, and batches that are cut, augmented and normalised together."""
+"""A prepared data set as splits: row numbers of files that are held once, and the batches gathered from them."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
-from torch.nn import functional
 
 from project.work.common import INPUT, Settings
-from project.work.dataset import storage
+from project.work.dataset import normaliser
+from project.work.dataset.augmentation import Augmentation
+from project.work.dataset.loaded import Records, loaded
+from project.work.dataset.normaliser import Normaliser
+from project.work.dataset.pictures import staged
 from project.work.declaration import UserError
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+Share = Callable[[int], slice]
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one step sees. images: float (B, C, H, W), normalised; targets: float (B, K), rows sum to 1;
-    rows: int64 (B,), row numbers in the training file; soft_targets: as targets, or None without distillation."""
+    rows: int64 (B,), row numbers in the training file; soft_targets: as targets, or None without distillation.
+
+    Where several processes share a batch, `images` may be those of one share while all else is of the whole.
+    """
 
     images: Tensor
     targets: Tensor
@@ -29,73 +36,85 @@ class Batch:
     soft_targets: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.rows)
 
-    def part(self, at: slice) -> "Batch":
-        """Some of its pictures, with all that belongs to them."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Batch(**{name: None if value is None else value[at] for name, value in values.items()})
-
-
-@dataclass(frozen=True)
-class Normaliser:
-    """The one way pixels become numbers: training, validation, test and serving all pass through here."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """uint8 or float (B, C, H, W) in 0..255 -> float (B, C, H, W), each channel by its mean and deviation."""
-        shape = (1, -1, 1, 1)
-        mean = torch.tensor(self.mean, device=images.device).view(shape) * 255
-        std = torch.tensor(self.std, device=images.device).view(shape) * 255
-        return (images.float() - mean) / std
+    def part(self, at: slice, images: Tensor) -> "Batch":
+        """Some of its rows, with all that belongs to them and the pictures given."""
+        soft = None if self.soft_targets is None else self.soft_targets[at]
+        return Batch(images, self.targets[at], self.rows[at], soft)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures resident on the device. images: uint8 (N, C, H, W); labels, rows: int64 (N,)."""
+    """Some rows of a file. rows: int64 (n,), on the CPU: positions in records, which splits of a file share."""
 
-    images: Tensor
-    labels: Tensor
+    records: Records
     rows: Tensor
     normalise: Normaliser
     classes: int
-    soft_targets: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of each picture: (C, H, W)."""
+        return self.records.pictures.shape
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """int64 (n,), on the device."""
+        return self.records.labels[self.rows.to(self.records.labels.device)]
 
     def subset(self, index: np.ndarray | slice) -> "Split":
-        """The pictures at these positions."""
-        at = index if isinstance(index, slice) else torch.as_tensor(index, device=self.labels.device)
-        soft = None if self.soft_targets is None else self.soft_targets[at]
-        return Split(self.images[at], self.labels[at], self.rows[at], self.normalise, self.classes, soft)
+        """The pictures at these positions among its rows; nothing but row numbers is copied."""
+        return dataclasses.replace(self, rows=self.rows[index])
+
+    def with_soft_targets(self, soft_targets: Tensor) -> "Split":
+        """The same with a belief beside each label. soft_targets: float (N, K), for every row of the file."""
+        return dataclasses.replace(self, records=dataclasses.replace(self.records, soft_targets=soft_targets))
 
     def batches(
-        self, size: int, generator: torch.Generator | None = None, augment: Augment | None = None
+        self,
+        size: int,
+        generator: torch.Generator | None = None,
+        augmentation: Augmentation | None = None,
+        share: Share = slice,
     ) -> Iterator[Batch]:
-        """All pictures once, `size` at a time: shuffled and augmented with a generator, in order without one."""
-        count = len(self)
-        order = torch.arange(count) if generator is None else torch.randperm(count, generator=generator)
-        for at in order.to(self.labels.device).split(batch_sizes(count, size)):
-            images = self.images[at]
-            if augment is not None:
-                images = augment(images.float(), generator)
-            targets = functional.one_hot(self.labels[at], self.classes).float()
-            soft = None if self.soft_targets is None else self.soft_targets[at]
-            yield Batch(self.normalise(images), targets, self.rows[at], soft)
+        """All pictures once, `size` at a time: shuffled and augmented with a generator, in order without one.
+
+        share: which pictures of a batch of so many are gathered; all are, unless several processes share it.
+        """
+        device, normalise = self.records.labels.device, self.normalise.on(self.records.labels.device)
+        rows = self.rows if generator is None else self.rows[torch.randperm(len(self), generator=generator)]
+        sizes = batch_sizes(len(self), size)
+        places = staged(rows, self.records.pictures.home).split(sizes)
+        pictures = self.records.pictures.stream(place[share(len(place))] for place in places)
+        for batch_rows in staged(rows, device).split(sizes):
+            amounts = None
+            if augmentation is not None:
+                drawn = augmentation.draw(len(batch_rows), generator)
+                amounts = staged(drawn[share(len(drawn))], device)
+            images = next(pictures)
+            if amounts is not None and len(images):
+                images = augmentation.change(images.float(), amounts)
+            yield self._batch(normalise(images), batch_rows)
+
+    def _batch(self, images: Tensor, rows: Tensor) -> Batch:
+        labels, soft = self.records.labels[rows], self.records.soft_targets
+        targets = torch.zeros(len(rows), self.classes, device=rows.device).scatter_(1, labels[:, None], 1.0)
+        return Batch(images, targets, rows, None if soft is None else soft[rows])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a run, with the class names and the keys of the training file's rows."""
+    """The three splits of a run, with the class names and the keys of the training file's rows (`loaded.packed`)."""
 
     train: Split
     valid: Split
     test: Split
     names: list[str]
-    train_keys: list[str]
+    train_keys: np.ndarray
     fingerprint: str
 
 
@@ -112,24 +131,16 @@ def batch_sizes(count: int, size: int) -> list[int]:
 def load(settings: Settings, device: torch.device) -> Dataset:
     """Read a prepared data set onto the device and hold out validation, stratified. Raises UserError for bad files."""
     folder = find(settings.dataset)
-    prepared = storage.read(folder)
-    classes = len(prepared.names)
-    train_index, valid_index = split(prepared.train.labels, settings.valid_rate, settings.split_seed, str(folder))
-    images = [_as_tensor(part.images, settings.image_size) for part in (prepared.train, prepared.test)]
-    normalise = _normaliser(settings, images[0][torch.as_tensor(train_index)])
-    whole, test = (
-        Split(
-            pixels.to(device),
-            torch.as_tensor(part.labels).to(device),
-            torch.arange(len(pixels), device=device),
-            normalise,
-            classes,
-        )
-        for pixels, part in zip(images, (prepared.train, prepared.test), strict=True)
-    )
-    keys = prepared.train.keys["key_id"].astype(str).tolist()
-    fingerprint = storage.fingerprint(prepared.train)
-    return Dataset(whole.subset(train_index), whole.subset(valid_index), test, prepared.names, keys, fingerprint)
+    data = loaded(folder, settings.image_size, device)
+    parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder))
+    train, valid = (torch.from_numpy(part) for part in parts)
+    test = torch.arange(len(data.test.labels))
+    normalise = normaliser.chosen(settings, data.train.pictures, train)
+    splits = [
+        Split(records, rows, normalise, len(data.names))
+        for records, rows in ((data.train, train), (data.train, valid), (data.test, test))
+    ]
+    return Dataset(*splits, data.names, data.keys, data.fingerprint)
 
 
 def find(dataset: str) -> Path:
@@ -164,30 +175,3 @@ def _refuse_rare(labels: np.ndarray, least: int, where: str, why: str) -> None:
     if counts.min() < least:
         rare = values[counts.argmin()]
         raise UserError(f"{where}: class {rare} has {counts.min()} training rows, at least {least} are needed ({why})")
-
-
-def _as_tensor(images: np.ndarray, side: int | None) -> Tensor:
-    """uint8 (N, H, W[, C]) -> uint8 (N, C, side, side)."""
-    pixels = torch.from_numpy(images)
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
-    if side is None or tuple(pixels.shape[2:]) == (side, side):
-        return pixels
-    parts = [
-        functional.interpolate(part.float(), (side, side), mode="bilinear", antialias=True).round().to(torch.uint8)
-        for part in pixels.split(1024)
-    ]
-    return torch.cat(parts)
-
-
-def _normaliser(settings: Settings, images: Tensor) -> Normaliser:
-    channels = images.shape[1]
-    if settings.pixel_mean is not None:
-        return Normaliser((settings.pixel_mean,) * channels, (settings.pixel_std,) * channels)
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    means, deviations = [], []
-    for channel in range(channels):  # by histogram: exact, and no float copy of the whole set
-        share = torch.bincount(images[:, channel].flatten(), minlength=256).double() / images[:, channel].numel()
-        mean = (share * levels).sum()
-        means.append(float(mean))
-        deviations.append(max(float((share * (levels - mean) ** 2).sum().sqrt()), 1e-3))
-    return Normaliser(tuple(means), tuple(deviations))

@@ -10,6 +10,7 @@ import torch
 
 from project.work.dataset import storage
 from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
 VALIDATION = -1
@@ -20,12 +21,12 @@ _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U"
 class OofLogits:
     """For every row of the training file, logits of models that did not learn from it.
 
-    logits: float32 (N, K); keys: key ids (N,); folds: int64 (N,), the fold that held a row out, or -1 for the rows of
-    validation, which no fold model learns from (theirs are the mean over all); names: the K classes.
+    logits: float32 (N, K); keys: key ids, text (N,); folds: int64 (N,), the fold that held a row out, or -1 for the
+    rows of validation, which no fold model learns from (theirs are the mean over all); names: the K classes.
     """
 
     logits: np.ndarray
-    keys: list[str]
+    keys: np.ndarray
     folds: np.ndarray
     names: list[str]
 
@@ -33,7 +34,7 @@ class OofLogits:
 def write(path: Path, oof: OofLogits) -> None:
     """Write logits as an .npz that others can read without pickles."""
     data = io.BytesIO()
-    np.savez(data, logits=oof.logits, keys=np.array(oof.keys), folds=oof.folds, names=np.array(oof.names))
+    np.savez(data, logits=oof.logits, keys=oof.keys, folds=oof.folds, names=np.array(oof.names))
     storage.replace_file(path, data.getvalue())
 
 
@@ -49,7 +50,7 @@ def read(path: Path) -> OofLogits:
     for name, (kinds, axes) in _FORM.items():
         if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
             raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
-    return OofLogits(arrays["logits"], arrays["keys"].tolist(), arrays["folds"], arrays["names"].tolist())
+    return OofLogits(arrays["logits"], arrays["keys"], arrays["folds"], arrays["names"].tolist())
 
 
 def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, where: str) -> Dataset:
@@ -65,8 +66,7 @@ def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, wher
             " give the same --valid-rate and --split-seed, or make new logits"
         )
     soft = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).to(dataset.train.labels.device)
-    train = dataclasses.replace(dataset.train, soft_targets=soft[dataset.train.rows])
-    return dataclasses.replace(dataset, train=train)
+    return dataclasses.replace(dataset, train=dataset.train.with_soft_targets(soft))
 
 
 def _aligned(dataset: Dataset, oof: OofLogits, where: str) -> tuple[np.ndarray, np.ndarray]:
@@ -78,13 +78,14 @@ def _aligned(dataset: Dataset, oof: OofLogits, where: str) -> tuple[np.ndarray, 
         raise UserError(f"{where}: logits {oof.logits.shape} for {len(oof.keys)} keys and {len(oof.names)} classes")
     if not np.isfinite(oof.logits).all():
         raise UserError(f"{where}: holds logits that are not finite; make new ones")
-    place = {key: row for row, key in enumerate(oof.keys)}
-    missing = [key for key in dataset.train_keys if key not in place]
-    if missing or len(place) != len(dataset.train_keys):
-        example = f", the first is {missing[0]}" if missing else ""
+    keys = unpacked(dataset.train_keys)
+    known, place = np.unique(oof.keys, return_index=True)
+    missing = keys[~np.isin(keys, known)]
+    if len(missing) or len(known) != len(keys):
+        example = f", the first is {missing[0]}" if len(missing) else ""
         raise UserError(
-            f"{where}: {len(missing)} of {len(dataset.train_keys)} training keys have no logits{example};"
+            f"{where}: {len(missing)} of {len(keys)} training keys have no logits{example};"
             f" the file has {len(oof.keys)} rows; make new ones for this data"
         )
-    order = [place[key] for key in dataset.train_keys]
-    return oof.logits[order].astype(np.float32), oof.folds[order]
+    place = place[np.searchsorted(known, keys)]
+    return oof.logits[place].astype(np.float32), oof.folds[place]

@@ -18,6 +18,8 @@ from project.work.declaration import UserError
 from project.work.run_folder import CHECKPOINT_FILE
 from project.work.runner import optimizer
 from project.work.runner.checkpoint import CheckpointFile
+from project.work.runner.device import apply, choose, look
+from project.work.runner.folding import folded
 from project.work.runner.history import EpochRow, History
 from project.work.runner.joint_norm import join_norms
 from project.work.runner.metrics import measure
@@ -36,12 +38,14 @@ class BaseRunner:
     ) -> None:
         self.settings, self.dataset, self.device, self.parallel = settings, dataset, device, parallel
         seed = common.derive_seed(settings.seed, "weights")
-        network = model.make(settings.model, len(dataset.names), dataset.train.images.shape[1], seed)
+        network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
         self.model = join_norms(network, parallel, device).to(device, memory_format=torch.channels_last)
         self.average = optimizer.make_average(self.model, settings.ema)
         self.optimizers = optimizer.make(settings, self.model)
         self.precision = MixedPrecision(device, settings.amp)
         self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
+        self.steps = -(-len(self.sizes) // settings.accumulation_steps)  # an epoch
+        apply(choose(settings, look(device), settings.epoch * self.steps, parallel.size), self.model)
         self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
@@ -50,14 +54,17 @@ class BaseRunner:
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Logits of this process's share of a batch, and that share as they answer to it (a method may have mixed it).
 
-        batch: whole in every process, so that what is drawn for it does not depend on their number.
+        batch: whole in every process but for its pictures, which are those of `seen`.
         """
-        mine = self.mine(batch)
-        return self.model(mine.images), mine
+        return self.model(batch.images), self.mine(batch, batch.images)
 
-    def mine(self, batch: Batch) -> Batch:
-        """This process's share of a batch: all of it, unless several share it."""
-        return batch.part(self.parallel.share(len(batch)))
+    def seen(self, count: int) -> slice:
+        """Which pictures of a batch of so many this process reads: its share, all when alone."""
+        return self.parallel.share(count)
+
+    def mine(self, batch: Batch, images: Tensor) -> Batch:
+        """This process's share of a batch, with the pictures given."""
+        return batch.part(self.parallel.share(len(batch)), images)
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What a step minimises: the mean over the batch, as a scalar."""
@@ -87,10 +94,10 @@ class BaseRunner:
     @torch.inference_mode()
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""
-        self.network.eval()
+        network = folded(self.network)
         none, mine = torch.empty(0, split.classes, device=self.device), self.parallel.share(len(split))
         with self.precision.autocast():
-            logits = [self.network(batch.images).float() for batch in split.subset(mine).batches(EVALUATION_BATCH)]
+            logits = [network(batch.images).float() for batch in split.subset(mine).batches(EVALUATION_BATCH)]
         return self.parallel.whole(torch.cat([none, *logits]), len(split))
 
     def predict_selected(self, split: Split) -> Tensor:
@@ -142,8 +149,8 @@ class BaseRunner:
 
     def _groups(self) -> Iterator[tuple[int, Iterator[tuple[Batch, int]]]]:
         """The batches of an epoch by optimizer step, each with the number of pictures in its step."""
-        augment = AUGMENTATIONS[self.settings.augment]
-        batches = self.dataset.train.batches(self.settings.batch_size, self.generator, augment)
+        augmentation = AUGMENTATIONS[self.settings.augment]
+        batches = self.dataset.train.batches(self.settings.batch_size, self.generator, augmentation, self.seen)
         steps = self.settings.accumulation_steps
         for first in range(0, len(self.sizes), steps):
             sizes = self.sizes[first : first + steps]
@@ -172,8 +179,7 @@ class BaseRunner:
             self.average.update_parameters(self.model)
 
     def _set_learning_rate(self, epoch: int, step: int) -> None:
-        a_epoch = -(-len(self.sizes) // self.settings.accumulation_steps)
-        now = factor(self.settings.schedule, epoch * a_epoch + step, self.settings.epoch * a_epoch)
+        now = factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
         optimizer.set_rates(self.optimizers, now)
 
     def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:

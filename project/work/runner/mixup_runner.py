@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from project.work.dataset.base_dataset import Batch
+from project.work.dataset.pictures import staged
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.parallel import ALONE, Parallel
 
@@ -13,8 +14,11 @@ MIX_AFTER = ("input", "layer1", "layer2")
 
 
 def mix(values: Tensor, partners: Tensor, weight: float) -> Tensor:
-    """weight * values + (1 - weight) * values[partners], along the first dimension."""
-    return weight * values + (1 - weight) * values[partners]
+    """weight * values + (1 - weight) * values[partners], along the first dimension. values: (B, C, ...)."""
+    if not values.is_contiguous():  # channels last, as convolutions hold them: then a row is one stretch of memory
+        return mix(values.movedim(1, -1).contiguous(), partners, weight).movedim(-1, 1)
+    rows = values.flatten(1)
+    return rows.index_select(0, partners).lerp(rows, weight).view_as(values)
 
 
 def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
@@ -26,25 +30,32 @@ def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
 class MixupRunner(BaseRunner):
     """Mixes pictures and targets with one weight a batch from Beta(alpha, alpha) (Zhang et al., 2017)."""
 
+    def seen(self, count: int) -> slice:
+        """All pictures: a partner may be in another process's share."""
+        return slice(count)
+
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
-        mixed = dataclasses.replace(batch, images=mix(batch.images, partners, weight))
-        mine = self.mine(mix_targets(mixed, partners, weight))
-        return self.model(mine.images), mine
+        images = mix(batch.images, partners, weight)[self.parallel.share(len(batch))]
+        return self.model(images), self.mine(mix_targets(batch, partners, weight), images)
 
     def _draw(self, batch: Batch) -> tuple[float, Tensor]:
         weight = float(self.numpy_generator.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
-        return weight, torch.randperm(len(batch), generator=self.generator).to(self.device)
+        return weight, staged(torch.randperm(len(batch), generator=self.generator), self.device)
 
 
 class ManifoldMixupRunner(MixupRunner):
     """Mixes after the input, layer1 or layer2, chosen anew for each batch (Verma et al., 2018)."""
 
+    def seen(self, count: int) -> slice:
+        """This process's share: what is mixed comes from the others as values of a stage."""
+        return self.parallel.share(count)
+
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
         place = MIX_AFTER[self.numpy_generator.integers(len(MIX_AFTER))]
-        mine = self.mine(mix_targets(batch, partners, weight))
-        return mixed_forward(self.model, mine.images, partners, weight, place, self.parallel), mine
+        logits = mixed_forward(self.model, batch.images, partners, weight, place, self.parallel)
+        return logits, self.mine(mix_targets(batch, partners, weight), batch.images)
 
 
 def mixed_forward(

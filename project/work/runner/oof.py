@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from project.work import common
 from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
+from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 from project.work.runner.fold_models import FoldModels
 from project.work.runner.parallel import ALONE, Parallel
@@ -48,23 +48,25 @@ def make(
     the mean over all fold models. keep: called with a fold model's folder after each of its epochs; at_once: fold
     models beside each other, when not given one or, on a GPU, as many as fit there.
     """
-    _refuse_twins(dataset.train_keys, teacher.dataset)
+    keys = unpacked(dataset.train_keys)
+    _refuse_twins(keys, teacher.dataset)
     rows = dataset.train.rows.cpu().numpy()
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
     models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
-    logits = np.zeros((len(dataset.train_keys), len(dataset.names)), dtype=np.float32)
-    folds = np.full(len(dataset.train_keys), VALIDATION, dtype=np.int64)
+    logits = np.zeros((len(keys), len(dataset.names)), dtype=np.float32)
+    folds = np.full(len(keys), VALIDATION, dtype=np.int64)
     folds[rows] = part_of
     valid_rows = dataset.valid.rows.cpu().numpy()
     for prediction in models.predictions(at_once):
         logits[prediction.rows] = prediction.held_out
         logits[valid_rows] += prediction.valid / teacher.folds
-    return OofLogits(logits, dataset.train_keys, folds, dataset.names)
+    return OofLogits(logits, keys, folds, dataset.names)
 
 
-def _refuse_twins(keys: list[str], where: str) -> None:
-    twins = [key for key, count in Counter(keys).items() if count > 1]
-    if twins:
+def _refuse_twins(keys: np.ndarray, where: str) -> None:
+    names, counts = np.unique(keys, return_counts=True)
+    twins = names[counts > 1]
+    if len(twins):
         raise UserError(
             f"{where}: {len(twins)} key ids of train_keys.csv.gz occur more than once, the first is {twins[0]};"
             " logits find their rows by key, so each needs its own"

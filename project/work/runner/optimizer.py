@@ -36,11 +36,27 @@ def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
         group["lr"] = group["highest_lr"] * factor
 
 
-def make_average(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The moving average of a network's weights and statistics, if its decay is not 0."""
-    if decay == 0:
-        return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+class Average(AveragedModel):
+    """The exponential moving average of a network's weights and statistics; the first step is where it begins."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move towards the network; torch's own sends a number to the device for each kind of tensor, and waits."""
+        mine, theirs = list(self.module.state_dict().values()), list(model.state_dict().values())
+        if self.n_averaged == 0:  # it stays on the CPU
+            self.module.load_state_dict(model.state_dict())
+        else:
+            floats = [place for place, value in enumerate(mine) if value.is_floating_point()]
+            self.multi_avg_fn([mine[place] for place in floats], [theirs[place] for place in floats], None)
+        self.n_averaged += 1
+
+
+def make_average(network: nn.Module, decay: float) -> Average | None:
+    """The moving average of a network, if its decay is not 0."""
+    return None if decay == 0 else Average(network, decay)
 
 
 def inner_kernels(network: nn.Module) -> list[nn.Parameter]:
@@ -55,22 +71,39 @@ class Muon(torch.optim.Optimizer):
     torch.optim.Muon takes matrices only; here a kernel (out, in, h, w) counts as a matrix (out, in * h * w).
     """
 
+    _step_supports_amp_scaling = True
+
     def __init__(self, kernels: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Update every kernel that has a gradient."""
+        """Update every kernel that has a gradient.
+
+        A GradScaler leaves grad_scale and found_inf here, as with torch's fused optimizers: what it would otherwise
+        ask, whether to skip the step, waits for the device.
+        """
+        scale, overflow = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
         for group in self.param_groups:
             for kernel in group["params"]:
-                if kernel.grad is not None:
-                    self._update(kernel, group["lr"], group["momentum"], group["weight_decay"])
+                if kernel.grad is None:
+                    continue
+                if scale is not None:
+                    kernel.grad.div_(scale)
+                before = None if overflow is None else (kernel.clone(), self._velocity(kernel).clone())
+                self._update(kernel, group["lr"], group["momentum"], group["weight_decay"])
+                if before is not None:
+                    for value, old in zip((kernel, self._velocity(kernel)), before, strict=True):
+                        value.copy_(torch.where(overflow > 0, old, value))
 
-    def _update(self, kernel: nn.Parameter, rate: float, momentum: float, weight_decay: float) -> None:
+    def _velocity(self, kernel: nn.Parameter) -> Tensor:
         state = self.state[kernel]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(kernel)
-        velocity = state["momentum_buffer"].mul_(momentum).add_(kernel.grad)
+        return state["momentum_buffer"]
+
+    def _update(self, kernel: nn.Parameter, rate: float, momentum: float, weight_decay: float) -> None:
+        velocity = self._velocity(kernel).mul_(momentum).add_(kernel.grad)
         update = orthogonalised(torch.add(kernel.grad, velocity, alpha=momentum).flatten(1))
         tall = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
         kernel.mul_(1 - rate * weight_decay).add_(update.view_as(kernel), alpha=-rate * tall)

@@ -1,0 +1,91 @@
+"""The files of a data set in memory, once: a second run in this process on the same files reads nothing again."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from project.work.dataset import storage
+from project.work.dataset.pictures import Mapped, Resident, hold
+
+SOME_KEYS = 100_000
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that one file holds. labels: int64 (N,), where the pictures go; soft_targets: float (N, K) or None."""
+
+    pictures: Resident | Mapped
+    labels: Tensor
+    soft_targets: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A prepared data set on a device. keys: of the training file, (N,), see `packed`."""
+
+    train: Records
+    test: Records
+    names: list[str]
+    keys: np.ndarray
+    fingerprint: str
+
+
+class LastLoaded:
+    """The data set that was loaded last; another one takes its place."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entry: tuple[object, Loaded] | None = None
+
+    def get(self, signature: object, read: Callable[[], Loaded]) -> Loaded:
+        """The data set of this signature; threads that want the same wait for the one that reads it."""
+        with self._lock:
+            if self._entry is None or self._entry[0] != signature:
+                self._entry = None  # its memory is needed for what is read now
+                self._entry = (signature, read())
+            return self._entry[1]
+
+    def forget(self) -> None:
+        """Let go of it."""
+        with self._lock:
+            self._entry = None
+
+
+LAST = LastLoaded()
+
+
+def loaded(folder: Path, side: int | None, device: torch.device) -> Loaded:
+    """Read a prepared data set onto a device, unless its unchanged files are there. Raises UserError for bad files."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return LAST.get((folder.resolve(), states, side, device), lambda: _read(folder, side, device))
+
+
+def _read(folder: Path, side: int | None, device: torch.device) -> Loaded:
+    prepared = storage.read(folder)
+    train, test = (
+        Records(hold(part.images, side, device), torch.as_tensor(part.labels).to(device))
+        for part in (prepared.train, prepared.test)
+    )
+    keys, fingerprint = packed(prepared.train.keys["key_id"]), storage.fingerprint(prepared.train)
+    return Loaded(train, test, prepared.names, keys, fingerprint)
+
+
+def packed(keys: pd.Series) -> np.ndarray:
+    """Key ids as one array of bytes (of text where they are not ASCII): millions of str would fill the memory."""
+    parts = []
+    for start in range(0, len(keys), SOME_KEYS):
+        some = keys.iloc[start : start + SOME_KEYS].astype(str).tolist()
+        parts.append(np.array(some, dtype="S" if all(map(str.isascii, some)) else "U"))
+    return np.concatenate(parts)
+
+
+def unpacked(keys: np.ndarray) -> np.ndarray:
+    """The same as text."""
+    return np.char.decode(keys, "ascii") if keys.dtype.kind == "S" else keys

@@ -1,0 +1,133 @@
+"""All pictures of one file: resident on the device, or mapped from disk where memory would not hold them."""
+
+import mmap
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+CHUNK = 2**24  # bytes that are copied or counted at once
+READERS = 2  # threads: on a disk that is read for the first time, one picture's wait is another's read
+AHEAD = 4  # batches that are on their way
+
+
+@dataclass(frozen=True)
+class Resident:
+    """Held on the device. pixels: uint8 (N, H, W, C)."""
+
+    pixels: Tensor
+
+    @property
+    def home(self) -> torch.device:
+        """Where the positions that `stream` takes must be."""
+        return self.pixels.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture: (C, H, W)."""
+        height, width, channels = self.pixels.shape[1:]
+        return channels, height, width
+
+    def stream(self, positions: Iterable[Tensor]) -> Iterator[Tensor]:
+        """For each int64 (b,) of positions its pictures, uint8 (b, C, H, W)."""
+        for at in positions:
+            yield self.pixels.index_select(0, at).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Left on disk: batches are read ahead by threads and go to the device. pixels: uint8 (N, H, W[, C])."""
+
+    pixels: np.memmap
+    side: int | None
+    device: torch.device
+    home = torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture as `stream` gives it: (C, H, W)."""
+        height, width, *channels = self.pixels.shape[1:]
+        return channels[0] if channels else 1, self.side or height, self.side or width
+
+    def stream(self, positions: Iterable[Tensor]) -> Iterator[Tensor]:
+        """For each int64 (b,) of positions its pictures, uint8 (b, C, H, W) on the device."""
+        with ThreadPoolExecutor(READERS, "pictures") as readers:
+            coming = deque()
+            for at in positions:
+                coming.append(readers.submit(self._read, at))
+                if len(coming) > AHEAD:
+                    yield self._arrived(coming.popleft().result())
+            while coming:
+                yield self._arrived(coming.popleft().result())
+
+    def _read(self, at: Tensor) -> Tensor:
+        batch = torch.empty(len(at), *self.pixels.shape[1:], dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        # Positions are valid; "raise" would make numpy fill a second buffer first.
+        np.take(self.pixels, at.numpy(), axis=0, out=batch.numpy(), mode="clip")
+        return batch
+
+    def _arrived(self, batch: Tensor) -> Tensor:
+        return resized(channels_first(batch.to(self.device, non_blocking=True)), self.side)
+
+
+def hold(images: np.ndarray, side: int | None, device: torch.device) -> Resident | Mapped:
+    """Pictures uint8 (N, H, W[, C]) for a device, `side` pixels wide and high where it is given.
+
+    A map stays one, unless half of a GPU's free memory holds it.
+    """
+    if isinstance(images, np.memmap) and not (device.type == "cuda" and _fits(images, side, device)):
+        if hasattr(mmap, "MADV_RANDOM"):  # or the kernel reads 128 KB around each picture that it has not read yet
+            images._mmap.madvise(mmap.MADV_RANDOM)
+        return Mapped(images, side, device)
+    if device.type == "cpu" and side in (None, *images.shape[1:3]) and images.shape[1] == images.shape[2]:
+        pixels = torch.from_numpy(images)
+        return Resident(pixels[..., None] if pixels.ndim == 3 else pixels)
+    return Resident(_copied(images, side, device))
+
+
+def resized(pictures: Tensor, side: int | None) -> Tensor:
+    """uint8 (b, C, H, W) -> uint8 (b, C, side, side), smoothly; as they are where side is None or theirs."""
+    if side is None or tuple(pictures.shape[2:]) == (side, side):
+        return pictures
+    smooth = functional.interpolate(pictures.float(), (side, side), mode="bilinear", antialias=True)
+    return smooth.round().to(torch.uint8)
+
+
+def channels_first(pixels: Tensor) -> Tensor:
+    """A view (b, C, H, W) of (b, H, W) or (b, H, W, C)."""
+    return pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """How many pictures of a shape make one chunk."""
+    return max(1, CHUNK // int(np.prod(shape)))
+
+
+def staged(values: Tensor, device: torch.device) -> Tensor:
+    """Values from the CPU on the device, through pinned memory where that spares waiting for it."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
+
+
+def _fits(images: np.ndarray, side: int | None, device: torch.device) -> bool:
+    count, height, width, *channels = images.shape
+    wanted = count * int(np.prod(channels)) * ((side or height) * (side or width))
+    return wanted <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def _copied(images: np.ndarray, side: int | None, device: torch.device) -> Tensor:
+    count, height, width, *channels = images.shape
+    whole = torch.empty(
+        count, side or height, side or width, channels[0] if channels else 1, dtype=torch.uint8, device=device
+    )
+    parts = whole.split(at_once(images.shape[1:]))
+    start = 0
+    for part in parts:
+        some = torch.from_numpy(np.array(images[start : start + len(part)])).to(device)
+        part.copy_(resized(channels_first(some), side).permute(0, 2, 3, 1))
+        start += len(part)
+    return whole
