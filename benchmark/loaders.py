@@ -1,0 +1,83 @@
+"""Prints how many pictures a CPU-second and a second reach the network, shuffled, flipped and normalised, in batches
+of 128.
+
+    .venv/bin/python benchmark/loaders.py
+    .venv/bin/python benchmark/loaders.py --dataset quickdraw
+
+One thread a process, so that a second stands for one core where there is no worker. FFCV needs OpenCV's headers and a
+CUDA toolkit to install and is left out.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import inputs
+import loader_peers
+import measure
+import table
+import torch
+from measure import Contender, Options
+
+from project.work.common import Settings
+from project.work.dataset import base_dataset
+from project.work.dataset.augmentation import AUGMENTATIONS
+from project.work.dataset.base_dataset import Split
+from project.work.declaration import parse, run_command, setting
+
+
+@dataclass(frozen=True)
+class LoaderOptions(Options):
+    """What to load."""
+
+    rounds: int = setting(3, "times that each contender has its turn", within="[1, 1000]")
+    dataset: str | None = setting(None, "name of a prepared data set; made from a seed when not given")
+    pictures: int = setting(12_800, "pictures of an epoch", within="[128, inf)")
+
+
+def ours(split: Split, augment: str) -> Callable[[], float]:
+    """An epoch of ours."""
+    generator = torch.Generator().manual_seed(0)
+
+    def run() -> float:
+        return sum(len(batch) for batch in split.batches(loader_peers.BATCH, generator, AUGMENTATIONS[augment]))
+
+    return run
+
+
+def theirs(make: Callable[[], loader_peers.Epoch]) -> Callable[[], Callable[[], float]]:
+    """An epoch of another's."""
+
+    def prepared() -> Callable[[], float]:
+        epoch = make()
+        return lambda: sum(len(images) for images, _ in epoch())
+
+    return prepared
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    options = parse(LoaderOptions, argv, "Measure the input pipeline.")
+    torch.set_num_threads(1)
+    count = 256 if options.quick else options.pictures
+    with tempfile.TemporaryDirectory() as place:
+        scratch = Path(place)
+        folder = options.dataset or str(inputs.prepared_folder(scratch / "input", 2 * count))
+        settings = dataclasses.replace(Settings(), dataset=folder)
+        split = base_dataset.load(settings, torch.device("cpu")).train.subset(slice(0, count))
+        images, labels = split.images[:, 0].numpy(), split.labels.numpy()
+        peers = loader_peers.every(images, labels, scratch)
+        contenders = [
+            Contender("ours", ours(split, "flip"), "resident pictures"),
+            *(measure.optional(name, theirs(make)) for name, make in peers.items()),
+            Contender("ours without augmentation", ours(split, "none"), "does less than the others"),
+            Contender("ours, affine", ours(split, "affine"), "does more than the others"),
+        ]
+        group = "Input pipeline, batches of 128, flipped and normalised"
+        table.compare(group, "pictures", contenders, options, warm=not options.quick)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,135 @@
+"""Prints how many drawings a CPU-second go from CSV to files on disk, as whole processes on one core.
+
+    .venv/bin/python benchmark/preparation.py
+    .venv/bin/python benchmark/preparation.py --input ~/quickdraw --classes 340
+
+Start-up is a run on two classes of two drawings; "beyond start-up" subtracts each contender's own. Ours samples each
+file uniformly, the predecessor takes the head.
+"""
+
+import dataclasses
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import inputs
+import measure
+import table
+from measure import Contender, Cost, Options
+
+import make_command
+from project.work.declaration import parse, run_command, setting
+
+HERE = Path(__file__).parent
+OURS = "project/data_preparation/quickdraw.py"
+
+
+@dataclass(frozen=True)
+class PreparationOptions(Options):
+    """What to prepare."""
+
+    rounds: int = setting(3, "times that each contender has its turn", within="[1, 1000]")
+    input: str | None = setting(None, "Kaggle's folder of simplified drawings; made from a seed when not given")
+    classes: int = setting(100, "classes to make when there is no --input", within="[2, 676]")
+    per_class: int = setting(300, "drawings a class", within="[2, inf)")
+    raw_classes: int = setting(10, "classes of raw strokes, made from a seed", within="[2, 676]")
+
+
+class Runs:
+    """Whole processes on one input, in folders of their own; remembers the highest memory of each, in MB."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.peaks: dict[str, float] = {}
+
+    def ours(self, name: str, folder: Path, per_class: int, one_core: bool = True, **values: object) -> Contender:
+        """quickdraw.py on a folder."""
+        output = self.scratch / "ours" / name.replace(" ", "-")
+        words = {"input": folder, "output": output, "per_class": per_class, **values}
+        return self._contender(name, folder, per_class, make_command.script(OURS, words), one_core)
+
+    def theirs(self, name: str, script: str, folder: Path, per_class: int) -> Contender:
+        """A script of this folder that takes FOLDER OUTPUT PER_CLASS."""
+        files, output = next(folder.glob("train_*")), self.scratch / name.replace(" ", "-")
+        return self._contender(name, folder, per_class, [sys.executable, HERE / script, files, output, per_class], True)
+
+    def _contender(
+        self, name: str, folder: Path, per_class: int, command: Sequence[object], one_core: bool
+    ) -> Contender:
+        count = len(list(folder.glob("train_*/*.csv"))) * per_class
+
+        def run() -> float:
+            peak = measure.process(list(map(str, command)), one_core)
+            self.peaks[name] = max(peak, self.peaks.get(name, 0))
+            return count
+
+        return Contender(name, run)
+
+
+def against(group: str, make: Callable[[Path, int], list[Contender]], folder: Path, tiny: Path, runs: Runs) -> Callable:
+    """Measures whole runs, and the same beyond start-up, on the same rounds."""
+
+    def rows(options: PreparationOptions) -> None:
+        starts, whole = make(tiny, 2), make(folder, options.per_class)
+        everything = [dataclasses.replace(each, name=f"{each.name} start") for each in starts] + whole
+        costs = measure.in_turn(everything, options.turns, warm=not options.quick)
+        noted = [dataclasses.replace(each, note=f"peak {runs.peaks[each.name]:.0f} MB") for each in whole]
+        whole_costs = {each.name: costs[each.name] for each in whole}
+        table.show(table.as_rows(f"{group}, whole process", "drawings", noted, whole_costs), options)
+        beyond = {name: _beyond(each, costs[f"{name} start"]) for name, each in whole_costs.items()}
+        if all(each.cpu > 0 and each.wall > 0 for turns in beyond.values() for each in turns):
+            table.show(table.as_rows(f"{group}, beyond start-up", "drawings", whole, beyond), options)
+        else:
+            print(f"\n{group}: too few drawings to tell work from start-up")
+        starting = {each.name: [dataclasses.replace(c, units=1) for c in costs[f"{each.name} start"]] for each in whole}
+        table.show(table.as_rows(f"{group}, start-up alone", "starts", whole, starting), options)
+
+    return rows
+
+
+def _beyond(whole: Sequence[Cost], starts: Sequence[Cost]) -> list[Cost]:
+    pairs = zip(whole, starts, strict=True)
+    return [Cost(a.units, a.cpu - b.cpu, a.wall - b.wall) for a, b in pairs]
+
+
+def simplified(runs: Runs) -> Callable[[Path, int], list[Contender]]:
+    """Ours and the predecessor on simplified strokes."""
+    return lambda folder, per_class: [
+        runs.ours("ours", folder, per_class),
+        runs.ours("ours, raster upstream", folder, per_class, raster="upstream"),
+        runs.theirs("predecessor", "predecessor_preparation.py", folder, per_class),
+    ]
+
+
+def raw_strokes(runs: Runs) -> Callable[[Path, int], list[Contender]]:
+    """Ours and plain Python on raw strokes."""
+    return lambda folder, per_class: [
+        runs.ours("ours on raw", folder, per_class, raw=True),
+        runs.theirs("plain Python on raw", "plain_raw_preparation.py", folder, per_class),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    options = parse(PreparationOptions, argv, "Measure preparation as whole processes.")
+    classes, raw_classes, per_class = (2, 2, 10) if options.quick else (
+        options.classes, options.raw_classes, options.per_class
+    )
+    options = dataclasses.replace(options, per_class=per_class)
+    with tempfile.TemporaryDirectory() as place:
+        scratch = Path(place)
+        given = options.input
+        folder = Path(given) if given else inputs.kaggle_folder(scratch / "input", classes, 2 * per_class)
+        tiny = inputs.kaggle_folder(scratch / "tiny", 2, 2)
+        raw = inputs.kaggle_folder(scratch / "raw", raw_classes, per_class, as_raw=True)
+        raw_tiny = inputs.kaggle_folder(scratch / "raw-tiny", 2, 2, as_raw=True)
+        runs = Runs(scratch)
+        against("Preparation of simplified strokes", simplified(runs), folder, tiny, runs)(options)
+        against("Preparation of raw strokes", raw_strokes(runs), raw, raw_tiny, runs)(options)
+
+
+if __name__ == "__main__":
+    run_command(main)
