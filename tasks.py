@@ -133,6 +133,21 @@ def figures(c: Context) -> None:
     run(c, make_command.script("project/data_preparation/figures.py", {}))
 
 
+@task(
+    help={
+        "only": "one of them: preparation, sampling, rasters, loaders, train_step, large_data, startup",
+        "rounds": "times that each contender has its turn",
+        "quick": "tiny sizes, to see that all of them work",
+        "fig": "copy the picture to fig/benchmark.png",
+    }
+)
+def benchmark(
+    c: Context, only: str | None = None, rounds: str | None = None, quick: bool = False, fig: bool = False
+) -> None:
+    """Measure speed against the predecessor and other libraries, and draw the picture."""
+    run(c, make_command.script("benchmark/everything.py", {"only": only, "rounds": rounds, "quick": quick, "fig": fig}))
+
+
 @task
 def settings(c: Context) -> None:
     """Print every setting as the README's table."""

@@ -22,7 +22,7 @@ Epoch = Callable[[], Iterator[Any]]
 
 
 class Items(Dataset):
-    """Pictures one by one, or a batch's rows at once where `whole` is asked for."""
+    """Pictures one by one."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, change: Callable[[np.ndarray], Any]) -> None:
         self.images, self.labels, self.change = images, labels, change
@@ -84,7 +84,7 @@ def timm(images: np.ndarray, labels: np.ndarray, workers: int) -> Epoch:
     from timm.data.loader import PrefetchLoader, fast_collate
 
     def change(image: np.ndarray) -> np.ndarray:
-        return (image[:, ::-1] if random.random() < 0.5 else image)[None]
+        return (np.ascontiguousarray(image[:, ::-1]) if random.random() < 0.5 else image)[None]
 
     items, device = Items(images, labels, change), torch.device("cpu")
     loader = DataLoader(items, BATCH, shuffle=True, num_workers=workers, collate_fn=fast_collate)

@@ -8,21 +8,18 @@ One thread a process, so that a second stands for one core where there is no wor
 CUDA toolkit to install and is left out.
 """
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import inputs
 import loader_peers
 import measure
 import table
 import torch
 from measure import Contender, Options
+from stepping import make_bench
 
-from project.work.common import Settings
-from project.work.dataset import base_dataset
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Split
 from project.work.declaration import parse, run_command, setting
@@ -64,11 +61,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     count = 256 if options.quick else options.pictures
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
-        folder = options.dataset or str(inputs.prepared_folder(scratch / "input", 2 * count))
-        settings = dataclasses.replace(Settings(), dataset=folder)
-        split = base_dataset.load(settings, torch.device("cpu")).train.subset(slice(0, count))
-        images, labels = split.images[:, 0].numpy(), split.labels.numpy()
-        peers = loader_peers.every(images, labels, scratch)
+        bench = make_bench(options.dataset, count, torch.device("cpu"), scratch, {})
+        split, peers = bench.dataset.train, loader_peers.every(*bench.arrays, scratch)
         contenders = [
             Contender("ours", ours(split, "flip"), "resident pictures"),
             *(measure.optional(name, theirs(make)) for name, make in peers.items()),

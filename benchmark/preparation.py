@@ -115,8 +115,8 @@ def raw_strokes(runs: Runs) -> Callable[[Path, int], list[Contender]]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables."""
     options = parse(PreparationOptions, argv, "Measure preparation as whole processes.")
-    classes, raw_classes, per_class = (2, 2, 10) if options.quick else (
-        options.classes, options.raw_classes, options.per_class
+    classes, raw_classes, per_class = (
+        (2, 2, 10) if options.quick else (options.classes, options.raw_classes, options.per_class)
     )
     options = dataclasses.replace(options, per_class=per_class)
     with tempfile.TemporaryDirectory() as place:

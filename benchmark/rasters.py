@@ -1,7 +1,7 @@
 """Prints how many drawings a CPU-second become 32x32 pictures: drawing alone, in one process on one thread.
 
-    .venv/bin/python benchmark/rasters.py
-    .venv/bin/python benchmark/rasters.py --input ~/quickdraw
+.venv/bin/python benchmark/rasters.py
+.venv/bin/python benchmark/rasters.py --input ~/quickdraw
 """
 
 from collections.abc import Callable, Sequence
