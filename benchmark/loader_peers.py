@@ -42,7 +42,7 @@ class Rows(Items):
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """uint8 (B, H, W) -> float (B, 1, H, W), flipped and normalised as one: the best that a reader of batches can do."""
+    """uint8 (B, H, W) -> float (B, 1, H, W), flipped and normalised together: the best a reader of batches can do."""
     flipped = torch.where(torch.rand(len(pixels), 1, 1) < 0.5, pixels.flip(2), pixels)
     return flipped[:, None].float().sub_(MEAN * 255).div_(STD * 255)
 

@@ -11,7 +11,7 @@ import json
 import math
 import pickle
 import sys
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ def simplify(strokes: list[list[list[float]]]) -> list[list[list[int]]]:
     extent = max(max(max(s[0]) for s in strokes) - left, max(max(s[1]) for s in strokes) - top) or 1.0
     simple = []
     for stroke in strokes:
-        points = [((x - left) * 255 / extent, (y - top) * 255 / extent) for x, y in zip(stroke[0], stroke[1])]
+        points = [((x - left) * 255 / extent, (y - top) * 255 / extent) for x, y in zip(*stroke[:2], strict=True)]
         kept = reduce_points(resample(points))
         simple.append([[round(x) for x, _ in kept], [round(y) for _, y in kept]])
     return simple
@@ -36,7 +36,7 @@ def simplify(strokes: list[list[list[float]]]) -> list[list[list[int]]]:
 def resample(points: list[Point]) -> list[Point]:
     """A point every 1 px along the stroke, then its last one."""
     marks, due, travelled = [], 0.0, 0.0
-    for (x0, y0), (x1, y1) in zip(points, points[1:]):
+    for (x0, y0), (x1, y1) in pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)
         while due < travelled + length:
             share = (due - travelled) / length

@@ -1,4 +1,4 @@
-"""The predecessor's training, written afresh from what it published: dataset, loaders, loops of training and testing."""
+"""The predecessor's training, written afresh from what it published: dataset, loader, loops of training and testing."""
 
 import os
 from collections.abc import Callable
@@ -17,7 +17,7 @@ LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 
 def pipeline(train: bool) -> Callable[..., dict[str, Any]]:
     """Its albumentations: flip in training, normalise, to tensor."""
-    import albumentations as A  # noqa: N812 - its documentation's name
+    import albumentations as A
     from albumentations.pytorch import ToTensorV2
 
     steps = [A.HorizontalFlip(p=0.5)] if train else []

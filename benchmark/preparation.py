@@ -8,7 +8,6 @@ file uniformly, the predecessor takes the head.
 """
 
 import dataclasses
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence

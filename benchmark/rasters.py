@@ -53,10 +53,11 @@ def _ours(some: list[Drawing], method: str) -> Callable[[], float]:
     return lambda: len(raster.render(some, raster_peers.SIZE, method))
 
 
-def _peer(some: list[Drawing], make: Callable[[], raster_peers.Draw]) -> Callable[[], Callable[[], float]]:
+def _peer(some: list[Drawing], make: Callable[[], raster_peers.Peer]) -> Callable[[], Callable[[], float]]:
     def prepared() -> Callable[[], float]:
-        draw = make()
-        return lambda: len(np.stack([draw(strokes) for strokes in some]))
+        convert, draw = make()
+        ready = [convert(strokes) for strokes in some]
+        return lambda: len(np.stack([draw(strokes) for strokes in ready]))
 
     return prepared
 
