@@ -1,4 +1,4 @@
-"""Other libraries that draw strokes as white lines, about 7 px wide on a canvas of 256, at 32x32 with smooth edges.
+"""Other libraries that draw strokes at 32x32 with smooth edges: white lines, about 7 px wide on a canvas of 256.
 
 Each is used as its own documentation would have it for many small pictures: surfaces, paints and canvases are made
 once, and a drawing is brought into the form that a library reads before the clock starts. A factory imports its
@@ -30,7 +30,7 @@ def cv2_lines() -> Peer:
 
 
 def cv2_polylines() -> Peer:
-    """All strokes at once on 64 with antialiasing, then the mean of 2x2."""
+    """All strokes at once on 64 with antialiasing, then the mean of 2x2; a line of 2 px there would be too wide."""
     import cv2
 
     shift = 2  # coordinates in quarters of a pixel: 256 / 64
@@ -126,7 +126,7 @@ def cairo() -> Peer:
 
 PEERS: dict[str, Callable[[], Peer]] = {
     "cv2.line a segment on 256 (predecessor)": cv2_lines,
-    "cv2.polylines on 64, antialiased": cv2_polylines,
+    "cv2.polylines on 64, lines of 4 px": cv2_polylines,
     "Pillow on 128": pillow,
     "scikit-image on 64": scikit_image,
     "skia on 32": skia,
