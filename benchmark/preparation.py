@@ -74,7 +74,9 @@ def against(group: str, make: Callable[[Path, int], list[Contender]], folder: Pa
     def rows(options: PreparationOptions) -> None:
         starts, whole = make(tiny, 2), make(folder, options.per_class)
         everything = [dataclasses.replace(each, name=f"{each.name} start") for each in starts] + whole
-        costs = measure.in_turn(everything, options.turns, warm=not options.quick)
+        for each in starts:  # once for warmth, which a whole run need not be
+            each.run()
+        costs = measure.in_turn(everything, options.turns, warm=False)
         noted = [dataclasses.replace(each, note=f"peak {runs.peaks[each.name]:.0f} MB") for each in whole]
         whole_costs = {each.name: costs[each.name] for each in whole}
         table.show(table.as_rows(f"{group}, whole process", "drawings", noted, whole_costs), options)

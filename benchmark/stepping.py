@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from project.work.common import RECIPES, Settings
 from project.work.dataset import base_dataset, storage
+from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, with_soft_targets
 from project.work.runner.base_runner import BaseRunner
@@ -54,9 +55,12 @@ class Bench:
         return run
 
     def fixed(self, runner: BaseRunner) -> Callable[[], float]:
-        """As many of the same steps on one batch that is there already: what no input pipeline can beat."""
-        size = runner.settings.batch_size
-        batch = next(self.dataset.train.batches(size))
+        """As many of the same steps on one batch that is there already: what no input pipeline can beat.
+
+        Made as the loop makes its batches, so that its numbers lie in memory as theirs do.
+        """
+        size, augmentation = runner.settings.batch_size, AUGMENTATIONS[runner.settings.augment]
+        batch = next(self.dataset.train.batches(size, torch.Generator().manual_seed(0), augmentation))
         steps = max(1, len(self.dataset.train) // size)
 
         def run() -> float:
