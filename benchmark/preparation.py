@@ -99,8 +99,8 @@ def _beyond(whole: Sequence[Cost], starts: Sequence[Cost]) -> list[Cost]:
 def simplified(runs: Runs) -> Callable[[Path, int], list[Contender]]:
     """Ours and the predecessor on simplified strokes."""
     return lambda folder, per_class: [
-        runs.ours("ours", folder, per_class),
-        runs.ours("ours, raster upstream", folder, per_class, raster="upstream"),
+        runs.ours("ours", folder, per_class, processes=1),
+        runs.ours("ours, raster upstream", folder, per_class, raster="upstream", processes=1),
         runs.theirs("predecessor", "predecessor_preparation.py", folder, per_class),
     ]
 
@@ -108,9 +108,18 @@ def simplified(runs: Runs) -> Callable[[Path, int], list[Contender]]:
 def raw_strokes(runs: Runs) -> Callable[[Path, int], list[Contender]]:
     """Ours and plain Python on raw strokes."""
     return lambda folder, per_class: [
-        runs.ours("ours on raw", folder, per_class, raw=True),
+        runs.ours("ours on raw", folder, per_class, raw=True, processes=1),
         runs.theirs("plain Python on raw", "plain_raw_preparation.py", folder, per_class),
     ]
+
+
+def several(runs: Runs, folder: Path, options: PreparationOptions) -> None:
+    """Ours in two processes against one: look at seconds."""
+    contenders = [
+        runs.ours(f"ours, {count} process{'es' * (count > 1)}", folder, options.per_class, False, processes=count)
+        for count in (2, 1)
+    ]
+    table.compare("Preparation in two processes", "drawings", contenders, options, clock="wall", warm=False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -130,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs = Runs(scratch)
         against("Preparation of simplified strokes", simplified(runs), folder, tiny, runs)(options)
         against("Preparation of raw strokes", raw_strokes(runs), raw, raw_tiny, runs)(options)
+        several(runs, folder, options)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_peers_draw_the_same_pictures(name: str) -> None:
     drawings = inputs.drawings(50, seed=3)
     pictures = np.stack([draw(convert(drawing)) for drawing in drawings]).astype(float)
     assert pictures.shape == (50, 32, 32)
-    assert np.corrcoef(pictures.ravel(), raster.render(drawings, 32, "area").ravel())[0, 1] > 0.85
+    assert np.corrcoef(pictures.ravel(), raster.render(drawings, 32).ravel())[0, 1] > 0.85
 
 
 @pytest.mark.parametrize("name", [name for name in LOADERS if "predecessor as it was" not in name])

@@ -8,9 +8,9 @@ import pytest
 import table
 
 NAMED = {
-    "preparation": {"ours", "predecessor", "ours on raw", "plain Python on raw"},
+    "preparation": {"ours", "predecessor", "ours on raw", "plain Python on raw", "ours, 2 processes"},
     "sampling": {"ours", "pandas", "polars", "reservoir"},
-    "rasters": {"ours, upstream", "ours, area", "cv2.line a segment on 256 (predecessor)", "skia on 32"},
+    "rasters": {"ours, upstream", "cv2.line a segment on 256 (predecessor)", "skia on 32"},
     "loaders": {"ours", "ours, affine", "timm fast loader, no worker", "webdataset, in order"},
     "train_step": {"ours", "predecessor as it was", "limit: one resident batch", "mixup", "soft targets"},
     "large_data": {"mapped", "resident"},
