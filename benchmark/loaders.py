@@ -1,12 +1,10 @@
-"""Prints how many pictures a CPU-second and a second reach the network, shuffled, flipped and normalised, in batches
-of 128.
+"""Prints how many pictures a CPU-second reach the network in batches of 128: shuffled, flipped and normalised.
 
     .venv/bin/python benchmark/loaders.py
     .venv/bin/python benchmark/loaders.py --dataset quickdraw
 
 One thread a process, so that a second stands for one core where there is no worker; what workers cost to start counts,
-as their CPU time is known when they end. FFCV needs OpenCV's headers and a
-CUDA toolkit to install and is left out.
+as their CPU time is known when they end. FFCV, which is built from source against OpenCV's headers, is left out.
 """
 
 import tempfile
