@@ -46,22 +46,30 @@ class Runs:
 
     def ours(self, name: str, folder: Path, per_class: int, one_core: bool = True, **values: object) -> Contender:
         """quickdraw.py on a folder."""
-        output = self.scratch / "ours" / name.replace(" ", "-")
-        words = {"input": folder, "output": output, "per_class": per_class, **values}
-        return self._contender(name, folder, per_class, make_command.script(OURS, words), one_core)
+        words = {"input": folder, "per_class": per_class, **values}
+
+        def command(output: Path) -> list[str]:
+            return make_command.script(OURS, words | {"output": output})
+
+        return self._contender(name, folder, per_class, command, one_core)
 
     def theirs(self, name: str, script: str, folder: Path, per_class: int) -> Contender:
         """A script of this folder that takes FOLDER OUTPUT PER_CLASS."""
-        files, output = next(folder.glob("train_*")), self.scratch / name.replace(" ", "-")
-        return self._contender(name, folder, per_class, [sys.executable, HERE / script, files, output, per_class], True)
+        files = next(folder.glob("train_*"))
+
+        def command(output: Path) -> list[str]:
+            return [sys.executable, *map(str, (HERE / script, files, output, per_class))]
+
+        return self._contender(name, folder, per_class, command, True)
 
     def _contender(
-        self, name: str, folder: Path, per_class: int, command: Sequence[object], one_core: bool
+        self, name: str, folder: Path, per_class: int, command: Callable[[Path], list[str]], one_core: bool
     ) -> Contender:
         count = len(list(folder.glob("train_*/*.csv"))) * per_class
 
         def run() -> float:
-            peak = measure.process(list(map(str, command)), one_core)
+            output = Path(tempfile.mkdtemp(dir=self.scratch))  # a new one: nothing can be gone on with
+            peak = measure.process(command(output), one_core)
             self.peaks[name] = max(peak, self.peaks.get(name, 0))
             return count
 
