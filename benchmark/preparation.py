@@ -80,7 +80,11 @@ def against(group: str, make: Callable[[Path, int], list[Contender]], folder: Pa
     """Measures whole runs, and the same beyond start-up, on the same rounds."""
 
     def rows(options: PreparationOptions) -> None:
-        starts, whole = make(tiny, 2), make(folder, options.per_class)
+        whole = make(folder, options.per_class)
+        if options.quick:  # so few drawings cannot be told from start-up
+            table.compare(f"{group}, whole process", "drawings", whole, options, warm=False)
+            return
+        starts = make(tiny, 2)
         everything = [dataclasses.replace(each, name=f"{each.name} start") for each in starts] + whole
         for each in starts:  # once for warmth, which a whole run need not be
             each.run()

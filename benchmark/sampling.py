@@ -35,13 +35,14 @@ class SamplingOptions(Options):
 
 
 def ours() -> Callable[[Path], int]:
-    """The source that preparation reads from."""
+    """The source that preparation reads from, which parses the strokes too."""
     import numpy as np
 
     from project.data_preparation.folders import KaggleFolder
 
     def read(path: Path) -> int:
-        return len(KaggleFolder(path.parent.parent).read(path.stem, COUNT, np.random.default_rng(0)))
+        parts = KaggleFolder(path.parent.parent).read(path.stem, COUNT, np.random.default_rng(0))
+        return sum(len(part.keys) for part in parts)
 
     return read
 

@@ -14,8 +14,9 @@ import raster_peers
 import sampling
 import torch
 
-from project.data_preparation import strokes
+from project.data_preparation.simplification import simplify
 from project.work.dataset import raster
+from project.work.dataset.drawings import pack
 
 PICTURES = inputs.drawn(300), np.arange(300) % 7
 LOADERS = list(loader_peers.every(*PICTURES, Path()))
@@ -38,7 +39,7 @@ def test_the_predecessors_recipe_and_our_upstream_raster_give_equal_bytes() -> N
 def test_plain_python_simplifies_raw_strokes_as_we_do() -> None:
     generator = np.random.default_rng(0)
     raws = [inputs.raw(drawing, generator) for drawing in inputs.drawings(60, seed=2)]
-    ours = [strokes.simplify([np.array(stroke[:2]).T for stroke in raw]) for raw in raws]
+    ours = simplify(pack([[np.array(stroke[:2]).T for stroke in raw] for raw in raws]))
     theirs = [[np.array(stroke).T for stroke in plain_raw_preparation.simplify(raw)] for raw in raws]
     same = [all(map(np.array_equal, a, b)) for a, b in zip(ours, theirs, strict=True)]
     assert np.mean(same) > 0.95  # sums in another order pick another of points at equal distance
