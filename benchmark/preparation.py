@@ -76,31 +76,26 @@ class Runs:
         return Contender(name, run)
 
 
-def against(group: str, make: Callable[[Path, int], list[Contender]], folder: Path, tiny: Path, runs: Runs) -> Callable:
-    """Measures whole runs, and the same beyond start-up, on the same rounds."""
-
-    def rows(options: PreparationOptions) -> None:
-        whole = make(folder, options.per_class)
-        if options.quick:  # so few drawings cannot be told from start-up
-            table.compare(f"{group}, whole process", "drawings", whole, options, warm=False)
-            return
-        starts = make(tiny, 2)
-        everything = [dataclasses.replace(each, name=f"{each.name} start") for each in starts] + whole
-        for each in starts:  # once for warmth, which a whole run need not be
-            each.run()
-        costs = measure.in_turn(everything, options.turns, warm=False)
-        noted = [dataclasses.replace(each, note=f"peak {runs.peaks[each.name]:.0f} MB") for each in whole]
-        whole_costs = {each.name: costs[each.name] for each in whole}
-        table.show(table.as_rows(f"{group}, whole process", "drawings", noted, whole_costs), options)
-        beyond = {name: _beyond(each, costs[f"{name} start"]) for name, each in whole_costs.items()}
-        if all(each.cpu > 0 and each.wall > 0 for turns in beyond.values() for each in turns):
-            table.show(table.as_rows(f"{group}, beyond start-up", "drawings", whole, beyond), options)
-        else:
-            print(f"\n{group}: too few drawings to tell work from start-up")
-        starting = {each.name: [dataclasses.replace(c, units=1) for c in costs[f"{each.name} start"]] for each in whole}
-        table.show(table.as_rows(f"{group}, start-up alone", "starts", whole, starting), options)
-
-    return rows
+def study(group: str, starts: list[Contender], whole: list[Contender], runs: Runs, options: Options) -> None:
+    """Measure whole runs and starts in turn; show the runs, the same less their starts, and the starts."""
+    if options.quick:  # so few drawings cannot be told from start-up
+        table.compare(f"{group}, whole process", "drawings", whole, options, warm=False)
+        return
+    for each in starts:  # once for warmth, which a whole run need not be
+        each.run()
+    named = [dataclasses.replace(each, name=f"{each.name} start") for each in starts]
+    costs = measure.in_turn([*named, *whole], options.turns, warm=False)
+    ran = {each.name: costs[each.name] for each in whole}
+    started = {each.name: costs[f"{each.name} start"] for each in whole}
+    beyond = {name: _beyond(ran[name], started[name]) for name in ran}
+    noted = [dataclasses.replace(each, note=f"peak {runs.peaks[each.name]:.0f} MB") for each in whole]
+    table.show(table.as_rows(f"{group}, whole process", "drawings", noted, ran), options)
+    if all(each.cpu > 0 and each.wall > 0 for turns in beyond.values() for each in turns):
+        table.show(table.as_rows(f"{group}, beyond start-up", "drawings", whole, beyond), options)
+    else:
+        print(f"\n{group}: too few drawings to tell work from start-up")
+    once = {name: [dataclasses.replace(each, units=1) for each in turns] for name, turns in started.items()}
+    table.show(table.as_rows(f"{group}, start-up alone", "starts", whole, once), options)
 
 
 def _beyond(whole: Sequence[Cost], starts: Sequence[Cost]) -> list[Cost]:
@@ -108,18 +103,18 @@ def _beyond(whole: Sequence[Cost], starts: Sequence[Cost]) -> list[Cost]:
     return [Cost(a.units, a.cpu - b.cpu, a.wall - b.wall) for a, b in pairs]
 
 
-def simplified(runs: Runs) -> Callable[[Path, int], list[Contender]]:
+def simplified(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
     """Ours and the predecessor on simplified strokes."""
-    return lambda folder, per_class: [
+    return [
         runs.ours("ours", folder, per_class, processes=1),
         runs.ours("ours, raster upstream", folder, per_class, raster="upstream", processes=1),
         runs.theirs("predecessor", "predecessor_preparation.py", folder, per_class),
     ]
 
 
-def raw_strokes(runs: Runs) -> Callable[[Path, int], list[Contender]]:
+def raw_strokes(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
     """Ours and plain Python on raw strokes."""
-    return lambda folder, per_class: [
+    return [
         runs.ours("ours on raw", folder, per_class, raw=True, processes=1),
         runs.theirs("plain Python on raw", "plain_raw_preparation.py", folder, per_class),
     ]
@@ -149,8 +144,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raw = inputs.kaggle_folder(scratch / "raw", raw_classes, per_class, as_raw=True)
         raw_tiny = inputs.kaggle_folder(scratch / "raw-tiny", 2, 2, as_raw=True)
         runs = Runs(scratch)
-        against("Preparation of simplified strokes", simplified(runs), folder, tiny, runs)(options)
-        against("Preparation of raw strokes", raw_strokes(runs), raw, raw_tiny, runs)(options)
+        for title, make, place, start in (
+            ("Preparation of simplified strokes", simplified, folder, tiny),
+            ("Preparation of raw strokes", raw_strokes, raw, raw_tiny),
+        ):
+            study(title, make(runs, start, 2), make(runs, place, per_class), runs, options)
         several(runs, folder, options)
 
 
