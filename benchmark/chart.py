@@ -26,7 +26,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     """A panel a group, a bar a peer: to the right of 1 ours is faster; the line is the range of the rounds."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row.group.startswith(SHOWN) and ratio(row) is not None:
+        if row.group.startswith(SHOWN) and ratio(row) is not None and not row.name.startswith("ours"):
             groups.setdefault(row.group, []).append(row)
     if not groups:
         return
@@ -35,6 +35,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     panels = figure.subplots(len(groups), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
     for axes, (title, group) in zip(panels, groups.items(), strict=True):
         _panel(axes, title, group)
+    low, high = panels[-1].get_xlim()
+    panels[-1].set_xlim(low, high * 1.6)  # room for the longest bar's number
     panels[-1].set_xlabel(f"times as fast as the peer, per CPU-second (log scale)\n{measure.machine()}", fontsize=8)
     figure.savefig(path)
 
@@ -52,7 +54,9 @@ def _panel(axes: Axes, title: str, rows: Sequence[Row]) -> None:
     lengths = [each - 1 for each in middles]
     axes.barh(range(len(rows)), lengths, left=1, color=colors, xerr=errors, ecolor=INK, height=0.7)
     for at, (middle, _, high) in enumerate(spreads):
-        axes.annotate(f"{middle:.3g}x", (max(middle, high, 1), at), (4, 0), textcoords="offset points", va="center")
+        axes.annotate(
+            f"{middle:.3g}x", (max(middle, high, 1), at), (4, 0), textcoords="offset points", va="center", fontsize=8
+        )
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_xscale("log")
     axes.set_ylim(len(rows) - 0.5, -0.5)
