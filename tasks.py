@@ -7,6 +7,7 @@ from invoke import Context, task
 
 import make_command
 from project.command import cloud, containers
+from project.command.benchmarks import BenchmarkSettings
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
@@ -133,19 +134,10 @@ def figures(c: Context) -> None:
     run(c, make_command.script("project/data_preparation/figures.py", {}))
 
 
-@task(
-    help={
-        "only": "one of them: preparation, sampling, rasters, loaders, train_step, large_data, startup",
-        "rounds": "times that each contender has its turn",
-        "quick": "tiny sizes, to see that all of them work",
-        "fig": "copy the picture to fig/benchmark.png",
-    }
-)
-def benchmark(
-    c: Context, only: str | None = None, rounds: str | None = None, quick: bool = False, fig: bool = False
-) -> None:
+@takes(BenchmarkSettings)
+def benchmark(c: Context, **values: Any) -> None:
     """Measure speed against the predecessor and other libraries, and draw the picture."""
-    run(c, make_command.script("benchmark/everything.py", {"only": only, "rounds": rounds, "quick": quick, "fig": fig}))
+    run(c, make_command.script("benchmark/everything.py", values))
 
 
 @task

@@ -10,32 +10,20 @@ there. Nothing is installed: a library that is absent is listed as such.
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import chart
 import table
 
 import make_command
+from project.command.benchmarks import SCRIPTS, BenchmarkSettings
 from project.work.common import OUTPUT, ROOT
-from project.work.declaration import UserError, parse, run_command, setting
+from project.work.declaration import UserError, parse, run_command
 
-SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "large_data", "startup")
 ROWS, PICTURE = "benchmark.csv", "benchmark.png"
 
 
-@dataclass(frozen=True)
-class EverythingOptions:
-    """Which benchmarks, and where to."""
-
-    only: str | None = setting(None, "one of them", choices=SCRIPTS)
-    quick: bool = setting(False, "tiny sizes, to see that all of them work; the figures mean nothing")
-    rounds: int | None = setting(None, "times that each contender has its turn", within="[1, 1000]")
-    output: str | None = setting(None, "folder of tables, rows and picture; project/output/benchmark when not given")
-    fig: bool = setting(False, "copy the picture to fig/benchmark.png, for the README")
-
-
-def run_script(name: str, folder: Path, options: EverythingOptions) -> bool:
+def run_script(name: str, folder: Path, options: BenchmarkSettings) -> bool:
     """Run one benchmark and show and keep what it prints; whether it went well."""
     rows = folder / f"{name}.csv"
     rows.unlink(missing_ok=True)
@@ -62,7 +50,7 @@ def collect(folder: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run them. Raises UserError that names those that failed."""
-    options = parse(EverythingOptions, argv, "Run the benchmarks.")
+    options = parse(BenchmarkSettings, argv, "Run the benchmarks.")
     usual = OUTPUT / ("benchmark-quick" if options.quick else "benchmark")
     folder = usual if options.output is None else Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)

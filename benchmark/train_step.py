@@ -4,8 +4,9 @@
     .venv/bin/python benchmark/train_step.py --device cuda --amp --compile
 
 The same network, batch and optimizer at equal precision in the first table; ours at other precisions in the second.
---threads are those of the training process; the predecessor's loader has a worker a core beside them, and CPU-seconds
-count them all. On a GPU look at seconds.
+What torch is told for the process (TensorFloat, cuDNN's search) holds for both. --threads are those of the training
+process; the predecessor's loader has a worker a core beside them, and CPU-seconds count them all. On a GPU look at
+seconds.
 """
 
 import dataclasses
