@@ -7,6 +7,7 @@ from invoke import Context, task
 
 import make_command
 from project.command import cloud, containers
+from project.command.benchmarks import BenchmarkSettings
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
@@ -131,6 +132,12 @@ def report(c: Context, **values: Any) -> None:
 def figures(c: Context) -> None:
     """Draw the pictures in fig/ from what is prepared."""
     run(c, make_command.script("project/data_preparation/figures.py", {}))
+
+
+@takes(BenchmarkSettings)
+def benchmark(c: Context, **values: Any) -> None:
+    """Measure speed against the predecessor and other libraries, and draw the picture."""
+    run(c, make_command.script("benchmark/everything.py", values))
 
 
 @task

@@ -1,0 +1,132 @@
+"""What is trained where speed is measured: a data set in memory, runners on it, a step on one fixed batch, its FLOP."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import inputs
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from project.work.common import RECIPES, Settings
+from project.work.dataset import base_dataset, storage
+from project.work.dataset.augmentation import AUGMENTATIONS
+from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, with_soft_targets
+from project.work.runner.base_runner import BaseRunner
+from project.work.runner.table import runner_class
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where runners are made: the data, the device, a folder for their files, the settings all of them share.
+
+    arrays: the training pictures and labels, for others than ours; logits: for distillation.
+    """
+
+    dataset: Dataset
+    device: torch.device
+    folder: Path
+    shared: dict[str, Any]
+    arrays: tuple[np.ndarray, np.ndarray] | None = None
+    logits: OofLogits | None = None
+
+    def runner(self, **values: Any) -> BaseRunner:
+        """A runner with the shared settings and these."""
+        settings = dataclasses.replace(Settings(), **(self.shared | values))
+        dataset = self.dataset
+        if settings.distillation:
+            dataset = with_soft_targets(dataset, self.logits, settings.softmax_temperature, "made-up logits")
+        return runner_class(settings)(settings, dataset, self.device, self.folder)
+
+    def epoch(self, runner: BaseRunner) -> Callable[[], float]:
+        """A pass over the training pictures, as fit makes it."""
+
+        def run() -> float:
+            runner._start_epoch(0)
+            runner._train(0, tqdm(disable=True))
+            synchronise(self.device)
+            return len(self.dataset.train)
+
+        return run
+
+    def fixed(self, runner: BaseRunner) -> Callable[[], float]:
+        """As many of the same steps on one batch that is there already: what no input pipeline can beat.
+
+        Made as the loop makes its batches, so that its numbers lie in memory as theirs do.
+        """
+        size, augmentation = runner.settings.batch_size, AUGMENTATIONS[runner.settings.augment]
+        batch = next(self.dataset.train.batches(size, torch.Generator().manual_seed(0), augmentation))
+        steps = max(1, len(self.dataset.train) // size)
+
+        def run() -> float:
+            runner.model.train()
+            for _ in range(steps):
+                runner._backward(batch, len(batch))
+                runner._step()
+            synchronise(self.device)
+            return steps * len(batch)
+
+        return run
+
+    def flop(self, runner: BaseRunner) -> float:
+        """Floating-point operations of a picture, forward and backward."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        batch = next(self.dataset.train.batches(runner.settings.batch_size))
+        with FlopCounterMode(display=False) as counter:
+            runner._backward(batch, len(batch))
+        for each in runner.optimizers:
+            each.zero_grad()
+        return counter.get_total_flops() / len(batch)
+
+
+def predecessor_settings(**values: Any) -> dict[str, Any]:
+    """Settings that make our runner compute what the predecessor's did, in float32."""
+    return {**RECIPES["predecessor"], **values}
+
+
+def make_bench(
+    dataset: str | None, pictures: int, device: torch.device, scratch: Path, shared: dict[str, Any]
+) -> Bench:
+    """A bench of so many training pictures of a prepared data set, or of one made from a seed."""
+    folder = dataset or str(inputs.prepared_folder(scratch / "input", 2 * pictures + 400))
+    loaded = base_dataset.load(dataclasses.replace(Settings(), dataset=folder), device)
+    some = dataclasses.replace(loaded, train=loaded.train.subset(slice(0, pictures)))
+    file = storage.read(base_dataset.find(folder)).train
+    rows = some.train.rows.cpu().numpy()
+    arrays = np.ascontiguousarray(file.images[rows]), file.labels[rows]
+    return Bench(some, device, scratch, shared, arrays, made_up_logits(loaded, file))
+
+
+def made_up_logits(dataset: Dataset, file: storage.Pictures) -> OofLogits:
+    """Logits of nobody for every row of the file."""
+    folds = np.zeros(len(file.labels), dtype=np.int64)
+    folds[dataset.valid.rows.cpu().numpy()] = VALIDATION
+    logits = np.random.default_rng(0).normal(size=(len(folds), len(dataset.names))).astype(np.float32)
+    return OofLogits(logits, file.keys["key_id"].to_numpy(dtype=str), folds, dataset.names)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done all it was told; only at the edges of what is timed."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_flop(device: torch.device, dtype: torch.dtype, quick: bool) -> float:
+    """FLOP a second of the best of several large matrix products: what this hardware gives at all."""
+    side = 256 if quick else 2048 if device.type == "cpu" else 8192
+    matrix, best = torch.randn(side, side, device=device, dtype=dtype), 0.0
+    for _ in range(2 if quick else 8):
+        synchronise(device)
+        started = time.perf_counter()
+        matrix @ matrix
+        synchronise(device)
+        best = max(best, 2 * side**3 / (time.perf_counter() - started))
+    return best
