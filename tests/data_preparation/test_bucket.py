@@ -70,7 +70,7 @@ def server(monkeypatch):
 
 
 def read(bucket, *arguments):
-    return pd.concat([piece.keys for piece in bucket.read(*arguments)])
+    return pd.concat([pd.DataFrame(piece.keys) for piece in bucket.read(*arguments)])
 
 
 class LocalBucket(Bucket):

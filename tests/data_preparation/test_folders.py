@@ -38,7 +38,8 @@ def ndjson(folder, rows=20, word="cat", drawing=DRAWING):
 def read(source, *arguments):
     """All that a source gives: the table of keys, and the drawings."""
     pieces = list(source.read(*arguments))
-    return pd.concat([piece.keys for piece in pieces]), [drawing for piece in pieces for drawing in piece.drawings]
+    table = pd.concat([pd.DataFrame(piece.keys) for piece in pieces])
+    return table, [drawing for piece in pieces for drawing in piece.drawings]
 
 
 def keys(source, *arguments):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from project.data_preparation import quickdraw, sources
+from project.data_preparation import pieces, quickdraw, sources
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.publishing import split
 from project.data_preparation.quickdraw import main
@@ -257,28 +257,34 @@ def test_the_default_settings_are_the_predecessors():
     assert (settings.per_class, settings.size, settings.train_ratio) == (300, 32, 0.8)
 
 
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Every class a piece of its own, however few drawings it has."""
+    monkeypatch.setattr(pieces, "ROWS", 1)
+
+
 def count_drawn(monkeypatch):
     """The labels of classes as they are drawn from here on."""
     drawn = []
-    real = quickdraw.draw_class
-    monkeypatch.setattr(quickdraw, "draw_class", lambda *arguments: (drawn.append(arguments[-1]), real(*arguments)))
+    real = quickdraw.draw_piece
+    monkeypatch.setattr(quickdraw, "draw_piece", lambda *arguments: (drawn.extend(arguments[-1]), real(*arguments)))
     return drawn
 
 
-def test_an_interruption_keeps_the_older_set_and_what_was_drawn(tmp_path, monkeypatch):
+def test_an_interruption_keeps_the_older_set_and_what_was_drawn(tmp_path, monkeypatch, small_pieces):
     folder, out = kaggle(tmp_path / "in", words=("ant", "cat", "dog")), tmp_path / "out"
     expected = contents(prepared_folder(folder, tmp_path / "other", "--seed", 1))
     prepare(folder, out)
     before = contents(out / "quickdraw")
-    real = quickdraw.draw_class
+    real = quickdraw.draw_piece
 
     def interrupt(*arguments):
-        if arguments[-1] == 2:
+        if 2 in arguments[-1]:
             raise KeyboardInterrupt
         real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(quickdraw, "draw_class", interrupt)
+        patch.setattr(quickdraw, "draw_piece", interrupt)
         refuses("stopped; .*quickdraw is as it was, and the same command goes on", folder, out, "--seed", 1)
     assert contents(out / "quickdraw") == before
     drawn = count_drawn(monkeypatch)
@@ -296,37 +302,39 @@ def test_an_interruption_before_anything_is_drawn_leaves_nothing(tmp_path, monke
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quickdraw, "draw_class", interrupt)
+    monkeypatch.setattr(quickdraw, "draw_piece", interrupt)
     refuses("stopped; .*the same command starts again", kaggle(tmp_path / "in"), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, monkeypatch, processes):
+    # 3 classes of 1,300 drawings are a piece: ten pieces.
     words = [f"class{number:02}" for number in range(30)]
-    folder, out = kaggle(tmp_path / "in", rows=300, words=words), tmp_path / "out"
-    flags = ["--input", folder, "--output", out, "--per-class", 300, "--size", 256, "--raster", "upstream"]
+    folder, out = kaggle(tmp_path / "in", rows=1300, words=words), tmp_path / "out"
+    flags = ["--input", folder, "--output", out, "--per-class", 1300, "--size", 64, "--raster", "upstream"]
     command = [sys.executable, quickdraw.__file__, *map(str, flags), "--processes", str(processes)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     marks = out / ".quickdraw.partial" / "pieces"
-    while len(list(marks.glob("[0-9]"))) < 3:
+    while len(list(marks.glob("*.json"))) < 3:
         assert process.poll() is None
         time.sleep(0.002)
     process.kill()
     process.wait()
     time.sleep(1)  # the processes that it had started end by themselves
-    done = {int(path.name) for path in marks.glob("[0-9]*") if path.name.isdigit()}
-    assert 3 <= len(done) < 30
+    done = {int(path.stem) for path in marks.glob("*.json")}
+    assert 3 <= len(done) < 10
     changed = folder / "train_simplified" / f"{words[min(done)]}.csv"
     os.utime(changed, (1, 1))  # as if it had been fetched again
     drawn = count_drawn(monkeypatch)
-    main([str(flag) for flag in flags])
-    assert sorted(drawn) == sorted(set(range(30)) - done | {min(done)})
+    main([*map(str, flags), "--processes", "1"])
+    left = set(range(0, 30, 3)) - done | {min(done)}
+    assert sorted(drawn) == sorted(first + more for first in left for more in range(3))
     prepared = storage.read(out / "quickdraw")
-    assert prepared.train.keys["key_id"].str.split("-").str[0].tolist() == np.repeat(words, 240).tolist()
+    assert prepared.train.keys["key_id"].str.split("-").str[0].tolist() == np.repeat(words, 1040).tolist()
 
 
-def test_two_processes_make_the_same_bytes_as_one(tmp_path):
+def test_two_processes_make_the_same_bytes_as_one(tmp_path, small_pieces):
     folder = kaggle(tmp_path / "in", rows=40, words=("ant", "cat", "dog"))
     one, two = (prepared_folder(folder, tmp_path / count, "--processes", count) for count in "12")
     assert contents(one) == contents(two)

@@ -26,7 +26,7 @@ FORMATS = {
 
 def row(found, number):
     """A row as the careful readers give it."""
-    return found.keys.iloc[number].to_dict() | {"drawing": found.drawings.line(number)}
+    return {name: column[number] for name, column in found.keys.items()} | {"drawing": found.drawings.line(number)}
 
 
 def outcome(action):
