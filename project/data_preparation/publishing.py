@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from project.data_preparation.sample_sheet import draw_samples
 from project.work.common import INPUT
 from project.work.dataset import storage
 from project.work.declaration import UserError
@@ -84,9 +85,7 @@ def publish(
 
 def _replace(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
     """Move a set that was made beside its folder in at once: a full disk leaves an older set as it was."""
-    from project.data_preparation import figures  # matplotlib takes a second that a refusal need not wait for
-
-    figures.draw_samples(prepared, ready / "image_sample.png", dataset=folder.name)
+    draw_samples(prepared, ready / "image_sample.png", dataset=folder.name)
     folder.mkdir(exist_ok=True)
     made = sorted(ready.iterdir())
     for path in made:

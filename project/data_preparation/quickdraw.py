@@ -10,6 +10,7 @@ from project.data_preparation.class_drawing import check_rows, choose_classes, d
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import publish, summarise, train_count
+from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
 from project.data_preparation.workers import each
 from project.work import room
 from project.work.common import progress
@@ -50,8 +51,6 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     with progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar:
         for labels in each(work, missing, processes):
             bar.update(len(labels))
-    from project.data_preparation.figures import PER_CLASS, shown_labels  # matplotlib: a refusal need not wait for it
-
     shown = storage.Pictures(*pieces.preview(shown_labels(len(names)), PER_CLASS))
     pieces.assemble(provenance, threads=processes)
     return storage.Prepared(shown, shown, names, provenance)

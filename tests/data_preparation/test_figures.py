@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from project.data_preparation import architecture, figures
+from project.data_preparation import architecture, figures, sample_sheet
 from project.work.dataset.storage import Pictures, Prepared, write
 from project.work.declaration import UserError
 
@@ -25,13 +25,13 @@ def blank(rows, true=None, **provenance):
 
 
 def is_red(pixels):
-    return (pixels == figures.RED).all(axis=-1)
+    return (pixels == sample_sheet.RED).all(axis=-1)
 
 
 def test_a_drawing_is_dark_ink_on_white_enlarged_to_64_pixels():
     images = np.zeros((2, 32, 32), np.uint8)
     images[0, 0, 0], images[1, 31, 31] = 255, 100
-    pixels, framed = figures.sheet(prepare(images, [0, 2]), [0, 2], per_class=3)
+    pixels, framed = sample_sheet.sheet(prepare(images, [0, 2]), [0, 2], per_class=3)
     assert pixels.shape == (2 * 72, 3 * 72, 3)
     assert not framed
     assert (pixels[4:6, 4:6] == 0).all()
@@ -41,19 +41,19 @@ def test_a_drawing_is_dark_ink_on_white_enlarged_to_64_pixels():
 
 def test_a_colour_picture_is_shown_as_it_is():
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
-    pixels, _ = figures.sheet(prepare(images, [1]), [1], per_class=1)
+    pixels, _ = sample_sheet.sheet(prepare(images, [1]), [1], per_class=1)
     np.testing.assert_array_equal(pixels[4:-4, 4:-4], images[0])
 
 
 def test_a_large_picture_is_not_shrunk():
-    pixels, _ = figures.sheet(prepare(np.zeros((1, 96, 128)), [0]), [0], per_class=1)
+    pixels, _ = sample_sheet.sheet(prepare(np.zeros((1, 96, 128)), [0]), [0], per_class=1)
     assert pixels.shape == (96 + 8, 128 + 8, 3)
 
 
 def test_only_pictures_with_a_wrong_label_are_framed_in_red():
     # Rows: right, wrong, shows a class that was not taken, unknown.
     prepared = blank([0, 0, 0, 0], true=[0, 1, -1, np.nan])
-    pixels, framed = figures.sheet(prepared, [0], per_class=4)
+    pixels, framed = sample_sheet.sheet(prepared, [0], per_class=4)
     assert framed
     edge = [is_red(pixels[:, 72 * column : 72 * (column + 1)]).sum() for column in range(4)]
     frame = 70**2 - 66**2
@@ -65,9 +65,9 @@ def test_the_file_holds_the_sheet_pixel_by_pixel_and_a_legend_only_where_a_label
     images = rng.integers(0, 256, (6, 32, 32), dtype=np.uint8)
     for name, true in (("right", [0, 0, 1, 1, 2, 2]), ("wrong", [0, 2, 1, 1, 2, 2])):
         prepared = prepare(images, [0, 0, 1, 1, 2, 2], true)
-        figures.draw_samples(prepared, tmp_path / f"{name}.png", classes=3, per_class=2)
+        sample_sheet.draw_samples(prepared, tmp_path / f"{name}.png", classes=3, per_class=2)
         picture = (imread(tmp_path / f"{name}.png")[..., :3] * 255).round().astype(np.uint8)
-        sheet, _ = figures.sheet(prepared, [0, 1, 2], per_class=2)
+        sheet, _ = sample_sheet.sheet(prepared, [0, 1, 2], per_class=2)
         right, bottom = picture.shape[1] - 14, picture.shape[0] - 34
         assert picture.shape[0] == sheet.shape[0] + 44 + 34
         np.testing.assert_array_equal(picture[44:bottom, right - sheet.shape[1] : right], sheet)
@@ -76,22 +76,22 @@ def test_the_file_holds_the_sheet_pixel_by_pixel_and_a_legend_only_where_a_label
 
 def test_classes_are_chosen_evenly_and_no_more_than_there_are(tmp_path, monkeypatch):
     asked = []
-    draw = figures.sheet
-    monkeypatch.setattr(figures, "sheet", lambda p, labels, n: asked.append(list(labels)) or draw(p, labels, n))
+    draw = sample_sheet.sheet
+    monkeypatch.setattr(sample_sheet, "sheet", lambda p, labels, n: asked.append(list(labels)) or draw(p, labels, n))
     for classes in (2, 10):
-        figures.draw_samples(blank([0, 1, 2]), tmp_path / "a.png", classes=classes, per_class=1)
+        sample_sheet.draw_samples(blank([0, 1, 2]), tmp_path / "a.png", classes=classes, per_class=1)
     assert asked == [[0, 2], [0, 1, 2]]
 
 
 def test_the_same_data_gives_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
-        figures.draw_samples(blank([0, 1, 2], true=[0, 1, 1], synthetic=True), tmp_path / name)
+        sample_sheet.draw_samples(blank([0, 1, 2], true=[0, 1, 1], synthetic=True), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 def test_the_title_says_synthetic_of_synthetic_data_only():
-    assert figures._title(blank([0], synthetic=True), "sample", 3) == "sample: 3 of 3 classes of synthetic doodles"
-    assert figures._title(blank([0], synthetic=False), "quickdraw", 2) == "quickdraw: 2 of 3 classes"
+    assert sample_sheet._title(blank([0], synthetic=True), "sample", 3) == "sample: 3 of 3 classes of synthetic doodles"
+    assert sample_sheet._title(blank([0], synthetic=False), "quickdraw", 2) == "quickdraw: 2 of 3 classes"
 
 
 def test_quickdraw_is_drawn_rather_than_the_sample_and_nothing_prepared_says_what_to_do(tmp_path):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from project.data_preparation import figures
+from project.data_preparation import sample_sheet
 from project.data_preparation.image_folder import main
 from project.work.dataset import storage
 from project.work.declaration import UserError
@@ -161,7 +161,7 @@ def test_the_sheet_shows_grey_pictures_as_they_were(tmp_path, flags):
         draw(tmp_path / "in" / name / "2.png", 100)
     prepared = prepare(tmp_path / "in", tmp_path / "out", *flags)
     assert prepared.train.images[0, 5, 5] == (155 if flags else 100)
-    pixels, _ = figures.sheet(prepared, [0], per_class=1)
+    pixels, _ = sample_sheet.sheet(prepared, [0], per_class=1)
     assert pixels[40, 40].tolist() == [100] * 3
 
 
