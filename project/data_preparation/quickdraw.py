@@ -19,7 +19,7 @@ from project.work.declaration import parse, run_command
 
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
-MANY = 20_000  # drawings; below, a second process takes longer to start than it saves
+MANY = 300_000  # drawings; below, other processes take longer to start than they save
 
 
 def main(argv: Sequence[str] | None = None) -> None:
