@@ -41,6 +41,21 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class NoiseSettings:
+    """Wrong labels put in on purpose, into training and validation alone."""
+
+    noise_type: str = setting(
+        "none", "wrong labels to put in: by chance, the next class's, by a matrix, or as a manifest says",
+        choices=("none", "symmetric", "pairflip", "confusion", "file"),
+    )  # fmt: skip
+    noise_rate: float = setting(0.0, "share of the labels that become wrong", within="[0, 1)")
+    noise_seed: int = setting(0, "seed of the noise", within="[0, inf)")
+    noise_file: str | None = setting(
+        None, "transition matrix (CSV, for confusion) or noise.csv of another run (for file)"
+    )
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How it is learnt."""
 
@@ -133,7 +148,7 @@ class RunSettings(ReportSettings):
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings, DistillationSettings, MixupSettings, TrainingSettings, DataSettings):
+class Settings(RunSettings, DistillationSettings, MixupSettings, TrainingSettings, NoiseSettings, DataSettings):
     """All settings of one run; a method's settings stand in its own class above."""
 
 
@@ -168,6 +183,7 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
         raise UserError("--mixup and --manifold-mixup: choose one (manifold mixup mixes the input too)")
     if (settings.pixel_mean is None) != (settings.pixel_std is None):
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
+    _refuse_half_noise(settings)
     if settings.processes not in (None, 1) and settings.device in ("cuda", "mps"):
         raise UserError("--processes is for the CPU; --gpu 0,1 starts one process for each GPU")
     if gpu_numbers(settings) and settings.processes not in (None, len(gpu_numbers(settings))):
@@ -175,6 +191,17 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
             f"--gpu {settings.gpu} --processes {settings.processes}: each GPU has one process; give one of both"
         )
     return settings
+
+
+def _refuse_half_noise(settings: Settings) -> None:
+    kind, needs_file = settings.noise_type, settings.noise_type in ("confusion", "file")
+    if needs_file != (settings.noise_file is not None):
+        wanted = "give --noise-file" if needs_file else "--noise-file is for confusion and file"
+        raise UserError(f"--noise-type {kind}: {wanted}")
+    if kind in ("none", "file") and settings.noise_rate > 0:
+        raise UserError(f"--noise-rate {settings.noise_rate}: --noise-type {kind} has none; try --noise-type symmetric")
+    if kind in ("symmetric", "pairflip") and settings.noise_rate == 0:
+        raise UserError(f"--noise-type {kind}: say how much with --noise-rate")
 
 
 def gpu_numbers(settings: Settings) -> list[int]:
@@ -227,7 +254,8 @@ def place_settings() -> list[str]:
 
 def method_defaults() -> dict[str, Any]:
     """The settings of all methods as they are when none is asked for: plain training."""
-    general = {field.name for group in (DataSettings, TrainingSettings) for field in dataclasses.fields(group)}
+    groups = (DataSettings, NoiseSettings, TrainingSettings)
+    general = {field.name for group in groups for field in dataclasses.fields(group)}
     names = set(experiment_settings()) - general
     return {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
 

@@ -88,12 +88,15 @@ def interruptible(how: str) -> Iterator[None]:
 
 def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
+    from project.work.dataset import noise
     from project.work.result import result_row
     from project.work.runner.table import method_name, runner_class
 
     settings = run.settings
     copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
     dataset = _load(settings, device, parallel)
+    if dataset.noise is not None and parallel.rank == 0:
+        noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if settings.distillation:
         dataset = _with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)

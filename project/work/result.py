@@ -48,7 +48,9 @@ def _accuracies(history: History, selected: Metrics, last: Metrics) -> dict[str,
 def _circumstances(runner: BaseRunner) -> dict[str, Any]:
     rows = runner.history.rows
     device = runner.device
+    noise = runner.dataset.noise
     return {
+        "noise_actual_rate": 0.0 if noise is None else round(noise.rate, 6),
         "train_pictures": len(runner.dataset.train),
         "seconds": round(sum(row.seconds for row in rows), 1),
         "pictures_per_second": round(len(rows) / sum(1 / row.pictures_per_second for row in rows), 1),

@@ -12,9 +12,10 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
 from project.work.common import INPUT, Settings
-from project.work.dataset import normaliser
+from project.work.dataset import noise, normaliser
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.loaded import Records, loaded
+from project.work.dataset.noise import Noise
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import staged
 from project.work.declaration import UserError
@@ -108,7 +109,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a run, with the class names and the keys of the training file's rows (`loaded.packed`)."""
+    """The three splits of a run, with the class names and the keys of the training file's rows (`loaded.packed`).
+
+    noise: what was done on purpose to the labels of the training file, which training and validation come from.
+    """
 
     train: Split
     valid: Split
@@ -116,6 +120,7 @@ class Dataset:
     names: list[str]
     train_keys: np.ndarray
     fingerprint: str
+    noise: Noise | None = None
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
@@ -136,11 +141,16 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     train, valid = (torch.from_numpy(part) for part in parts)
     test = torch.arange(len(data.test.labels))
     normalise = normaliser.chosen(settings, data.train.pictures, train)
+    learnt, fingerprint = data.train, data.fingerprint
+    made = noise.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names)
+    if made is not None:
+        learnt = dataclasses.replace(learnt, labels=torch.from_numpy(made.noisy).to(device))
+        fingerprint = f"{fingerprint}-{made.fingerprint}"
     splits = [
         Split(records, rows, normalise, len(data.names))
-        for records, rows in ((data.train, train), (data.train, valid), (data.test, test))
+        for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
-    return Dataset(*splits, data.names, data.keys, data.fingerprint)
+    return Dataset(*splits, data.names, data.keys, fingerprint, made)
 
 
 def find(dataset: str) -> Path:

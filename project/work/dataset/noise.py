@@ -1,0 +1,170 @@
+"""Wrong labels put in on purpose and written down, so that what copes with them is measured against the truth."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from project.work.common import Settings
+from project.work.dataset import storage
+from project.work.dataset.loaded import unpacked
+from project.work.declaration import UserError
+
+MANIFEST, FACTS = "noise.csv", "noise.json"
+_COLUMNS = ("row", "key_id", "true_label", "noisy_label")
+_SUMS_TO_ONE = 1e-3  # how far a row of a matrix written with few digits may be from it
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What was done to the labels of a training file. true, noisy: int64 (N,), before and after."""
+
+    true: np.ndarray
+    noisy: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows whose label was changed, int64, ascending."""
+        return np.flatnonzero(self.true != self.noisy)
+
+    @property
+    def rate(self) -> float:
+        """The share of rows whose label was changed."""
+        return len(self.rows) / len(self.true)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for exactly these labels."""
+        return hashlib.sha256(self.noisy.tobytes()).hexdigest()[:12]
+
+
+def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Noise | None:
+    """The noise that the settings ask for on a training file, None for none; the same seed makes the same.
+
+    labels: int64 (N,); keys: key ids (N,), see `loaded.packed`; names: of the K classes. Raises UserError.
+    """
+    kind, generator = settings.noise_type, np.random.default_rng(settings.noise_seed)
+    if kind == "none":
+        return None
+    if kind == "file":
+        return Noise(labels, read_manifest(Path(settings.noise_file), labels, keys, names))
+    if kind == "confusion":
+        matrix = read_matrix(Path(settings.noise_file), names)
+        if settings.noise_rate > 0:
+            matrix = scaled(matrix, labels, settings.noise_rate)
+        return Noise(labels, confused(labels, matrix, generator))
+    change = {"symmetric": symmetric, "pairflip": pairflip}[kind]
+    return Noise(labels, change(labels, len(names), settings.noise_rate, generator))
+
+
+def symmetric(labels: np.ndarray, classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+    """round(rate x N) of the labels become another class, each other one with the same probability."""
+    rows = _some(len(labels), rate, generator)
+    noisy = labels.copy()
+    noisy[rows] = (labels[rows] + generator.integers(1, classes, len(rows))) % classes
+    return noisy
+
+
+def pairflip(labels: np.ndarray, classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+    """round(rate x N) of the labels become the class that follows theirs (Han et al., 2018)."""
+    rows = _some(len(labels), rate, generator)
+    noisy = labels.copy()
+    noisy[rows] = (labels[rows] + 1) % classes
+    return noisy
+
+
+def confused(labels: np.ndarray, matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Each label drawn from its row of a noise transition matrix, float (K, K), rows sum to 1."""
+    noisy = labels.copy()
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        noisy[rows] = generator.choice(len(matrix), size=len(rows), p=matrix[label])
+    return noisy
+
+
+def scaled(matrix: np.ndarray, labels: np.ndarray, rate: float) -> np.ndarray:
+    """A transition matrix whose off-diagonal is multiplied until `rate` of these labels are expected to change.
+
+    Raises UserError when it changes none, or would have to change more of a class than there is.
+    """
+    wrong = 1 - matrix.diagonal()
+    expected = wrong[labels].mean()
+    if expected <= 0 or rate * wrong.max() > expected:
+        reach = expected / wrong.max() if expected > 0 else 0.0
+        raise UserError(f"--noise-rate {rate}: this matrix keeps its shape up to {reach:.3f} only; lower the rate")
+    factor = rate / expected
+    return matrix * factor + np.diag(1 - factor * matrix.sum(axis=1))
+
+
+def read_matrix(path: Path, names: list[str]) -> np.ndarray:
+    """A noise transition matrix, float (K, K), from a CSV with the class names as header and first column.
+
+    Raises UserError that says what is wrong with it.
+    """
+    try:
+        table = pd.read_csv(path, index_col=0, keep_default_na=False)
+        matrix = table.to_numpy(dtype=float)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a matrix ({error}); ./inv audit writes one as transition.csv") from error
+    if table.shape[0] != table.shape[1]:
+        raise UserError(f"{path}: {table.shape[0]} rows and {table.shape[1]} columns, but a square matrix is needed")
+    if table.columns.tolist() != names or table.index.astype(str).tolist() != names:
+        raise UserError(f"{path}: its header and first column must be the {len(names)} class names of this data set")
+    if not np.isfinite(matrix).all() or matrix.min() < 0:
+        raise UserError(f"{path}: holds values that are no probabilities")
+    sums = matrix.sum(axis=1)
+    worst = np.abs(sums - 1).argmax()
+    if abs(sums[worst] - 1) > _SUMS_TO_ONE:
+        raise UserError(f"{path}: the row of {names[worst]} sums to {sums[worst]:.4f}, not to 1")
+    return matrix / sums[:, None]
+
+
+def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, names: list[str]) -> None:
+    """Write every changed row, and the requested and the actual rate."""
+    rows = noise.rows
+    true, noisy = noise.true[rows], noise.noisy[rows]
+    columns = dict(zip(_COLUMNS, (rows, unpacked(keys[rows]), true, noisy), strict=True))
+    by_name = np.array(names)
+    table = pd.DataFrame(columns | {"true_name": by_name[true], "noisy_name": by_name[noisy]})
+    storage.replace_file(folder / MANIFEST, table.to_csv(index=False).encode())
+    facts = {
+        "type": settings.noise_type,
+        "requested_rate": settings.noise_rate,
+        "actual_rate": noise.rate,
+        "seed": settings.noise_seed,
+        "rows": len(noise.true),
+        "changed": len(rows),
+    }
+    storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def read_manifest(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> np.ndarray:
+    """Labels int64 (N,) as a manifest changes them. Raises UserError when it is not for these data."""
+    try:
+        table = pd.read_csv(path, dtype={"key_id": str}, keep_default_na=False)
+        key_ids, true, noisy = (table[name].to_numpy() for name in _COLUMNS[1:])
+        true, noisy = true.astype(np.int64), noisy.astype(np.int64)
+    except (KeyError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not a noise manifest ({error}); it needs the columns {','.join(_COLUMNS)}") from error
+    places = {key: row for row, key in enumerate(unpacked(keys).tolist())}
+    rows = np.array([places.get(key, -1) for key in key_ids.tolist()], dtype=np.int64)
+    strange = np.flatnonzero(rows < 0)
+    if len(strange) > 0:
+        raise UserError(f"{path}: {len(strange)} of its {len(rows)} key ids, {key_ids[strange[0]]} the first, are not"
+                        " among the training rows of this data set")  # fmt: skip
+    other = np.flatnonzero(labels[rows] != true)
+    if len(other) > 0:
+        raise UserError(f"{path}: says that {key_ids[other[0]]} is {true[other[0]]}, but its label here is"
+                        f" {labels[rows[other[0]]]}; the manifest is of other data")  # fmt: skip
+    if len(noisy) > 0 and not 0 <= noisy.min() <= noisy.max() < len(names):
+        raise UserError(f"{path}: noisy labels {noisy.min()} to {noisy.max()}, but there are 0 to {len(names) - 1}")
+    changed = labels.copy()
+    changed[rows] = noisy
+    return changed
+
+
+def _some(count: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+    return generator.permutation(count)[: round(rate * count)]
