@@ -107,6 +107,20 @@ class DistillationSettings:
 
 
 @dataclass(frozen=True)
+class RobustLossSettings:
+    """Losses for labels that are wrong here and there."""
+
+    elr: bool = setting(False, "hold on to early beliefs (ELR): for long training; memory of rows x classes")
+    elr_weight: float = setting(3.0, "weight of ELR's regulariser", within="[0, inf)")
+    elr_momentum: float = setting(0.7, "momentum of the beliefs that ELR remembers", within="[0, 1)")
+    gce: bool = setting(False, "generalised cross entropy (GCE), which listens less to labels that surprise it")
+    gce_power: float = setting(0.7, "GCE's q: near 0 it is cross entropy, 1 is absolute error", within="(0, 1]")
+    sce: bool = setting(False, "symmetric cross entropy (SCE): the belief judges the label too")
+    sce_alpha: float = setting(1.0, "weight of cross entropy in SCE", within="[0, inf)")
+    sce_beta: float = setting(1.0, "weight of reverse cross entropy in SCE", within="[0, inf)")
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """Which spreadsheet a result goes to. Keys and tokens are no settings: settings are printed and kept."""
 
@@ -148,7 +162,15 @@ class RunSettings(ReportSettings):
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings, DistillationSettings, MixupSettings, TrainingSettings, NoiseSettings, DataSettings):
+class Settings(
+    RunSettings,
+    RobustLossSettings,
+    DistillationSettings,
+    MixupSettings,
+    TrainingSettings,
+    NoiseSettings,
+    DataSettings,
+):
     """All settings of one run; a method's settings stand in its own class above."""
 
 

@@ -13,12 +13,15 @@ from project.work import common, launch
 from project.work.common import Settings
 from project.work.declaration import UserError, run_command
 
+MARGINS_FILE = "margins.csv.gz"
+
 if TYPE_CHECKING:
     import torch
 
     from project.work.dataset.base_dataset import Dataset
     from project.work.mirror import Mirror
     from project.work.run_folder import Run
+    from project.work.runner.base_runner import BaseRunner
     from project.work.runner.parallel import Parallel
 
 
@@ -103,7 +106,19 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     runner.fit(lambda: copy.try_send(run.folder))
     row = result_row(settings, runner, method_name(settings))
     if parallel.rank == 0:
+        write_margins(run.folder, runner)
         report(run, row, copy)
+
+
+def write_margins(folder: Path, runner: "BaseRunner") -> None:
+    """Write the mean margin of every row that was trained on, the most suspicious first."""
+    from project.work.dataset.array_files import write_gzip
+    from project.work.runner import margins
+
+    dataset, sums = runner.dataset, runner.memories["margins"].values
+    labels = dataset.train.records.labels.cpu().numpy()
+    table = margins.table(margins.means(sums), dataset.train_keys, labels)
+    write_gzip(folder / MARGINS_FILE, [table.to_csv(index=False).encode()])
 
 
 def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:

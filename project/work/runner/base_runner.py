@@ -22,12 +22,15 @@ from project.work.runner.device import apply, choose, look
 from project.work.runner.folding import folded
 from project.work.runner.history import EpochRow, History
 from project.work.runner.joint_norm import join_norms
+from project.work.runner.margins import margins
 from project.work.runner.metrics import measure
 from project.work.runner.parallel import ALONE, Parallel
 from project.work.runner.precision import MixedPrecision
+from project.work.runner.row_memory import RowMemory
 from project.work.runner.schedule import factor
 
 EVALUATION_BATCH = 512
+Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory
 
 
 class BaseRunner:
@@ -49,6 +52,7 @@ class BaseRunner:
         self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
+        self.memories = {"margins": self.make_memory(2)}  # sum and count
         self._start_epoch(0)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
@@ -65,6 +69,16 @@ class BaseRunner:
     def mine(self, batch: Batch, images: Tensor) -> Batch:
         """This process's share of a batch, with the pictures given."""
         return batch.part(self.parallel.share(len(batch)), images)
+
+    def make_memory(self, *shape: int) -> RowMemory:
+        """A memory of every row of the training file."""
+        return RowMemory(len(self.dataset.train.records.labels), *shape, device=self.device)
+
+    @torch.no_grad()
+    def observe(self, logits: Tensor, batch: Batch) -> None:
+        """Note what a step said of its rows. logits: float (B, K), of this process's share of the batch."""
+        found = margins(logits, self.dataset.train.records.labels[batch.rows])
+        self.memories["margins"].values.index_add_(0, batch.rows, torch.stack([found, torch.ones_like(found)], dim=1))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What a step minimises: the mean over the batch, as a scalar."""
@@ -144,6 +158,8 @@ class BaseRunner:
                 totals += self._backward(batch, pictures)
                 bar.update(len(batch))
             self._step()
+        for memory in self.memories.values():
+            memory.end_epoch(self.parallel)
         loss, accuracy = (self.parallel.total(totals) / len(self.dataset.train)).tolist()
         return loss, accuracy
 
@@ -166,6 +182,7 @@ class BaseRunner:
             # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
             loss = self.loss(logits.float(), seen) if len(seen) else logits.float().sum()
         self.precision.scaler.scale(loss * (max(1, len(seen)) / pictures)).backward()
+        self.observe(logits.detach().float(), seen)
         right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).sum()
         return torch.stack([loss.detach() * len(seen), right])
 
@@ -182,8 +199,8 @@ class BaseRunner:
         now = factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
         optimizer.set_rates(self.optimizers, now)
 
-    def _parts(self) -> dict[str, torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler]:
-        parts = {"model": self.model, "scaler": self.precision.scaler}
+    def _parts(self) -> dict[str, Stateful]:
+        parts = {"model": self.model, "scaler": self.precision.scaler, **self.memories}
         parts |= {f"optimizer{number}": each for number, each in enumerate(self.optimizers)}
         return parts if self.average is None else parts | {"average": self.average}
 

@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from project.work.common import Settings
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.distillation_runner import DistillationRunner
+from project.work.runner.elr_runner import ElrRunner
+from project.work.runner.gce_runner import GceRunner
 from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
+from project.work.runner.sce_runner import SceRunner
 
 RUNNERS: Mapping[str, type[BaseRunner]] = {
     "mixup": MixupRunner,
     "manifold_mixup": ManifoldMixupRunner,
     "distillation": DistillationRunner,
+    "elr": ElrRunner,
+    "gce": GceRunner,
+    "sce": SceRunner,
 }
 
 
