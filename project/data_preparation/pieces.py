@@ -1,9 +1,11 @@
 """A data set made piece by piece: what is finished stays finished, and no more than a few classes are in memory."""
 
+import csv
+import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,9 +75,8 @@ class Pieces:
         version: of each class, as it was before its drawings were read.
         """
         for part, columns in keys.items():
-            first = labels.start * self.rows[part]
-            table = pd.DataFrame(columns, index=pd.RangeIndex(first, first + len(columns["key_id"]), name="row"))
-            _replace(self._keys(labels, part), table.to_csv(header=labels.start == 0))
+            rows = range(labels.start * self.rows[part], labels.stop * self.rows[part])
+            _replace(self._keys(labels, part), _csv({"row": rows} | columns, header=labels.start == 0))
         _replace(self._mark(labels), self._versions(labels, version))
 
     def preview(self, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -122,6 +123,17 @@ class Pieces:
 
     def _keys(self, labels: range, part: str) -> Path:
         return self._marks / f"{labels.start}-{part}.csv"
+
+
+def _csv(columns: Mapping[str, Sequence[Any] | np.ndarray], header: bool) -> str:
+    """What pandas would write, in half its time."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(columns)
+    values = (column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values())
+    writer.writerows(zip(*values, strict=True))
+    return text.getvalue()
 
 
 def _read(path: Path) -> str | None:
