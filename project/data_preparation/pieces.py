@@ -83,11 +83,13 @@ class Pieces:
         """The first training pictures of some classes, with their labels and keys."""
         every, count = self.rows["train"], min(count, self.rows["train"])
         rows = labels[:, None] * every + np.arange(count)
-        tables = [
-            pd.read_csv(self._keys(piece, "train"), names=self._columns(), header=0 if piece.start == 0 else None)
-            for piece in self.all()
-            if any(label in piece for label in labels)
-        ]
+        tables = []
+        for piece in self.all():
+            wanted = [label for label in labels if label in piece]
+            if wanted:
+                names, header = self._columns(), 0 if piece.start == 0 else None
+                enough = (wanted[-1] - piece.start) * every + count
+                tables.append(pd.read_csv(self._keys(piece, "train"), names=names, header=header, nrows=enough))
         keys = pd.concat(tables).set_index("row").loc[rows.ravel()].reset_index(drop=True)
         images = array_files.read_map(storage.map_file(self.ready, "train"))
         return np.asarray(images[rows.ravel()]), np.repeat(labels, count), keys
