@@ -33,7 +33,7 @@ def read_drawings(
         good[number] = count > 0
         stroke += count
         drawings[number + 1] = stroke
-    return points[: strokes[stroke]].copy(), strokes[: stroke + 1].copy(), drawings, good
+    return points[: strokes[stroke]], strokes[: stroke + 1], drawings, good
 
 
 @compiled
