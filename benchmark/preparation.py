@@ -120,13 +120,12 @@ def raw_strokes(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
     ]
 
 
-def several(runs: Runs, folder: Path, options: PreparationOptions) -> None:
-    """Ours in two processes against one: look at seconds."""
-    contenders = [
-        runs.ours(f"ours, {count} process{'es' * (count > 1)}", folder, options.per_class, False, processes=count)
+def processes(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
+    """Ours in two processes and in one: look at seconds."""
+    return [
+        runs.ours(f"ours, {count} process{'es' * (count > 1)}", folder, per_class, False, processes=count)
         for count in (2, 1)
     ]
-    table.compare("Preparation in two processes", "drawings", contenders, options, clock="wall", warm=False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -139,17 +138,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
         given = options.input
-        folder = Path(given) if given else inputs.kaggle_folder(scratch / "input", classes, 2 * per_class)
+        folder = Path(given) if given else inputs.kaggle_folder(scratch / "input", classes, per_class)
         tiny = inputs.kaggle_folder(scratch / "tiny", 2, 2)
         raw = inputs.kaggle_folder(scratch / "raw", raw_classes, per_class, as_raw=True)
         raw_tiny = inputs.kaggle_folder(scratch / "raw-tiny", 2, 2, as_raw=True)
         runs = Runs(scratch)
-        for title, make, place, start in (
-            ("Preparation of simplified strokes", simplified, folder, tiny),
-            ("Preparation of raw strokes", raw_strokes, raw, raw_tiny),
+        for title, make, place, start, count in (
+            ("Preparation of simplified strokes", simplified, folder, tiny, per_class),
+            ("Preparation of raw strokes", raw_strokes, raw, raw_tiny, per_class),
+            ("Preparation in two processes", processes, folder, tiny, per_class),
         ):
-            study(title, make(runs, start, 2), make(runs, place, per_class), runs, options)
-        several(runs, folder, options)
+            study(title, make(runs, start, 2), make(runs, place, count), runs, options)
 
 
 if __name__ == "__main__":

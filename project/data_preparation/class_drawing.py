@@ -49,6 +49,12 @@ def check_rows(source: Source, names: list[str], per_class: int) -> None:
         raise UserError(f"{fewest} has {short[fewest]} drawings, fewer than --per-class {per_class}{others}: {advice}")
 
 
+def warm_up(settings: PreparationSettings, source: Source, word: str) -> None:
+    """Draw the first row of a class and keep nothing: what that compiles or loads, forked processes have already."""
+    for rows in source.read(word, 1, None):
+        raster.render(_simplified(source, word, rows), settings.size, settings.raster)
+
+
 def draw_piece(settings: PreparationSettings, source: Source, pieces: Pieces, labels: range) -> None:
     """Sample, draw and divide some classes. Raises UserError for bad input."""
     versions = {pieces.names[label]: source.version(pieces.names[label]) for label in labels}

@@ -9,6 +9,7 @@ import numpy as np
 from project.work.dataset.drawings import compiled
 
 QUOTE, COMMA, COLON, BACKSLASH, RETURN, SPACE, TAB = 34, 44, 58, 92, 13, 32, 9
+_PLAIN = np.array([SPACE <= code < 127 and code not in (QUOTE, BACKSLASH) for code in range(256)])
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125
 
 
@@ -63,11 +64,9 @@ def _csv_line(text: np.ndarray, at: int, end: int, edges: np.ndarray) -> bool:
 @compiled
 def _closing_quote(text: np.ndarray, at: int, end: int) -> int:
     """The place of the next quote, or -1 where the text before it is not plain."""
-    while at < end and text[at] != QUOTE:
-        if text[at] > 126 or text[at] < SPACE or text[at] == BACKSLASH:
-            return -1
+    while at < end and _PLAIN[text[at]]:
         at += 1
-    return at if at < end else -1
+    return at if at < end and text[at] == QUOTE else -1
 
 
 @compiled

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from project.data_preparation import strokes
-from project.data_preparation.lines import Lines, Text, scan
+from project.data_preparation.lines import Lines, Text, has_newlines, scan
 from project.data_preparation.records import COLUMNS, Records, csv_cells, read_csv, read_json
 from project.data_preparation.rows import PIECE, Place, Rows
 from project.work.declaration import UserError
@@ -31,8 +31,8 @@ class LineFolder(ABC):
         return sorted(self._files)
 
     def rows(self, word: str, enough: int) -> int | None:
-        """How many rows a class has, counted only up to `enough`."""
-        return min(len(self._scan(word, enough)), enough)
+        """How many rows a class has, counted only up to `enough`; exactly where there may be fewer."""
+        return enough if self._surely_has(word, enough) else min(len(self._scan(word, enough)), enough)
 
     def version(self, word: str) -> str:
         """Size and time of the class's file."""
@@ -80,6 +80,11 @@ class LineFolder(ABC):
 
     def _at(self, word: str, lines: Lines, rows: np.ndarray) -> Place:
         return Place(lines.numbers[rows], self._reader(word), partial(self.broken, word))
+
+    def _surely_has(self, word: str, rows: int) -> bool:
+        """Whether so many lines are quickly seen; blank ones among them are found when the rows are read."""
+        path = self._files[word]
+        return os.access(path, os.R_OK) and has_newlines(path, rows)
 
     def _scan(self, word: str, enough: int | None) -> Lines:
         return scan(self._files[word], enough)
@@ -131,6 +136,9 @@ class KaggleFolder(LineFolder):
         if not truth.index.is_unique:
             raise UserError(f"{path}: key_id {truth.index[truth.index.duplicated()][0]} occurs twice; keep one of them")
         return truth.to_dict()
+
+    def _surely_has(self, word: str, rows: int) -> bool:
+        return super()._surely_has(word, rows + 1)
 
     def _scan(self, word: str, enough: int | None) -> Lines:
         lines = super()._scan(word, None if enough is None else enough + 1)

@@ -1,9 +1,11 @@
 """A data set made piece by piece: what is finished stays finished, and no more than a few classes are in memory."""
 
+import csv
+import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,20 +75,21 @@ class Pieces:
         version: of each class, as it was before its drawings were read.
         """
         for part, columns in keys.items():
-            first = labels.start * self.rows[part]
-            table = pd.DataFrame(columns, index=pd.RangeIndex(first, first + len(columns["key_id"]), name="row"))
-            _replace(self._keys(labels, part), table.to_csv(header=labels.start == 0))
+            rows = range(labels.start * self.rows[part], labels.stop * self.rows[part])
+            _replace(self._keys(labels, part), _csv({"row": rows} | columns, header=labels.start == 0))
         _replace(self._mark(labels), self._versions(labels, version))
 
     def preview(self, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         """The first training pictures of some classes, with their labels and keys."""
         every, count = self.rows["train"], min(count, self.rows["train"])
         rows = labels[:, None] * every + np.arange(count)
-        tables = [
-            pd.read_csv(self._keys(piece, "train"), names=self._columns(), header=0 if piece.start == 0 else None)
-            for piece in self.all()
-            if any(label in piece for label in labels)
-        ]
+        tables = []
+        for piece in self.all():
+            wanted = [label for label in labels if label in piece]
+            if wanted:
+                names, header = self._columns(), 0 if piece.start == 0 else None
+                enough = (wanted[-1] - piece.start) * every + count
+                tables.append(pd.read_csv(self._keys(piece, "train"), names=names, header=header, nrows=enough))
         keys = pd.concat(tables).set_index("row").loc[rows.ravel()].reset_index(drop=True)
         images = array_files.read_map(storage.map_file(self.ready, "train"))
         return np.asarray(images[rows.ravel()]), np.repeat(labels, count), keys
@@ -122,6 +125,17 @@ class Pieces:
 
     def _keys(self, labels: range, part: str) -> Path:
         return self._marks / f"{labels.start}-{part}.csv"
+
+
+def _csv(columns: Mapping[str, Sequence[Any] | np.ndarray], header: bool) -> str:
+    """What pandas would write, in half its time."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(columns)
+    values = (column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values())
+    writer.writerows(zip(*values, strict=True))
+    return text.getvalue()
 
 
 def _read(path: Path) -> str | None:

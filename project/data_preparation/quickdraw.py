@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from project.data_preparation import sources
-from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece
+from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece, warm_up
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import publish, summarise, train_count
@@ -19,7 +19,7 @@ from project.work.declaration import parse, run_command
 
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
-MANY = 300_000  # drawings; below, other processes take longer to start than they save
+MANY = 50_000  # drawings; below, other processes are hardly worth their start
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,7 +45,9 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     provenance = _provenance(settings, kind, source, {name: rows for name in names})
     pieces.open(provenance)
     missing = pieces.missing(source.version)
-    processes = _processes(settings, sum(map(len, missing)))
+    processes = min(_processes(settings, sum(map(len, missing))), max(1, len(missing)))
+    if processes > 1:
+        warm_up(settings, source, names[0])
     work = partial(draw_piece, settings, source, pieces)
     done = len(names) - sum(map(len, missing))
     with progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar:
@@ -59,7 +61,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
 def _processes(settings: PreparationSettings, classes: int) -> int:
     if settings.processes is not None:
         return settings.processes
-    return min(classes, room.cores()) if classes * settings.per_class >= MANY else 1
+    return room.cores() if classes * settings.per_class >= MANY else 1
 
 
 def _provenance(

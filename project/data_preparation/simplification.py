@@ -60,19 +60,20 @@ def _scale(points: np.ndarray) -> np.ndarray:
 @compiled
 def resample(stroke: np.ndarray) -> np.ndarray:
     """Walk along a stroke and note a point every 1 px, then its last point; float (n, 2) -> float (m, 2), m >= 2."""
-    travelled = np.zeros(len(stroke))
+    lengths, travelled = np.zeros(len(stroke)), np.zeros(len(stroke))
     for row in range(1, len(stroke)):
-        travelled[row] = travelled[row - 1] + _length(stroke, row - 1)
+        lengths[row] = _length(stroke, row - 1)
+        travelled[row] = travelled[row - 1] + lengths[row]
     marks = max(1, int(np.ceil(travelled[-1])))
     noted = np.empty((marks + 1, 2), np.float64)
     noted[0], noted[marks] = stroke[0], stroke[-1]
-    segment = 0
-    for mark in range(marks if travelled[-1] > 0 else 0):
-        while travelled[segment + 1] <= mark:
-            segment += 1
-        share = (mark - travelled[segment]) / _length(stroke, segment)
-        for axis in range(2):
-            noted[mark, axis] = (1 - share) * stroke[segment, axis] + share * stroke[segment + 1, axis]
+    mark = 0
+    for row in range(1, len(stroke)):
+        while mark < travelled[row]:
+            share = (mark - travelled[row - 1]) / lengths[row]
+            for axis in range(2):
+                noted[mark, axis] = (1 - share) * stroke[row - 1, axis] + share * stroke[row, axis]
+            mark += 1
     return noted
 
 

@@ -5,9 +5,11 @@ import numpy as np
 from project.data_preparation.fields import CLOSE_LIST, COMMA, OPEN_LIST, SPACE
 from project.work.dataset.drawings import compiled
 
-MINUS, POINT, ZERO, NINE = 45, 46, 48, 57
+MINUS, POINT, ZERO = 45, 46, 48
+_ZERO = np.uint8(ZERO)
 DIGITS = 18  # so many decimal digits fit an int64; powers of ten up to 22 are exact in a double
 POWERS = np.array([float(10**power) for power in range(DIGITS + 1)])
+EXACT = 1 << 53  # whole numbers up to here are doubles, so that their quotient is rounded once as it is
 SPLITTER = 134217729.0  # 2^27 + 1
 OTHER = -1  # an axis that is neither x nor y
 LEAST_POINT, LEAST_STROKE = 4, 9  # characters: "1,1," and "[[1],[1]]"
@@ -33,7 +35,7 @@ def read_drawings(
         good[number] = count > 0
         stroke += count
         drawings[number + 1] = stroke
-    return points[: strokes[stroke]].copy(), strokes[: stroke + 1].copy(), drawings, good
+    return points[: strokes[stroke]], strokes[: stroke + 1], drawings, good
 
 
 @compiled
@@ -99,8 +101,11 @@ def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, a
 @compiled
 def _digits(text: np.ndarray, at: int, end: int, value: int) -> tuple[int, int]:
     """Go on reading a number's digits; returns the place behind them and the number."""
-    while at < end and ZERO <= text[at] <= NINE:
-        value = value * 10 + (text[at] - ZERO)
+    while at < end:
+        digit = np.uint8(text[at] - _ZERO)  # what comes before "0" wraps around to beyond 9
+        if digit > 9:
+            break
+        value = value * 10 + np.int64(digit)
         at += 1
     return at, value
 
@@ -108,6 +113,8 @@ def _digits(text: np.ndarray, at: int, end: int, value: int) -> tuple[int, int]:
 @compiled
 def _quotient(value: int, power: float) -> float:
     """value / power, rounded once: the remainder of the rounded quotient is exact (Dekker, 1971) and added to it."""
+    if value < EXACT:
+        return value / power
     high = float(value)
     low = float(value - np.int64(high))
     quotient = high / power

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,7 +26,8 @@ def each(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iter
             work(thing)
             yield thing
         return
-    context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
+    # A fork has what is loaded and compiled; elsewhere that is not safe.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(os.getpid(),))
     try:
         waiting = {pool.submit(work, thing): thing for thing in things}

@@ -73,7 +73,7 @@ def write_part(
     if images.stat().st_size > RESIDENT:
         return checksums | {images.name: array_files.file_digest(images)}
     name = _file(part, "images")
-    checksums[name] = array_files.write_pickle(folder / name, np.load(images), threads)
+    checksums[name] = array_files.write_pickle(folder / name, np.load(images, mmap_mode="c"), threads)
     images.unlink()
     return checksums
 
