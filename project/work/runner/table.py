@@ -15,8 +15,8 @@ RUNNERS: Mapping[str, type[BaseRunner]] = {
     "manifold_mixup": ManifoldMixupRunner,
     "distillation": DistillationRunner,
     "elr": ElrRunner,
-    "gce": GceRunner,
     "sce": SceRunner,
+    "gce": GceRunner,
 }
 
 
