@@ -67,7 +67,7 @@ def publish(
             try:
                 prepared = make(scratch)
                 _replace(prepared, scratch / READY, folder)
-            except BaseException:
+            except BaseException:  # raised again, Ctrl-C too: only an empty scratch folder must not stay
                 if not begun(scratch):
                     shutil.rmtree(scratch, ignore_errors=True)
                 raise

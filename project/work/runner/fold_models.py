@@ -68,8 +68,7 @@ class FoldModels:
             held_out = self.dataset.train.subset(own)
             others = self.dataset.train.subset(np.flatnonzero(self.part_of != fold))
             learnt = dataclasses.replace(self.dataset, train=others)
-            with self._alone:  # weights are drawn from the one global generator, seeded for it
-                runner = runner_class(self.teacher)(self.teacher, learnt, self.device, place, self.parallel)
+            runner = runner_class(self.teacher)(self.teacher, learnt, self.device, place, self.parallel)
             runner.model.register_forward_pre_hook(lambda *_: go_on())
             runner.fit(lambda: self._keep(place))
             logits, valid = (runner.predict(split).cpu().numpy() for split in (held_out, self.dataset.valid))
