@@ -59,8 +59,9 @@ def draw_piece(settings: PreparationSettings, source: Source, pieces: Pieces, la
     """Sample, draw and divide some classes. Raises UserError for bad input."""
     versions = {pieces.names[label]: source.version(pieces.names[label]) for label in labels}
     keys: dict[str, list[Columns]] = {part: [] for part in pieces.rows}
+    pieces.begin(labels)
     for label in labels:
-        for part, columns in _draw_class(settings, source, pieces, label):
+        for part, columns in _draw_class(settings, source, pieces, labels, label):
             keys[part].append(columns)
     whole = {
         part: {name: np.concatenate([columns[name] for columns in each]) for name in each[0]}
@@ -70,7 +71,7 @@ def draw_piece(settings: PreparationSettings, source: Source, pieces: Pieces, la
 
 
 def _draw_class(
-    settings: PreparationSettings, source: Source, pieces: Pieces, label: int
+    settings: PreparationSettings, source: Source, pieces: Pieces, labels: range, label: int
 ) -> Iterator[tuple[str, Columns]]:
     """Put one class's pictures into their places; gives its keys by part, in the order of the pictures."""
     word = pieces.names[label]
@@ -85,7 +86,7 @@ def _draw_class(
         for part, chosen in parts.items():
             first, after = np.searchsorted(chosen, (start, end))
             within = chosen[first:after] - start
-            pieces.put(label, part, int(first), pictures[within])
+            pieces.put(labels, part, (label - labels.start) * pieces.rows[part] + int(first), pictures[within])
             yield part, {name: column[within] for name, column in columns.items()}
         start = end
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from isal import igzip
 
 from project.data_preparation.publishing import READY
 from project.work.dataset import array_files, storage
@@ -23,12 +25,14 @@ ROWS = 4096  # a piece is one class, or as many that follow each other as have s
 
 @dataclass(frozen=True)
 class Pieces:
-    """Where the pieces of a set are collected. names: of all classes; rows: of each class in train and test."""
+    """Where the pieces of a set are collected. names: of all classes; rows: of each class in train and test; side: of a
+    picture, in pixels; shown: training pictures of each class that `preview` gives."""
 
     scratch: Path
     names: list[str]
     rows: dict[str, int]
     side: int
+    shown: int
 
     @property
     def ready(self) -> Path:
@@ -50,9 +54,8 @@ class Pieces:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         self._refuse_small_disk()
-        for part, count in self.rows.items():
-            shape = (count * len(self.names), self.side, self.side)
-            array_files.create_map(storage.map_file(self.ready, part), shape)
+        for part in filter(self._mapped, self.rows):
+            array_files.create_map(storage.map_file(self.ready, part), self._shape(part))
         path.write_text(text)
 
     def all(self) -> list[range]:
@@ -64,10 +67,23 @@ class Pieces:
         """The pieces that are not finished, or whose source has changed since."""
         return [labels for labels in self.all() if _read(self._mark(labels)) != self._versions(labels, version)]
 
-    def put(self, label: int, part: str, first: int, images: np.ndarray) -> None:
-        """Write pictures of a class, uint8 (N, side, side), from number `first` of its pictures in a part."""
-        if len(images) > 0:
-            array_files.write_map(storage.map_file(self.ready, part), label * self.rows[part] + first, images)
+    def begin(self, labels: range) -> None:
+        """Begin a piece; what a process that was killed had put into it is gone."""
+        for path in (self._shown(labels), *(self._images(labels, part) for part in self.rows)):
+            path.write_bytes(b"")
+
+    def put(self, labels: range, part: str, first: int, images: np.ndarray) -> None:
+        """Write pictures of one class of a piece, uint8 (N, side, side), from number `first` of the piece's; in order."""
+        if len(images) == 0:
+            return
+        if part == "train":
+            wanted = max(0, self.shown - first % self.rows[part])
+            _append(self._shown(labels), images[:wanted].tobytes())
+        if self._mapped(part):
+            first += labels.start * self.rows[part]
+            array_files.write_map(storage.map_file(self.ready, part), first, images)
+        else:
+            _append(self._images(labels, part), array_files.compressed(images))
 
     def finish(self, labels: range, keys: dict[str, dict[str, np.ndarray]], version: Callable[[str], str]) -> None:
         """Write the keys of a piece whose pictures are all there, by part and column, and that it is finished.
@@ -76,42 +92,52 @@ class Pieces:
         """
         for part, columns in keys.items():
             rows = range(labels.start * self.rows[part], labels.stop * self.rows[part])
-            _replace(self._keys(labels, part), _csv({"row": rows} | columns, header=labels.start == 0))
+            text = _csv({"row": rows} | columns, header=labels.start == 0)
+            self._keys(labels, part).write_bytes(array_files.compressed(text.encode()))
         _replace(self._mark(labels), self._versions(labels, version))
 
-    def preview(self, labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-        """The first training pictures of some classes, with their labels and keys."""
-        every, count = self.rows["train"], min(count, self.rows["train"])
+    def preview(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+        """The first training pictures of some classes, `shown` of each, with their labels and keys."""
+        every, count = self.rows["train"], min(self.shown, self.rows["train"])
         rows = labels[:, None] * every + np.arange(count)
-        tables = []
+        images, tables = [], []
         for piece in self.all():
-            wanted = [label for label in labels if label in piece]
-            if wanted:
+            wanted = np.array([label - piece.start for label in labels if label in piece], dtype=int)
+            if len(wanted):
                 names, header = self._columns(), 0 if piece.start == 0 else None
-                enough = (wanted[-1] - piece.start) * every + count
+                enough = wanted[-1] * every + count
                 tables.append(pd.read_csv(self._keys(piece, "train"), names=names, header=header, nrows=enough))
+                shown = np.fromfile(self._shown(piece), np.uint8).reshape(len(piece), count, self.side, self.side)
+                images += list(shown[wanted])
         keys = pd.concat(tables).set_index("row").loc[rows.ravel()].reset_index(drop=True)
-        images = array_files.read_map(storage.map_file(self.ready, "train"))
-        return np.asarray(images[rows.ravel()]), np.repeat(labels, count), keys
+        return np.concatenate(images), np.repeat(labels, count), keys
 
-    def assemble(self, provenance: dict[str, Any], threads: int) -> None:
+    def assemble(self, provenance: dict[str, Any]) -> None:
         """Make the data set of the finished pieces."""
         checksums: dict[str, str] = {}
         for part, count in self.rows.items():
             labels = np.repeat(np.arange(len(self.names)), count)
-            texts = (self._keys(piece, part).read_bytes() for piece in self.all())
-            checksums |= storage.write_part(self.ready, part, labels, texts, threads)
+            keys = (self._keys(piece, part).read_bytes() for piece in self.all())
+            images = (self._images(piece, part).read_bytes() for piece in self.all())
+            known = None if self._mapped(part) else images
+            checksums |= storage.write_part(self.ready, part, labels, keys, self._shape(part), known)
         storage.write_facts(self.ready, self.names, provenance, checksums)
 
+    def _shape(self, part: str) -> tuple[int, int, int]:
+        return self.rows[part] * len(self.names), self.side, self.side
+
+    def _mapped(self, part: str) -> bool:
+        return storage.mapped(self._shape(part))
+
     def _columns(self) -> list[str]:
-        with open(self._keys(self.all()[0], "train")) as file:
+        with igzip.open(self._keys(self.all()[0], "train"), "rt", encoding="utf-8") as file:
             return file.readline().rstrip("\n").split(",")
 
     def _versions(self, labels: range, version: Callable[[str], str]) -> str:
         return json.dumps([version(self.names[label]) for label in labels])
 
     def _refuse_small_disk(self) -> None:
-        needed = sum(self.rows.values()) * len(self.names) * self.side**2
+        needed = sum(math.prod(self._shape(part)) for part in self.rows)  # compressed it is less
         free = shutil.disk_usage(self.scratch).free
         if needed > free:
             raise UserError(f"{self.scratch.parent}: {needed:,} bytes are needed and {free:,} are free: make room")
@@ -124,7 +150,13 @@ class Pieces:
         return self._marks / f"{labels.start}.json"
 
     def _keys(self, labels: range, part: str) -> Path:
-        return self._marks / f"{labels.start}-{part}.csv"
+        return self._marks / f"{labels.start}-{part}.csv.gz"
+
+    def _images(self, labels: range, part: str) -> Path:
+        return self._marks / f"{labels.start}-{part}.gz"
+
+    def _shown(self, labels: range) -> Path:
+        return self._marks / f"{labels.start}-shown"
 
 
 def _csv(columns: Mapping[str, Sequence[Any] | np.ndarray], header: bool) -> str:
@@ -136,6 +168,12 @@ def _csv(columns: Mapping[str, Sequence[Any] | np.ndarray], header: bool) -> str
     values = (column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values())
     writer.writerows(zip(*values, strict=True))
     return text.getvalue()
+
+
+def _append(path: Path, data: bytes) -> None:
+    if len(data) > 0:
+        with open(path, "ab") as file:
+            file.write(data)
 
 
 def _read(path: Path) -> str | None:

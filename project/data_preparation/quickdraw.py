@@ -41,7 +41,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     check_rows(source, names, settings.per_class)
     train = train_count(settings.per_class, settings.train_ratio)
     rows = {"train": train, "test": settings.per_class - train}
-    pieces = Pieces(scratch, names, rows, settings.size)
+    pieces = Pieces(scratch, names, rows, settings.size, PER_CLASS)
     provenance = _provenance(settings, kind, source, {name: rows for name in names})
     pieces.open(provenance)
     missing = pieces.missing(source.version)
@@ -53,8 +53,8 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     with progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar:
         for labels in each(work, missing, processes):
             bar.update(len(labels))
-    shown = storage.Pictures(*pieces.preview(shown_labels(len(names)), PER_CLASS))
-    pieces.assemble(provenance, threads=processes)
+    shown = storage.Pictures(*pieces.preview(shown_labels(len(names))))
+    pieces.assemble(provenance)
     return storage.Prepared(shown, shown, names, provenance)
 
 

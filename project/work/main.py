@@ -118,7 +118,7 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
     dataset, sums = runner.dataset, runner.memories["margins"].values
     labels = dataset.train.records.labels.cpu().numpy()
     table = margins.table(margins.means(sums), dataset.train_keys, labels)
-    write_gzip(folder / MARGINS_FILE, [table.to_csv(index=False).encode()])
+    write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
 def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:

@@ -3,17 +3,21 @@
 import hashlib
 import os
 import pickle
+import pickletools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from isal import igzip, igzip_threaded
+from isal import igzip, isal_zlib
 
 from project.work.declaration import UserError
 
 _LEVEL = 1  # the fastest that compresses; drawings become an eighth
+_GZIP = 31  # zlib's number for deflate in gzip's form
+_MEMBER = 1 << 20  # bytes
+_FRAME = 9  # bytes of a pickle's FRAME: the opcode and a length
 HEADER = 128  # bytes before the pictures in a .npy file; numpy fills its header up to a multiple of 64
 _ARRAY_PARTS = {  # every global that pickled numeric arrays refer to, under the module names of numpy 1 and 2
     "_reconstruct": "multiarray",
@@ -38,19 +42,54 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def write_gzip(path: Path, chunks: Iterable[bytes], threads: int = 1) -> str:
-    """Compress text into a file; returns its SHA-256. The same text gives the same bytes, by however many threads."""
-    with _compressing(path, threads) as file:
-        for chunk in chunks:
-            file.write(chunk)
-    return file.digest.hexdigest()
+def compressed(data: bytes | np.ndarray) -> bytes:
+    """A gzip member. Members end to end are a gzip file, so that what is compressed apart need not be done again."""
+    return isal_zlib.compress(data, _LEVEL, _GZIP)
 
 
-def write_pickle(path: Path, array: np.ndarray, threads: int = 1) -> str:
-    """Compress a pickled array into a file; returns the SHA-256 of the pickle."""
-    with _compressing(path, threads) as file:
-        pickle.Pickler(file, protocol=5).dump(np.asarray(array))
-    return file.digest.hexdigest()
+def write_members(path: Path, members: Iterable[bytes]) -> str:
+    """Write gzip members end to end into a file; returns the SHA-256 of the file."""
+    digest = hashlib.sha256()
+    with replacing(path) as file:
+        for member in members:
+            digest.update(member)
+            file.write(member)
+    return digest.hexdigest()
+
+
+def write_gzip(path: Path, text: bytes) -> str:
+    """Compress text into a file; returns the SHA-256 of the file."""
+    return write_members(path, [compressed(text)])
+
+
+def write_pickle(path: Path, array: np.ndarray) -> str:
+    """Compress a pickled array into a file; returns the SHA-256 of the file."""
+    return write_members(path, pickle_members(array.shape, array.dtype, array_members(array)))
+
+
+def array_members(array: np.ndarray) -> Iterator[bytes]:
+    """The numbers of an array as gzip members."""
+    numbers = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, len(numbers), _MEMBER):
+        yield compressed(numbers[start : start + _MEMBER])
+
+
+def pickle_members(shape: tuple[int, ...], dtype: np.dtype, numbers: Iterable[bytes]) -> Iterator[bytes]:
+    """The gzip members of a pickled array, whose numbers are given as members."""
+    before, after = _around(np.zeros(shape, dtype))  # zeros that nobody looks at take no memory
+    yield compressed(before)
+    yield from numbers
+    yield compressed(after)
+
+
+def _around(array: np.ndarray) -> tuple[bytes, bytes]:
+    """What stands before the numbers of an array when it is pickled, and what behind them."""
+    text = pickle.dumps(array, protocol=5, buffer_callback=lambda numbers: None)
+    places = {code.name: place for code, _, place in pickletools.genops(text)}
+    frame, numbers = places["FRAME"], places["NEXT_BUFFER"]
+    length = array.nbytes.to_bytes(8, "little")
+    # A frame, whose length leaves the numbers out, is only for reading faster.
+    return text[:frame] + text[frame + _FRAME : numbers] + pickle.BYTEARRAY8 + length, text[numbers + 1 :]
 
 
 def read_pickle(path: Path) -> np.ndarray:
@@ -95,23 +134,6 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-class _Digesting:
-    """A compressed file that also digests what is written."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.digest = file, hashlib.sha256()
-
-    def write(self, data: bytes | memoryview) -> int:
-        self.digest.update(data)
-        return self.file.write(data)
-
-
-@contextmanager
-def _compressing(path: Path, threads: int) -> Iterator[_Digesting]:
-    with replacing(path) as file, igzip_threaded.open(file, "wb", _LEVEL, threads=threads) as compressed:
-        yield _Digesting(compressed)
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,31 +52,45 @@ def write(folder: Path, prepared: Prepared) -> None:
     checksums: dict[str, str] = {}
     for part in PARTS:
         pictures: Pictures = getattr(prepared, part)
-        path = map_file(folder, part)
-        array_files.create_map(path, pictures.images.shape)
-        array_files.write_map(path, 0, pictures.images)
+        members, shape = None, pictures.images.shape
+        if mapped(shape):
+            array_files.create_map(map_file(folder, part), shape)
+            array_files.write_map(map_file(folder, part), 0, pictures.images)
+        else:
+            members = array_files.array_members(pictures.images)
         text = pictures.keys.reset_index(drop=True).rename_axis("row").to_csv()
-        checksums |= write_part(folder, part, pictures.labels, [text.encode()])
+        keys = [array_files.compressed(text.encode())]
+        checksums |= write_part(folder, part, pictures.labels, keys, shape, members)
     write_facts(folder, prepared.names, prepared.provenance, checksums)
 
 
-def write_part(
-    folder: Path, part: str, labels: np.ndarray, keys: Iterable[bytes], threads: int = 1
-) -> dict[str, str]:
-    """Write one part, whose pictures are in its map_file already: they stay there when they are many.
+def mapped(shape: tuple[int, ...]) -> bool:
+    """Whether uint8 pictures of this shape are kept in a file to be mapped, in place of a pickle."""
+    return math.prod(shape) > RESIDENT
 
-    keys: the text of its key file in pieces. Returns the checksums of its files.
+
+def write_part(
+    folder: Path,
+    part: str,
+    labels: np.ndarray,
+    keys: Iterable[bytes],
+    shape: tuple[int, ...],
+    images: Iterable[bytes] | None,
+) -> dict[str, str]:
+    """Write one part; returns the checksums of its files.
+
+    keys: its key file, compressed, in pieces; images: the numbers of its pictures, uint8 of this shape, likewise; None
+    when they are in its map_file already.
     """
-    images = map_file(folder, part)
-    checksums = {f"{part}_keys.csv.gz": array_files.write_gzip(folder / f"{part}_keys.csv.gz", keys, threads)}
+    checksums = {f"{part}_keys.csv.gz": array_files.write_members(folder / f"{part}_keys.csv.gz", keys)}
     name = _file(part, "labels")
     checksums[name] = array_files.write_pickle(folder / name, labels.astype(np.int64))
-    if images.stat().st_size > RESIDENT:
-        return checksums | {images.name: array_files.file_digest(images)}
+    if images is None:
+        path = map_file(folder, part)
+        return checksums | {path.name: array_files.file_digest(path)}
     name = _file(part, "images")
-    checksums[name] = array_files.write_pickle(folder / name, np.load(images, mmap_mode="c"), threads)
-    images.unlink()
-    return checksums
+    members = array_files.pickle_members(shape, np.dtype(np.uint8), images)
+    return checksums | {name: array_files.write_members(folder / name, members)}
 
 
 def write_facts(folder: Path, names: list[str], provenance: dict[str, Any], checksums: dict[str, str]) -> None:
@@ -91,7 +106,7 @@ def image_files() -> set[str]:
 
 
 def map_file(folder: Path, part: str) -> Path:
-    """Where the pictures of a part are when they are mapped, and while a set is made."""
+    """Where the pictures of a part are when they are mapped."""
     return folder / f"{part}_images.npy"
 
 
