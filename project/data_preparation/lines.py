@@ -9,7 +9,7 @@ import numpy as np
 
 from project.work.declaration import UserError
 
-_BLOCK = 1 << 18  # bytes scanned at a time, which stay in the cache
+_BLOCK = 1 << 16  # bytes scanned at a time, which stay in the cache
 _SPARSE = 8  # lines are read one by one when the stretch they lie in is so many times as long as they are
 _NEWLINE = 10
 
@@ -54,8 +54,10 @@ class Lines:
         with open(self.path, "rb") as file:
             if len(rows) == 0 or ends[-1] - starts[0] > _SPARSE * (ends - starts).sum():
                 return text_of([_stretch(file, *span) for span in zip(starts, ends, strict=True)])
-            data = bytearray(_stretch(file, starts[0], ends[-1]))
-        return Text(np.frombuffer(data, dtype=np.uint8), starts - starts[0], ends - starts[0])
+            data = np.empty(ends[-1] - starts[0], dtype=np.uint8)
+            file.seek(starts[0])
+            file.readinto(data)
+        return Text(data, starts - starts[0], ends - starts[0])
 
 
 def _stretch(file: BinaryIO, start: int, end: int) -> bytes:
@@ -65,9 +67,10 @@ def _stretch(file: BinaryIO, start: int, end: int) -> bytes:
 
 def has_newlines(path: Path, count: int) -> bool:
     """Whether a file has at least so many, which is quicker to know than where they are. Raises OSError."""
+    block = np.empty(_BLOCK, dtype=np.uint8)
     with open(path, "rb", buffering=0) as file:
-        while count > 0 and (block := file.read(_BLOCK)):
-            count -= block.count(b"\n")
+        while count > 0 and (size := file.readinto(block)):
+            count -= np.count_nonzero(block[:size] == _NEWLINE)
     return count <= 0
 
 
@@ -98,7 +101,7 @@ def scan(path: Path, enough: int | None = None) -> Lines:
 def _newlines(file: BinaryIO, enough: int | None) -> Iterator[np.ndarray]:
     """The places of newlines, block by block, so that a file of any size takes no memory."""
     found, start = 0, 0
-    block = np.empty(_BLOCK if enough is None else 1 << 16, dtype=np.uint8)
+    block = np.empty(_BLOCK, dtype=np.uint8)
     while (enough is None or found < enough) and (size := file.readinto(block)):
         part = np.flatnonzero(block[:size] == _NEWLINE) + start
         found, start = found + len(part), start + size
