@@ -34,6 +34,7 @@ class PreparationOptions(Options):
     input: str | None = setting(None, "Kaggle's folder of simplified drawings; made from a seed when not given")
     classes: int = setting(100, "classes to make when there is no --input", within="[2, 676]")
     per_class: int = setting(300, "drawings a class", within="[2, inf)")
+    many: int = setting(3000, "drawings a class for two processes, which few are not worth", within="[2, inf)")
     raw_classes: int = setting(10, "classes of raw strokes, made from a seed", within="[2, 676]")
 
 
@@ -131,22 +132,22 @@ def processes(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables."""
     options = parse(PreparationOptions, argv, "Measure preparation as whole processes.")
-    classes, raw_classes, per_class = (
-        (2, 2, 10) if options.quick else (options.classes, options.raw_classes, options.per_class)
-    )
-    options = dataclasses.replace(options, per_class=per_class)
+    if options.quick:
+        options = dataclasses.replace(options, classes=2, per_class=10, many=20, raw_classes=2)
+    classes, per_class = options.classes, options.per_class
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
         given = options.input
         folder = Path(given) if given else inputs.kaggle_folder(scratch / "input", classes, per_class)
         tiny = inputs.kaggle_folder(scratch / "tiny", 2, 2)
-        raw = inputs.kaggle_folder(scratch / "raw", raw_classes, per_class, as_raw=True)
+        many = Path(given) if given else inputs.kaggle_folder(scratch / "many", classes, options.many)
+        raw = inputs.kaggle_folder(scratch / "raw", options.raw_classes, per_class, as_raw=True)
         raw_tiny = inputs.kaggle_folder(scratch / "raw-tiny", 2, 2, as_raw=True)
         runs = Runs(scratch)
         for title, make, place, start, count in (
             ("Preparation of simplified strokes", simplified, folder, tiny, per_class),
             ("Preparation of raw strokes", raw_strokes, raw, raw_tiny, per_class),
-            ("Preparation in two processes", processes, folder, tiny, per_class),
+            ("Preparation in two processes", processes, many, tiny, options.many),
         ):
             study(title, make(runs, start, 2), make(runs, place, count), runs, options)
 

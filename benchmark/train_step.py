@@ -3,10 +3,10 @@
     .venv/bin/python benchmark/train_step.py --model resnet18
     .venv/bin/python benchmark/train_step.py --device cuda --amp --compile
 
-The same network, batch and optimizer at equal precision in the first table; ours at other precisions in the second.
-What torch is told for the process (TensorFloat, cuDNN's search) holds for both. --threads are those of the training
-process; the predecessor's loader has a worker a core beside them, and CPU-seconds count them all. On a GPU look at
-seconds.
+The same network, batch and optimizer: at equal precision first, then ours as it trains by default where that is
+bfloat16. What torch is told for the process (TensorFloat, cuDNN's search) holds for both. --threads are those of the
+training process; the predecessor's loader has a worker a core beside them, and CPU-seconds count them all. On a GPU
+look at seconds.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from stepping import Bench, make_bench, peak_flop, predecessor_settings, synchro
 from project.work import common, model
 from project.work.common import Settings
 from project.work.declaration import parse, run_command, setting
+from project.work.runner.base_runner import BaseRunner
 from project.work.runner.precision import MixedPrecision, fast_bfloat16
 
 METHODS = {  # what is switched on beside the plain step
@@ -59,16 +60,22 @@ class Study:
         self.where = f"{options.model}, batches of {options.batch_size}, {place(self.device, options.threads)}"
 
     def loops(self) -> None:
-        """Ours, the predecessor's and the limit at equal precision: float32."""
-        same = predecessor_settings(model=self.options.model)
-        once, as_it_was = (self._predecessor(faithful) for faithful in (False, True))
-        contenders = [
-            Contender("ours", self.bench.epoch(self.bench.runner(**same))),
-            measure.optional("predecessor as it was", as_it_was),
-            measure.optional("predecessor, pipeline made once", once),
-            Contender("limit: one resident batch", self.bench.fixed(self.bench.runner(**same))),
-        ]
-        self._compare("Training loop, float32, SGD", contenders)
+        """Ours, the predecessor's (in float32, as it was) and the limit: in float32, and as ours trains by default."""
+        for amp, words in self._ways():
+            same = predecessor_settings(model=self.options.model, amp=amp)
+            once, as_it_was = (self._predecessor(faithful) for faithful in (False, True))
+            contenders = [
+                Contender("ours", self.bench.epoch(self.bench.runner(**same))),
+                measure.optional("predecessor as it was", as_it_was),
+                measure.optional("predecessor, pipeline made once", once),
+                Contender("limit: one resident batch", self.bench.fixed(self.bench.runner(**same))),
+            ]
+            self._compare(f"Training loop, {words}, SGD", contenders)
+
+    def _ways(self) -> list[tuple[bool, str]]:
+        """Mixed precision or not, and what to call it; only where the device multiplies bfloat16 itself is it used."""
+        mixed = [(True, "ours in bfloat16, as by default here")] if fast_bfloat16(self.device) else []
+        return [(False, "float32"), *mixed]
 
     def precisions(self) -> None:
         """Our loop and its limit as precision and compilation change, with the FLOP they achieve."""
@@ -101,19 +108,21 @@ class Study:
             print(f"{row.name}: {ratio[0] - 1:+.1%} of a plain step ({ratio[1] - 1:+.1%} to {ratio[2] - 1:+.1%})")
 
     def evaluation(self) -> None:
-        """Predicting a split, float32."""
-        runner = self.bench.runner(**predecessor_settings(model=self.options.model))
-        split = self.bench.dataset.train
+        """Predicting a split."""
+        for amp, words in self._ways():
+            runner = self.bench.runner(**predecessor_settings(model=self.options.model, amp=amp))
+            contenders = [Contender("ours", self._prediction(runner))]
+            for name, faithful in (("predecessor as it was", True), ("predecessor, pipeline made once", False)):
+                contenders.append(measure.optional(name, self._predecessor(faithful, train=False)))
+            self._compare(f"Evaluation, {words}", contenders)
 
-        def ours() -> float:
-            logits = runner.predict(split)
+    def _prediction(self, runner: BaseRunner) -> Callable[[], float]:
+        def run() -> float:
+            logits = runner.predict(self.bench.dataset.train)
             synchronise(self.device)
             return len(logits)
 
-        contenders = [Contender("ours", ours)]
-        for name, faithful in (("predecessor as it was", True), ("predecessor, pipeline made once", False)):
-            contenders.append(measure.optional(name, self._predecessor(faithful, train=False)))
-        self._compare("Evaluation, float32", contenders)
+        return run
 
     def _predecessor(self, faithful: bool, train: bool = True) -> Callable[[], Callable[[], float]]:
         def make() -> Callable[[], float]:

@@ -86,9 +86,7 @@ def json_fields(
 
 
 @compiled
-def _json_line(
-    text: np.ndarray, at: int, end: int, names: np.ndarray, kinds: np.ndarray, spans: np.ndarray
-) -> bool:
+def _json_line(text: np.ndarray, at: int, end: int, names: np.ndarray, kinds: np.ndarray, spans: np.ndarray) -> bool:
     found = 0
     at = _skip(text, at, end)
     if at >= end or text[at] != OPEN_OBJECT:

@@ -73,7 +73,7 @@ class Pieces:
             path.write_bytes(b"")
 
     def put(self, labels: range, part: str, first: int, images: np.ndarray) -> None:
-        """Write pictures of one class of a piece, uint8 (N, side, side), from number `first` of the piece's; in order."""
+        """Write pictures of a class, uint8 (N, side, side), from number `first` of its piece's in a part; in order."""
         if len(images) == 0:
             return
         if part == "train":

@@ -44,4 +44,3 @@ def _begin(parent: int) -> None:
     """Ctrl-C is the first process's to answer; and none stays behind when that one is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
-
