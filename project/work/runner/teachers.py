@@ -34,7 +34,9 @@ class Kind:
 OUT_OF_FOLD = Kind(
     "oof", run_folder.LOGITS_FILE, oof.teacher_settings, oof.make, "{folds} fold models for out-of-fold logits"
 )
-SELECTED = Kind("nts", run_folder.TEACHER_FILE, noisy_teacher.teacher_settings, noisy_teacher.make, "a teacher (NTS)")
+SELECTED = Kind(
+    "teacher", run_folder.TEACHER_FILE, noisy_teacher.teacher_settings, noisy_teacher.make, "a teacher (NTS)"
+)
 
 
 def with_soft_targets(
