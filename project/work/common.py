@@ -84,8 +84,8 @@ class TrainingSettings:
 class MixupSettings:
     """Mixup and manifold mixup."""
 
-    mixup: bool = setting(False, "mix pairs of pictures and their labels")
-    manifold_mixup: bool = setting(False, "mix after the input or one of the first stages")
+    mixup: bool = setting(False, "mix pairs of pictures and their labels; costs 1x")
+    manifold_mixup: bool = setting(False, "mix after the input or one of the first stages; costs 1x")
     mixup_alpha: float = setting(0.2, "alpha of Beta(alpha, alpha), the law of the mixing weight", within="(0, inf)")
 
 
@@ -93,7 +93,9 @@ class MixupSettings:
 class DistillationSettings:
     """Distillation from out-of-fold (OOF) logits."""
 
-    distillation: bool = setting(False, "learn from out-of-fold logits beside the labels; made first when missing")
+    distillation: bool = setting(
+        False, "learn from out-of-fold logits beside the labels, made first when missing; costs --folds x"
+    )
     soft_loss_weight: float = setting(1.0, "weight of the soft loss; that of the hard loss is 1", within="[0, inf)")
     softmax_temperature: float = setting(1.0, "temperature of both softmaxes in the soft loss", within="(0, inf)")
     folds: int | None = setting(
@@ -110,12 +112,12 @@ class DistillationSettings:
 class RobustLossSettings:
     """Losses for labels that are wrong here and there."""
 
-    elr: bool = setting(False, "hold on to early beliefs (ELR): for long training; memory of rows x classes")
+    elr: bool = setting(False, "hold on to early beliefs (ELR): for long training; costs 1x, memory of rows x classes")
     elr_weight: float = setting(3.0, "weight of ELR's regulariser", within="[0, inf)")
     elr_momentum: float = setting(0.7, "momentum of the beliefs that ELR remembers", within="[0, 1)")
-    gce: bool = setting(False, "generalised cross entropy (GCE), which listens less to labels that surprise it")
+    gce: bool = setting(False, "generalised cross entropy (GCE): listens less to labels that surprise it; costs 1x")
     gce_power: float = setting(0.7, "GCE's q: near 0 it is cross entropy, 1 is absolute error", within="(0, 1]")
-    sce: bool = setting(False, "symmetric cross entropy (SCE): the belief judges the label too")
+    sce: bool = setting(False, "symmetric cross entropy (SCE): the belief judges the label too; costs 1x")
     sce_alpha: float = setting(1.0, "weight of cross entropy in SCE", within="[0, inf)")
     sce_beta: float = setting(1.0, "weight of reverse cross entropy in SCE", within="[0, inf)")
 

@@ -13,7 +13,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
-VALIDATION, SEEN = -1, -2
+VALIDATION, SEEN = -1, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
 
 
@@ -22,7 +22,7 @@ class OofLogits:
     """For every row of the training file, logits of models that did not learn from it.
 
     logits: float32 (N, K); keys: key ids, text (N,); folds: int64 (N,), the fold that held a row out, or -1 for the
-    rows of validation, which no model learns from (theirs are the mean over all), or -2 where a model did learn from
+    rows of validation, which no model learns from (theirs are the mean over all), or -3 where a model did learn from
     a row; names: the K classes.
     """
 

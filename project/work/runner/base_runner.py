@@ -104,8 +104,12 @@ class BaseRunner:
         """
         logits, seen = self.forward(batch)
         logits = logits.float()
+        return [self.mean_loss(logits, seen)], logits.detach(), seen
+
+    def mean_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss over pictures of which there may be none. logits: float (B, K)."""
         # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
-        return [self.loss(logits, seen) if len(seen) else logits.sum()], logits.detach(), seen
+        return self.loss(logits, batch) if len(batch) else logits.sum()
 
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
         """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""

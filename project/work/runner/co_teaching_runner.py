@@ -67,10 +67,8 @@ class CoTeachingRunner(BaseRunner):
 
     def _taught(self, logits: Tensor, seen: Batch, chosen: Tensor, weight: float) -> Tensor:
         """The loss over the chosen pictures, as a mean over the share. weight: pictures of the batch for each kept."""
-        if len(chosen) == 0:
-            return 0 * logits.sum()
-        loss = self.loss(logits[chosen], seen.part(chosen, seen.images[chosen]))
-        return loss * (weight * len(chosen) / len(seen))
+        loss = self.mean_loss(logits[chosen], seen.part(chosen, seen.images[chosen]))
+        return loss * (weight * len(chosen) / max(1, len(seen)))
 
     def _start_epoch(self, epoch: int) -> None:
         super()._start_epoch(epoch)

@@ -57,16 +57,22 @@ def with_soft_targets(
 
 
 def logits_file(
-    kind: Kind, teacher: Settings, dataset: Dataset, device: torch.device, copy: Mirror, parallel: Parallel
+    kind: Kind,
+    teacher: Settings,
+    dataset: Dataset,
+    device: torch.device,
+    copy: Mirror,
+    parallel: Parallel,
+    usable: Callable[[Path], bool] = Path.exists,
 ) -> Path:
-    """The file of logits for these data and teacher; made first when missing, by one run at a time."""
+    """The file of logits for these data and teacher; made first when it is not usable, by one run at a time."""
     name = f"{kind.prefix}-{oof.fingerprint(teacher, dataset)}"
     folder = parallel.first(lambda: run_folder.output_folder(teacher) / name)
     path = folder / kind.file
     if parallel.rank == 0:
         folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock") if parallel.rank == 0 else nullcontext():
-        if not parallel.first(path.exists):
+        if not parallel.first(lambda: usable(path)):
             print(f"training {kind.what.format(folds=teacher.folds)} in {folder}", file=sys.stderr)
             logits = kind.make(teacher, dataset, device, folder, copy.try_send, parallel)
             if parallel.rank == 0:
