@@ -39,8 +39,9 @@ class Bench:
         """A runner with the shared settings and these."""
         settings = dataclasses.replace(Settings(), **(self.shared | values))
         dataset = self.dataset
-        if settings.distillation:
-            dataset = with_soft_targets(dataset, self.logits, settings.softmax_temperature, "made-up logits")
+        if settings.distillation or settings.nts:
+            temperature = settings.nts_temperature if settings.nts else settings.softmax_temperature
+            dataset = with_soft_targets(dataset, self.logits, temperature, "made-up logits")
         return runner_class(settings)(settings, dataset, self.device, self.folder)
 
     def epoch(self, runner: BaseRunner) -> Callable[[], float]:
@@ -91,10 +92,16 @@ def predecessor_settings(**values: Any) -> dict[str, Any]:
 
 
 def make_bench(
-    dataset: str | None, pictures: int, device: torch.device, scratch: Path, shared: dict[str, Any]
+    dataset: str | None,
+    pictures: int,
+    device: torch.device,
+    scratch: Path,
+    shared: dict[str, Any],
+    classes: int = 10,
 ) -> Bench:
     """A bench of so many training pictures of a prepared data set, or of one made from a seed."""
-    folder = dataset or str(inputs.prepared_folder(scratch / "input", 2 * pictures + 400))
+    enough = max(2 * pictures + 400, 14 * classes)  # a tenth of four fifths holds a picture of each class
+    folder = dataset or str(inputs.prepared_folder(scratch / "input", enough, classes))
     loaded = base_dataset.load(dataclasses.replace(Settings(), dataset=folder), device)
     some = dataclasses.replace(loaded, train=loaded.train.subset(slice(0, pictures)))
     file = storage.read(base_dataset.find(folder)).train

@@ -59,6 +59,13 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--augment cutout", "--augment: cutout is not one of none, flip, affine"),
         ("--recipe secret", "--recipe: secret is not one of default, predecessor"),
         ("--mixup --manifold-mixup", "--mixup and --manifold-mixup: choose one"),
+        ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed picture has no label of its own"),
+        ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR remembers the beliefs of one network"),
+        ("--nts --distillation", "--distillation and --nts: choose one (both put a teacher's belief beside the label)"),
+        ("--nts --co-teaching", "--co-teaching and --nts: choose one (co-teaching chooses by the labels"),
+        ("--co-teaching-rate 1", "--co-teaching-rate: 1.0 is outside [0, 1)"),
+        ("--nts-label-weight 1.1", "--nts-label-weight: 1.1 is outside [0, 1]"),
+        ("--sam-radius 0", "--sam-radius: 0.0 is outside (0, inf)"),
         ("--bach-size 3", "unrecognized arguments: --bach-size 3; did you mean --batch-size?"),
     ],
 )

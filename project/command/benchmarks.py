@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from project.work.declaration import setting
 
-SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "large_data", "startup")
+SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup")
 
 
 @dataclass(frozen=True)

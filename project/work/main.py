@@ -5,7 +5,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -93,6 +93,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.dataset import noise
     from project.work.result import result_row
+    from project.work.runner import teachers
     from project.work.runner.table import method_name, runner_class
 
     settings = run.settings
@@ -100,8 +101,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     dataset = _load(settings, device, parallel)
     if dataset.noise is not None and parallel.rank == 0:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
-    if settings.distillation:
-        dataset = _with_soft_targets(settings, dataset, device, copy, parallel)
+    dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     runner.fit(lambda: copy.try_send(run.folder))
     row = result_row(settings, runner, method_name(settings))
@@ -140,11 +140,12 @@ def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
 
 def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train the fold models and say where their logits are."""
-    from project.work.runner import oof
+    from project.work.runner import teachers
 
-    teacher = oof.teacher_settings(settings)
+    kind = teachers.OUT_OF_FOLD
+    teacher = kind.settings(settings)
     dataset = _load(teacher, device, parallel)
-    print(f"OOF logits in {_logits(teacher, dataset, device, copy, parallel)}")
+    print(f"OOF logits in {teachers.logits_file(kind, teacher, dataset, device, copy, parallel)}")
 
 
 def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "Dataset":
@@ -158,46 +159,6 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
     if len(set(parallel.gather(dataset.fingerprint))) > 1:
         raise UserError(f"{settings.dataset}: the machines of this run hold different pictures; prepare them once")
     return dataset
-
-
-def _with_soft_targets(
-    settings: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror", parallel: "Parallel"
-) -> "Dataset":
-    from project.work import run_folder
-    from project.work.dataset import distillation_dataset, remote_data
-    from project.work.runner import oof
-
-    if settings.oof_logits is None:
-        path = _logits(oof.teacher_settings(settings), dataset, device, copy, parallel)
-    else:
-        path = parallel.first(lambda: remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings)))
-    logits = parallel.first(lambda: distillation_dataset.read(path))
-    return distillation_dataset.with_soft_targets(dataset, logits, settings.softmax_temperature, str(path))
-
-
-def _logits(
-    teacher: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror", parallel: "Parallel"
-) -> Path:
-    """The file of logits for these data and fold models; made first when missing, by one run at a time."""
-    from filelock import FileLock
-
-    from project.work import run_folder
-    from project.work.dataset import distillation_dataset
-    from project.work.runner import oof
-
-    name = f"oof-{oof.fingerprint(teacher, dataset)}"
-    folder = parallel.first(lambda: run_folder.output_folder(teacher) / name)
-    path = folder / run_folder.LOGITS_FILE
-    if parallel.rank == 0:
-        folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock") if parallel.rank == 0 else nullcontext():
-        if not parallel.first(path.exists):
-            print(f"training {teacher.folds} fold models for out-of-fold logits in {folder}", file=sys.stderr)
-            logits = oof.make(teacher, dataset, device, folder, copy.try_send, parallel)
-            if parallel.rank == 0:
-                distillation_dataset.write(path, logits)
-    copy.send(folder)
-    return path
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from project.work.declaration import UserError
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_file import RESULT_FILE, read_result
 from project.work.reporter.result_table import ResultTable
-from project.work.run_folder import CHECKPOINT_FILE, LOGITS_FILE, SETTINGS_FILE
+from project.work.run_folder import CHECKPOINT_FILE, LOGITS_FILE, SETTINGS_FILE, TEACHER_FILE
 
 HISTORY_FILE = "history.csv"
 
@@ -78,7 +78,7 @@ def bring(place: BucketFolder, files: Mapping[str, Any], output: Path, watched: 
 
 def _is_ahead(folder: Path, place: BucketFolder, blobs: Mapping[str, Any]) -> bool:
     """Whether the folder here has more epochs, or finished logits; it is then not replaced."""
-    if (folder / LOGITS_FILE).exists():
+    if any((folder / name).exists() for name in (LOGITS_FILE, TEACHER_FILE)):
         return True
     here = sum(path.read_bytes().count(b"\n") for path in folder.rglob(HISTORY_FILE))
     there = sum(place.read(blob).count(b"\n") for name, blob in blobs.items() if Path(name).name == HISTORY_FILE)

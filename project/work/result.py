@@ -11,6 +11,7 @@ from project.work.run_folder import git_revision
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.history import History
 from project.work.runner.metrics import Metrics, measure
+from project.work.runner.table import cost
 
 
 def result_row(settings: Settings, runner: BaseRunner, method: str) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def result_row(settings: Settings, runner: BaseRunner, method: str) -> dict[str,
     selected = measure(runner.predict_selected(test), test.labels)
     last = measure(runner.predict(test), test.labels)
     values = _settings(settings) | _accuracies(history, selected, last) | _circumstances(runner)
-    values["method"] = method
+    values |= {"method": method, "declared_cost": cost(settings)}
     return {name: values[name] for name in SHEET_COLUMNS} | values
 
 

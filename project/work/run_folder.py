@@ -23,6 +23,7 @@ from project.work.declaration import UserError, build
 SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"
 LOGITS_FILE = "oof_logits.npz"
+TEACHER_FILE = "teacher_logits.npz"
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,15 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"mixup": True, "ema": 0.9}, {"manifold_mixup": True, "accumulation_steps": 2}, {"recipe": "predecessor"}],
-    ids=["base", "mixup with average", "manifold mixup with accumulation", "sgd"],
+    [
+        {},
+        {"mixup": True, "ema": 0.9},
+        {"manifold_mixup": True, "accumulation_steps": 2},
+        {"recipe": "predecessor"},
+        {"co_teaching": True, "co_teaching_epochs": 2, "ema": 0.9},
+        {"sam": True, "mixup": True, "elr": True, "accumulation_steps": 2},
+    ],
+    ids=["base", "mixup with average", "manifold mixup with accumulation", "sgd", "co-teaching with average", "SAM"],
 )
 def test_a_run_that_stopped_goes_on_to_the_very_same_weights(
     make_runner: Callable, monkeypatch: pytest.MonkeyPatch, values: dict
@@ -61,6 +68,7 @@ def test_a_run_that_stopped_goes_on_to_the_very_same_weights(
     for one, other in (
         (resumed.network.state_dict(), unbroken.network.state_dict()),
         (resumed.selected, unbroken.selected),
+        (resumed.trained[-1].state_dict(), unbroken.trained[-1].state_dict()),
     ):
         assert all(torch.equal(one[name], other[name]) for name in other)
 

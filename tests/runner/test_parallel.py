@@ -28,6 +28,9 @@ METHODS = {
     "base with batch normalisation": {"model": "narrow"},
     "manifold mixup with batch normalisation": {"model": "narrow", "manifold_mixup": True},
     "average of weights": {"ema": 0.5, "model": "narrow"},
+    "co-teaching": {"co_teaching": True, "co_teaching_rate": 0.3, "co_teaching_epochs": 1, "epoch": 2},
+    "SAM": {"sam": True, "model": "narrow", "optimizer": "sgd"},
+    "SAM and mixup": {"sam": True, "mixup": True},
 }
 # 108 pictures: for two processes 31, 31, 31 and 15; for three 53, 53 and 2, which leaves one process without a picture
 BATCHES = {2: {"batch_size": 31}, 3: {"batch_size": 53, "accumulation_steps": 2}}
@@ -40,7 +43,7 @@ def with_soft_targets(dataset: Dataset) -> Dataset:
 
 
 def one_epoch(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[str, torch.Tensor]:
-    """What an epoch computes: predictions before it, gradients of each step, and the whole state after it."""
+    """What the last epoch computes: predictions before it, gradients of each step, and the whole state after it."""
     runner = runner_class(settings)(settings, dataset, CPU, Path(tempfile.mkdtemp()), parallel)
     before, gradients, step = runner.predict(dataset.test), [], runner.optimizers[0].step
 
@@ -50,7 +53,7 @@ def one_epoch(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[
         step(*arguments)
 
     runner.optimizers[0].step = record
-    row = runner._epoch(0, conftest.silent())
+    row = runner._epoch(settings.epoch - 1, conftest.silent())
     state = torch.cat([value.flatten().float() for value in runner.network.state_dict().values()])
     seen = torch.tensor([row.train_loss, row.train_accuracy, row.valid_loss])
     return {"predictions": before, "gradients": torch.stack(gradients), "state": state, "seen": seen}

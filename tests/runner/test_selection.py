@@ -9,7 +9,7 @@ import torch
 
 from project.work.dataset.base_dataset import Dataset
 from project.work.result import result_row
-from project.work.runner import oof
+from project.work.runner import noisy_teacher, oof
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.metrics import measure
 
@@ -50,6 +50,11 @@ def test_the_test_split_is_not_touched_by_training_in_any_way(make_runner: Calla
 def test_the_test_split_is_not_touched_by_fold_models(settings: Callable, dataset: Dataset, tmp_path) -> None:
     teacher = oof.teacher_settings(settings(folds=2, epoch=1))
     oof.make(teacher, dataclasses.replace(dataset, test=Poison()), torch.device("cpu"), tmp_path)
+
+
+def test_the_test_split_is_not_touched_by_the_teacher_of_nts(settings: Callable, dataset: Dataset, tmp_path) -> None:
+    teacher = noisy_teacher.teacher_settings(settings(nts=True, epoch=1))
+    noisy_teacher.make(teacher, dataclasses.replace(dataset, test=Poison()), torch.device("cpu"), tmp_path)
 
 
 def test_the_selected_weights_are_those_of_the_best_validation_epoch(wavering: BaseRunner) -> None:

@@ -1,4 +1,4 @@
-"""Out-of-fold (OOF) logits at rest, and the soft targets they give to training pictures."""
+"""Logits of teachers at rest, out-of-fold (OOF) or not, and the soft targets they give to training pictures."""
 
 import dataclasses
 import io
@@ -13,7 +13,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
-VALIDATION = -1
+VALIDATION, SEEN = -1, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
 
 
@@ -22,7 +22,8 @@ class OofLogits:
     """For every row of the training file, logits of models that did not learn from it.
 
     logits: float32 (N, K); keys: key ids, text (N,); folds: int64 (N,), the fold that held a row out, or -1 for the
-    rows of validation, which no fold model learns from (theirs are the mean over all); names: the K classes.
+    rows of validation, which no model learns from (theirs are the mean over all), or -3 where a model did learn from
+    a row; names: the K classes.
     """
 
     logits: np.ndarray
@@ -38,8 +39,11 @@ def write(path: Path, oof: OofLogits) -> None:
     storage.replace_file(path, data.getvalue())
 
 
-def read(path: Path) -> OofLogits:
-    """Read logits. Raises UserError when the file is not what `write` writes."""
+def read(path: Path, seen: bool = False) -> OofLogits:
+    """Read logits. Raises UserError when the file is not what `write` writes.
+
+    seen: whether they may be of a model that learnt from the labels, which is no use where those are to be judged.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("logits", "keys", "folds", "names")}
@@ -50,6 +54,8 @@ def read(path: Path) -> OofLogits:
     for name, (kinds, axes) in _FORM.items():
         if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
             raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
+    if not seen and (arrays["folds"] == SEEN).any():
+        raise UserError(f"{path}: its model has learnt from these labels (--nts); run ./inv oof for OOF logits")
     return OofLogits(arrays["logits"], arrays["keys"], arrays["folds"], arrays["names"].tolist())
 
 

@@ -16,7 +16,7 @@ from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.declaration import UserError
 from project.work.run_folder import CHECKPOINT_FILE
-from project.work.runner import optimizer
+from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile
 from project.work.runner.device import apply, choose, look
 from project.work.runner.folding import folded
@@ -34,26 +34,39 @@ Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowM
 
 
 class BaseRunner:
-    """Cross entropy with the labels as they are given."""
+    """Cross entropy with the labels as they are given.
+
+    cost: CPU time of a run as a multiple of the plain one, see `table.cost`.
+    """
+
+    cost: float = 1.0
 
     def __init__(
         self, settings: Settings, dataset: Dataset, device: torch.device, folder: Path, parallel: Parallel = ALONE
     ) -> None:
         self.settings, self.dataset, self.device, self.parallel = settings, dataset, device, parallel
-        seed = common.derive_seed(settings.seed, "weights")
-        network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
-        self.model = join_norms(network, parallel, device).to(device, memory_format=torch.channels_last)
+        self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
+        self.steps = -(-len(self.sizes) // settings.accumulation_steps)  # an epoch
+        self.model = self.make_network("weights")
+        self.trained = [self.model]
         self.average = optimizer.make_average(self.model, settings.ema)
         self.optimizers = optimizer.make(settings, self.model)
         self.precision = MixedPrecision(device, settings.amp)
-        self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
-        self.steps = -(-len(self.sizes) // settings.accumulation_steps)  # an epoch
-        apply(choose(settings, look(device), settings.epoch * self.steps, parallel.size), self.model)
         self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
         self.memories = {"margins": self.make_memory(2)}  # sum and count
+        self.repeating = False  # whether SAM passes a batch that has been passed before
         self._start_epoch(0)
+
+    def make_network(self, purpose: str) -> torch.nn.Module:
+        """A new network on the device; its weights depend on seed and purpose."""
+        settings, split, parallel = self.settings, self.dataset.train, self.parallel
+        seed = common.derive_seed(settings.seed, purpose)
+        network = model.make(settings.model, len(self.dataset.names), split.shape[0], seed)
+        network = join_norms(network, parallel, self.device).to(self.device, memory_format=torch.channels_last)
+        apply(choose(settings, look(self.device), settings.epoch * self.steps, parallel.size), network)
+        return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Logits of this process's share of a batch, and that share as they answer to it (a method may have mixed it).
@@ -83,6 +96,20 @@ class BaseRunner:
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What a step minimises: the mean over the batch, as a scalar."""
         return functional.cross_entropy(logits, batch.targets, label_smoothing=self.settings.label_smoothing)
+
+    def losses(self, batch: Batch) -> tuple[list[Tensor], Tensor, Batch]:
+        """The loss of every trained network; logits of the first; this process's share of the batch as it was seen.
+
+        A loss is the mean over the share: the sum over all shares of size x loss / batch is that of the batch.
+        """
+        logits, seen = self.forward(batch)
+        logits = logits.float()
+        return [self.mean_loss(logits, seen)], logits.detach(), seen
+
+    def mean_loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss over pictures of which there may be none. logits: float (B, K)."""
+        # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
+        return self.loss(logits, batch) if len(batch) else logits.sum()
 
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
         """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""
@@ -154,9 +181,14 @@ class BaseRunner:
         totals = torch.zeros(2, device=self.device)
         for first, group in self._groups():
             self._set_learning_rate(epoch, first // self.settings.accumulation_steps)
+            passes = []
             for batch, pictures in group:
+                if self.settings.sam:
+                    passes.append(sam.Pass.now(batch, pictures, self.generator, self.numpy_generator))
                 totals += self._backward(batch, pictures)
                 bar.update(len(batch))
+            if self.settings.sam:
+                self._repeat(passes)
             self._step()
         for memory in self.memories.values():
             memory.end_epoch(self.parallel)
@@ -178,16 +210,29 @@ class BaseRunner:
         Returns the sums of loss and accuracy over this process's pictures, float (2,), without waiting for the device.
         """
         with self.precision.autocast():
-            logits, seen = self.forward(batch)
-            # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
-            loss = self.loss(logits.float(), seen) if len(seen) else logits.float().sum()
-        self.precision.scaler.scale(loss * (max(1, len(seen)) / pictures)).backward()
-        self.observe(logits.detach().float(), seen)
-        right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).sum()
-        return torch.stack([loss.detach() * len(seen), right])
+            losses, logits, seen = self.losses(batch)
+        self.precision.scaler.scale(sum(losses) * (max(1, len(seen)) / pictures)).backward()
+        if not self.repeating:
+            self.observe(logits, seen)
+        right = seen.targets.gather(1, logits.argmax(dim=1, keepdim=True)).sum()
+        return torch.stack([losses[0].detach() * len(seen), right])
+
+    def _repeat(self, passes: list[sam.Pass]) -> None:
+        """Replace the gradients of a step by those that SAM steps by."""
+        self._add_gradients()
+        with sam.ascended(self.trained, self.settings.sam_radius):
+            self.repeating = True
+            for each in passes:
+                each.rewind(self.generator, self.numpy_generator)
+                self._backward(each.batch, each.pictures)
+            self.repeating = False
+
+    def _add_gradients(self) -> None:
+        for network in self.trained:
+            self.parallel.add_gradients(network)
 
     def _step(self) -> None:
-        self.parallel.add_gradients(self.model)
+        self._add_gradients()
         for each in self.optimizers:
             self.precision.scaler.step(each)
             each.zero_grad()

@@ -6,6 +6,8 @@ from torch.nn import functional
 from project.work.dataset.base_dataset import Batch
 from project.work.runner.base_runner import BaseRunner
 
+DEFAULT_FOLDS = 5
+
 
 def soft_loss(logits: Tensor, soft_targets: Tensor, temperature: float) -> Tensor:
     """T^2 x KL(soft target || softmax(logits / T)), the mean over the batch (Hinton et al., 2015).
@@ -17,7 +19,10 @@ def soft_loss(logits: Tensor, soft_targets: Tensor, temperature: float) -> Tenso
 
 
 class DistillationRunner(BaseRunner):
-    """Hard loss + soft_loss_weight x soft loss; the soft targets are out-of-fold, so no teacher saw the row's label."""
+    """Hard loss + soft_loss_weight x soft loss; the soft targets are out-of-fold, so no teacher saw the row's label.
+
+    The fold models' cost is not in `cost`: see `table.cost`.
+    """
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         soft = soft_loss(logits, batch.soft_targets, self.settings.softmax_temperature)

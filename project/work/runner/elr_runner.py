@@ -34,6 +34,8 @@ class ElrRunner(BaseRunner):
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         belief = logits.softmax(dim=1).clamp(LEAST, 1 - LEAST)
         seen, memory = belief.detach(), self.memories["beliefs"].values
-        now = remembered(memory[batch.rows], seen / seen.sum(dim=1, keepdim=True), self.settings.elr_momentum)
-        memory[batch.rows] = now
+        now = memory[batch.rows]
+        if not self.repeating:
+            now = remembered(now, seen / seen.sum(dim=1, keepdim=True), self.settings.elr_momentum)
+            memory[batch.rows] = now
         return super().loss(logits, batch) + self.settings.elr_weight * regulariser(belief, now)

@@ -14,10 +14,9 @@ from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
+from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.fold_models import FoldModels
 from project.work.runner.parallel import ALONE, Parallel
-
-DEFAULT_FOLDS = 5
 
 
 def teacher_settings(settings: Settings) -> Settings:
@@ -49,7 +48,7 @@ def make(
     models beside each other, when not given one or, on a GPU, as many as fit there.
     """
     keys = unpacked(dataset.train_keys)
-    _refuse_twins(keys, teacher.dataset)
+    refuse_twins(keys, teacher.dataset)
     rows = dataset.train.rows.cpu().numpy()
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
     models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
@@ -63,7 +62,8 @@ def make(
     return OofLogits(logits, keys, folds, dataset.names)
 
 
-def _refuse_twins(keys: np.ndarray, where: str) -> None:
+def refuse_twins(keys: np.ndarray, where: str) -> None:
+    """Raises UserError when a key id stands for more than one row of a data set."""
     names, counts = np.unique(keys, return_counts=True)
     twins = names[counts > 1]
     if len(twins):

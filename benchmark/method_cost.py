@@ -1,0 +1,137 @@
+"""Prints what a step of each method costs beside a plain one, and how far that is beyond the factor it declares.
+
+    .venv/bin/python benchmark/method_cost.py
+    .venv/bin/python benchmark/method_cost.py --model resnet18 --rounds 9
+
+The default recipe, all contenders in turn. The teachers of NTS and distillation are runs of their own: here their
+students' steps stand. Margins are part of every step; what they cost is seen by leaving them out. A loss takes less
+than two runs of the same step differ by, so the second table measures what is computed beside the network alone.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import table
+import torch
+from measure import Contender, Options
+from stepping import Bench, make_bench, synchronise
+
+from project.work import common
+from project.work.common import Settings
+from project.work.declaration import parse, run_command, setting
+from project.work.runner.base_runner import BaseRunner
+
+METHODS = {  # what is switched on, and the factor that a step of it declares
+    "ELR": ({"elr": True}, 1.0),
+    "GCE": ({"gce": True}, 1.0),
+    "SCE": ({"sce": True}, 1.0),
+    "mixup": ({"mixup": True}, 1.0),
+    "student of NTS": ({"nts": True}, 1.0),
+    "student of fold models": ({"distillation": True}, 1.0),
+    "co-teaching": ({"co_teaching": True}, 2.0),
+    "SAM": ({"sam": True}, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class CostOptions(Options):
+    """What to train, and where."""
+
+    rounds: int = setting(21, "times that each contender has its turn", within="[1, 1000]")
+    dataset: str | None = setting(None, "name of a prepared data set; made from a seed when not given")
+    classes: int = setting(340, "classes of the one that is made", within="[2, 600]")
+    model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
+    batch_size: int = setting(128, "pictures a step", within="[2, inf)")
+    pictures: int = setting(640, "pictures of a turn", within="[2, inf)")
+    device: str = setting("cpu", "where to train", choices=("auto", "cpu", "cuda", "mps"))
+    threads: int = setting(1, "threads of the training process on a CPU", within="[1, 1024]")
+
+
+def without_margins(runner: BaseRunner) -> BaseRunner:
+    """A runner that observes nothing."""
+    runner.observe = lambda *_: None
+    return runner
+
+
+class Study:
+    """The tables of one device."""
+
+    def __init__(self, options: CostOptions, bench: Bench) -> None:
+        self.options, self.bench = options, bench
+        self.clock = "cpu" if bench.device.type == "cpu" else "wall"
+        classes = len(bench.dataset.names)
+        self.where = f"{options.model}, batches of {options.batch_size}, {classes} classes"
+        self.runners = {"base": bench.runner(), "margins off": without_margins(bench.runner())}
+        self.runners |= {name: bench.runner(**values) for name, (values, _) in METHODS.items()}
+
+    def steps(self) -> table.Row:
+        """Whole steps, input and all; returns the plain one's row."""
+        contenders = [Contender(name, self.bench.epoch(runner)) for name, runner in self.runners.items()]
+        base, *rows = self._compare("What a step costs", "pictures", contenders)
+        for row in rows:
+            median, low, high = row.cpu_ratio if self.clock == "cpu" else row.wall_ratio
+            declared = METHODS[row.name][1] if row.name in METHODS else 1.0
+            beyond = [f"{ratio / declared - 1:+.1%}" for ratio in (median, low, high)]
+            print(f"{row.name}: {beyond[0]} beyond {declared:g} steps ({beyond[1]} to {beyond[2]})")
+        return base
+
+    def parts(self, step: table.Row) -> None:
+        """What a method computes beside the network, alone, which tells shares of a step that whole steps hide."""
+        split, size = self.runners["student of NTS"].dataset.train, self.options.batch_size
+        batch = next(split.batches(size, torch.Generator().manual_seed(0)))
+        logits = torch.randn(len(batch), split.classes, generator=torch.Generator().manual_seed(0))
+        logits = logits.to(self.bench.device)
+        times = 2 if self.options.quick else 200
+
+        def loss(runner: BaseRunner) -> Callable[[], float]:
+            def once() -> None:
+                runner.loss(logits.detach().requires_grad_(), batch).backward()
+
+            return self._repeated(once, times)
+
+        plain = {name: self.runners[name] for name, (_, factor) in METHODS.items() if factor == 1 and name != "mixup"}
+        contenders = [Contender("loss of base", loss(self.runners["base"]))]
+        contenders += [Contender(f"loss of {name}", loss(runner)) for name, runner in plain.items()]
+        observe = self.runners["base"].observe
+        contenders.append(Contender("margins", self._repeated(lambda: observe(logits, batch), times)))
+        rows = self._compare("What is computed beside the network", "steps", contenders)
+        whole, base = len(batch) / self._rate(step), 1 / self._rate(rows[0])
+        for row in rows[1:]:
+            more = 1 / self._rate(row) - (0 if row.name == "margins" else base)
+            print(f"{row.name}: {more * 1e3:.2f} ms more, {more / whole:+.2%} of a plain step of {whole * 1e3:.0f} ms")
+
+    def _repeated(self, once: Callable[[], object], times: int) -> Callable[[], float]:
+        def run() -> float:
+            for _ in range(times):
+                once()
+            synchronise(self.bench.device)
+            return times
+
+        return run
+
+    def _rate(self, row: table.Row) -> float:
+        return row.per_cpu if self.clock == "cpu" else row.per_second
+
+    def _compare(self, title: str, unit: str, contenders: Sequence[Contender]) -> list[table.Row]:
+        return table.compare(f"{title}: {self.where}", unit, contenders, self.options, clock=self.clock)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    options = parse(CostOptions, argv, "Measure what methods cost.")
+    if options.quick:
+        options = dataclasses.replace(options, pictures=16, batch_size=8, classes=10)
+    torch.set_num_threads(options.threads)
+    device = common.choose_device(dataclasses.replace(Settings(), device=options.device))
+    with tempfile.TemporaryDirectory() as scratch:
+        shared = {"batch_size": options.batch_size, "model": options.model, "uuid": "benchmark"}
+        bench = make_bench(options.dataset, options.pictures, device, Path(scratch), shared, options.classes)
+        study = Study(options, bench)
+        study.parts(study.steps())
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,47 @@
+"""What methods are called together and what they cost."""
+
+from collections.abc import Callable
+
+import pytest
+
+from project.work.runner.co_teaching_runner import CoTeachingRunner
+from project.work.runner.gce_runner import GceRunner
+from project.work.runner.mixup_runner import MixupRunner
+from project.work.runner.nts_runner import NtsRunner
+from project.work.runner.sce_runner import SceRunner
+from project.work.runner.table import cost, method_name, runner_class
+
+
+@pytest.mark.parametrize(
+    ("methods", "name", "times"),
+    [
+        ({}, "base", 1.0),
+        ({"elr": True, "gce": True}, "elr-gce", 1.0),
+        ({"co_teaching": True}, "co-teaching", 2.0),
+        ({"nts": True, "mixup": True}, "mixup-nts", 2.0),
+        ({"sam": True}, "sam", 2.0),
+        ({"sam": True, "nts": True}, "nts-sam", 4.0),
+        ({"distillation": True}, "distillation", 5.0),
+        ({"distillation": True, "folds": 3, "sam": True}, "distillation-sam", 4.0),  # fold models are plain
+        ({"distillation": True, "oof_logits": "made elsewhere"}, "distillation", 1.0),
+    ],
+)
+def test_what_is_combined_has_a_name_and_a_cost(settings: Callable, methods: dict, name: str, times: float) -> None:
+    assert method_name(settings(**methods)) == name
+    assert cost(settings(**methods)) == times
+
+
+def test_the_row_of_a_run_says_what_its_method_declares(make_runner: Callable) -> None:
+    from project.work.result import result_row
+
+    runner = make_runner(sam=True, epoch=1)
+    runner.fit()
+    row = result_row(runner.settings, runner, "sam")
+    assert (row["method"], row["declared_cost"], row["sam_radius"]) == ("sam", 2.0, 0.05)
+
+
+def test_robust_losses_stand_below_what_chooses_pictures_and_targets(settings: Callable) -> None:
+    taught = runner_class(settings(co_teaching=True, gce=True))
+    assert (taught.losses, taught.loss) == (CoTeachingRunner.losses, GceRunner.loss)
+    student = runner_class(settings(mixup=True, nts=True, sce=True))
+    assert student.__mro__[1:4] == (MixupRunner, NtsRunner, SceRunner)
