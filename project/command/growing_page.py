@@ -42,7 +42,7 @@ class GrowingPage:
         if started < self.not_before and not at_once:
             return
         try:
-            self._write(self._comparison())
+            self._write(self.comparison())
         except Exception as error:
             print(f"warning: the page was not drawn: {error}", file=sys.stderr)
         now = time.monotonic()
@@ -52,14 +52,15 @@ class GrowingPage:
         """Draw it and print what it says."""
         from project.work.reporter import comparison_words
 
-        comparison = self._comparison()
+        comparison = self.comparison()
         if len(comparison.missing) == len(comparison.plan):
             print(f"none of the {len(self.points)} runs is finished in {self.output}; no page is drawn yet")
             return
         path = self._write(comparison)
         print(f"{comparison_words.text(comparison)}\n\npage {path}")
 
-    def _comparison(self) -> "Comparison":
+    def comparison(self) -> "Comparison":
+        """What is finished by now."""
         from project.work.reporter import comparison_input
 
         return comparison_input.comparison(self.output, [
@@ -75,7 +76,7 @@ class GrowingPage:
         from project.work.reporter.comparison_page import Study
 
         noisy = [point.settings for point in self.points if point.rate > 0]
-        settings = next((point.settings for point in self.points if point.method == BASE), self.points[0].settings)
+        settings = next(point.settings for point in self.points if point.method == BASE)
         kind = noisy[0].noise_type if noisy else "no"
         name = Path(settings.dataset).name
         facts = {"data": name, "network": settings.model, "epochs": str(settings.epoch), "noise": kind}

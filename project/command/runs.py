@@ -38,6 +38,8 @@ def make_run(name: str, values: Mapping[str, Any]) -> Run:
     """The run of these flags, with the uuid that its settings give it. Raises UserError that says which run it is."""
     if values.get("uuid") is not None or values.get("resume") is not None:
         raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
+    if values.get("stage") not in (None, "train"):
+        raise UserError("--stage audit: a sweep trains; ./inv audit audits")
     try:
         uuid = uuid_of(settings_of(values))
     except UserError as error:

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from project.work import common
-from project.work.common import Settings
+from project.work.common import DataSettings, NoiseSettings, Settings
 from project.work.declaration import UserError
 from project.work.method_words import BASE
 from project.work.reporter.comparison import Comparison, Measured, Planned
@@ -18,7 +17,9 @@ COLUMNS = {
     "seconds": "seconds",
     "actual_rate": "noise_actual_rate",
 }
-_LABEL_GROUPS = ("DataSettings", "NoiseSettings", "CleaningSettings")  # which pictures and labels validation has
+# What decides which pictures and labels validation has; corrections, where there are any, mend it too.
+VALIDATION = [field.name for group in (DataSettings, NoiseSettings) for field in dataclasses.fields(group)]
+VALIDATION += [field.name for field in dataclasses.fields(Settings) if field.name == "corrections"]
 
 
 def comparison(output: Path, runs: Sequence[tuple[str, float, int, Settings, str]]) -> Comparison:
@@ -48,9 +49,7 @@ def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
 
 def same_labels(settings: Settings, base: Settings) -> bool:
     """Whether two runs are validated on the same pictures with the same labels."""
-    groups = [getattr(common, name) for name in _LABEL_GROUPS if hasattr(common, name)]
-    names = [field.name for group in groups for field in dataclasses.fields(group)]
-    return all(getattr(settings, name) == getattr(base, name) for name in names)
+    return all(getattr(settings, name) == getattr(base, name) for name in VALIDATION)
 
 
 def declared_cost() -> Callable[[Settings], float | None]:
