@@ -64,6 +64,7 @@ def page(comparison: Comparison, study: Study, light: bytes, dark: bytes) -> str
         _figure(light, dark),
         "<h2>Test accuracy (%) by noise rate</h2>",
         _matrix(comparison),
+        '<p class="reading">Bold: the best by validation at that rate. Small: the gain over base.</p>',
         "<h2>All figures</h2>",
         _details(comparison),
         f'<p class="reading">{_text(words.READING)}</p>',
