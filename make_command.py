@@ -6,8 +6,9 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from project.work.common import ROOT
-from project.work.declaration import flag
+from project.work.common import ROOT, NoiseSettings
+from project.work.declaration import UserError, flag
+from project.work.method_words import method_settings
 
 REPOSITORY = "/repository"  # where the code is in every image
 
@@ -67,18 +68,38 @@ def docker_push(image: str, repository: str, revisions: Sequence[str]) -> list[l
 def grid(values: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
     """{"lr": "0.1,0.03", "mixup": True} -> each combination, with those of its values that differ over the grid.
 
-    whole: names whose values may have commas of their own. "method": "base,mixup+distillation" stands for switches.
+    whole: names whose values may have commas of their own. "method": "base,mixup+ema=0.99" stands for settings, and a
+    noise rate of 0 for no noise whatever its type, so that a list of rates can hold its clean control.
+    Raises UserError for an empty word, or one that is no method.
     """
     words = {
-        name: value.split(",") if isinstance(value, str) and name not in whole else [value]
+        name: split(name, value) if isinstance(value, str) and name not in whole else [value]
         for name, value in values.items()
     }
     for combination in itertools.product(*words.values()):
         point = dict(zip(words, combination, strict=True))
         differing = {name: value for name, value in point.items() if len(words[name]) > 1}
-        methods = (point.pop("method", None) or "base").split("+")
-        switches = {method.replace("-", "_"): True for method in methods if method != "base"}
-        yield point | switches, differing
+        method = point.pop("method", None)
+        yield _clean_at_zero(point | ({} if method is None else method_settings(method))), differing
+
+
+def split(name: str, value: str) -> list[str]:
+    """The words of a list that was given as text. Raises UserError when one is empty."""
+    words = [word.strip() for word in value.split(",")]
+    if not all(words):
+        raise UserError(f"{flag(name)}: {value!r} holds an empty word; separate words by single commas: a,b")
+    return words
+
+
+def _clean_at_zero(point: dict[str, Any]) -> dict[str, Any]:
+    try:
+        clean = float(point.get("noise_rate")) == 0
+    except (TypeError, ValueError):
+        return point
+    if not clean:
+        return point
+    noise = {field.name for field in dataclasses.fields(NoiseSettings)}
+    return {name: value for name, value in point.items() if name not in noise} | {"noise_type": "none", "noise_rate": 0}
 
 
 def settings_table(*classes: type) -> str:

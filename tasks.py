@@ -8,6 +8,7 @@ from invoke import Context, task
 import make_command
 from project.command import cloud, containers
 from project.command.benchmarks import BenchmarkSettings
+from project.command.compare import CompareSettings, run_compare
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
@@ -60,6 +61,12 @@ def train_ai_platform(c: Context, **values: Any) -> None:
 def sweep(c: Context, **values: Any) -> None:
     """Train every combination of settings given as lists, here or as jobs: --learning-rate 0.1,0.03 --seed 0,1,2."""
     run_command(lambda: run_sweep(c.config, values))
+
+
+@takes(JobSettings, Settings, CompareSettings)
+def compare(c: Context, **values: Any) -> None:
+    """Compare methods under label noise: methods x noise rates x seeds, as a page with a verdict in plain words."""
+    run_command(lambda: run_compare(c.config, values))
 
 
 @takes(CloudSettings)

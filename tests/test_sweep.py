@@ -12,7 +12,7 @@ import pytest
 from stand_ins.vertex import Vertex
 
 import make_command
-from project.command import sweep
+from project.command import runs, sweep
 from project.work import common
 from project.work.common import ROOT
 from project.work.declaration import UserError
@@ -40,23 +40,23 @@ def test_methods_become_their_switches() -> None:
 
 def test_a_run_is_named_by_what_its_result_depends_on() -> None:
     def named(**values: object) -> str:
-        return sweep.uuid_of(common.combine(values))
+        return runs.uuid_of(common.combine(values))
 
     assert named(learning_rate="1e-1", seed=1) == named(seed="1", output="elsewhere", gpu="3", recipe="default")
     assert len({named(), named(seed=1), named(mixup=True), named(recipe="predecessor"), named(epoch=7)}) == 5
 
 
 def test_runs_that_are_the_same_are_run_once_and_one_that_cannot_be_is_named_before_any_starts() -> None:
-    assert len(sweep.expand({"lr": "0.1,1e-1", "seed": "0,1"})) == 2
+    assert len(runs.expand({"lr": "0.1,1e-1", "seed": "0,1"})) == 2
     with pytest.raises(UserError, match=r"^seed=0 batch_size=1: --batch-size: 1 is outside \[2, inf\)$"):
-        sweep.expand({"seed": "0,1", "batch_size": "32,1"})
+        runs.expand({"seed": "0,1", "batch_size": "32,1"})
     with pytest.raises(UserError, match="a sweep names its runs itself"):
-        sweep.expand({"uuid": "x"})
+        runs.expand({"uuid": "x"})
 
 
 def test_runs_of_the_same_data_follow_each_other() -> None:
-    runs = sweep.expand({"seed": "0,1", "dataset": "a,b", "split_seed": "0,1", "lr": "0.1"})
-    seen = [(run.values["dataset"], run.values["split_seed"], run.values["seed"]) for run in sweep.by_data(runs)]
+    mixed = runs.expand({"seed": "0,1", "dataset": "a,b", "split_seed": "0,1", "lr": "0.1"})
+    seen = [(run.values["dataset"], run.values["split_seed"], run.values["seed"]) for run in runs.by_data(mixed)]
     assert seen == sorted(seen)
     assert len(seen) == 8
 

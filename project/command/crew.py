@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +54,10 @@ class Room:
 class Crew:
     """Tasks, and the workers that are at them."""
 
-    def __init__(self, tasks: Sequence[Task], at_once: int | None) -> None:
-        self.waiting, self.room = list(tasks), Room(at_once)
+    def __init__(self, tasks: Sequence[Task], at_once: int | None, after: Callable[[], None] | None = None) -> None:
+        """after: called whenever a task has ended, once the next one is under way."""
+        self.waiting, self.room, self.after = list(tasks), Room(at_once), after
+        self.news = False
         self.active: dict[Task, Worker] = {}
         self.idle: list[Worker] = []
         self.leaving: list[Worker] = []
@@ -67,6 +69,9 @@ class Crew:
             while self.waiting or self.active:
                 while self.waiting and len(self.active) < self.room.at_once:
                     self._begin(self.waiting.pop(0), bar)
+                if self.news and self.after is not None:
+                    self.after()
+                self.news = False
                 for task, worker in list(self.active.items()):
                     outcome = worker.outcome()
                     if outcome is not None:
@@ -96,6 +101,7 @@ class Crew:
                 self.failed[task.uuid] = reason(outcome.code, task.log)
                 bar.set_postfix(failed=len(self.failed))
             bar.update()
+            self.news = True
         wanted = self.waiting and len(self.active) + len(self.idle) < self.room.at_once
         if wanted and worker.ready:
             self.idle.append(worker)

@@ -4,12 +4,10 @@ A run's uuid is made from its settings, so that the same command skips what is f
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +16,21 @@ import make_command
 from ai_platform import GoingOn
 from project.command import cloud
 from project.command.crew import Crew, Task
+from project.command.runs import PLACE, Run, by_data, expand, settings_of
 from project.command.training_job import JobSettings
 from project.work import common, launch
-from project.work.common import DEFAULTS_FILE, DataSettings, Settings
 from project.work.declaration import UserError, build, given, setting
 
 LOGS = "sweep-logs"
-_PLACE = frozenset(common.place_settings())
 
 
 @dataclass(frozen=True)
 class SweepSettings:
     """How to go through the grid."""
 
-    method: str | None = setting(None, "methods to compare: base,mixup,manifold-mixup,mixup+distillation")
+    method: str | None = setting(
+        None, "methods to compare: base,mixup,mixup+distillation,recipe=predecessor,ema=0.99+label-smoothing=0.2"
+    )
     parallel: int | None = setting(
         None, "runs at once on this machine; when not given one, on a GPU as many as fit there", within="[1, 64]"
     )
@@ -40,38 +39,41 @@ class SweepSettings:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of a sweep. name: the settings in which it differs; values: its flags."""
+class Order:
+    """How runs are carried out. config: invoke.yaml; job: values of JobSettings; output: where their results are."""
 
-    uuid: str
-    name: str
-    values: dict[str, Any]
+    config: Mapping[str, Any]
+    settings: SweepSettings
+    job: dict[str, Any]
+    output: Path
 
 
 def run_sweep(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Run what has not been run, print the table of the sweep; ends the program unsuccessfully when a run failed.
 
-    config: invoke.yaml; values: flags of SweepSettings, JobSettings and Settings, of which settings may be lists.
+    values: flags of SweepSettings, JobSettings and Settings, of which settings may be lists.
     """
-    own = _of(SweepSettings, values)
-    settings = build(SweepSettings, given(SweepSettings, make_command.flags(own), ""))
-    job = {name: value for name, value in _of(JobSettings, values).items() if settings.remote or name not in _PLACE}
-    elsewhere = set(own) - {"method"} | set(job)
-    runs = expand({name: value for name, value in values.items() if name not in elsewhere})
-    output = common.OUTPUT if values.get("output") is None else Path(values["output"])
-    finished = _finished(output)
-    left = [run for run in runs if run.uuid not in finished]
-    if settings.dry_run:
-        for run in left:
-            print(shlex.join(command_of(run, job if settings.remote else None)))
+    order, grid = read_order(SweepSettings, config, values)
+    runs = expand(grid | {"method": order.settings.method})
+    if order.settings.dry_run:
+        print_commands(order, runs)
         return
-    print(f"{len(runs)} runs, {len(runs) - len(left)} of them finished already", file=sys.stderr)
-    failed = submit(config, left, job) if settings.remote else run_here(left, output, settings.parallel)
-    _print_table(output, runs)
-    for run in (run for run in left if run.uuid in failed):
-        print(f"failed: {run.name} ({run.uuid}): {failed[run.uuid]}", file=sys.stderr)
-    if failed:
-        sys.exit(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again")
+    failed = carry_out(order, runs)
+    _print_table(order.output, runs)
+    end(runs, failed)
+
+
+def read_order(
+    cls: type[SweepSettings], config: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[Order, dict[str, Any]]:
+    """How to carry out runs, and the values that are left: those of Settings. Raises UserError."""
+    own = _of(cls, values)
+    settings = build(cls, given(cls, make_command.flags(own), ""))
+    job = {name: value for name, value in _of(JobSettings, values).items() if settings.remote or name not in PLACE}
+    output = common.OUTPUT if values.get("output") is None else Path(values["output"])
+    elsewhere = set(own) | set(job)
+    rest = {name: value for name, value in values.items() if name not in elsewhere}
+    return Order(config, settings, job, output), rest
 
 
 def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,32 +81,35 @@ def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name.removeprefix("no_") in names}
 
 
-def expand(values: Mapping[str, Any]) -> list[Run]:
-    """The runs of a grid, each once, all of them checked. Raises UserError."""
-    if values.get("uuid") is not None or values.get("resume") is not None:
-        raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
-    runs: dict[str, Run] = {}
-    for point, differing in make_command.grid(values, whole=_PLACE):
-        name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"
-        try:
-            settings = _settings_of(point)
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from error
-        uuid = uuid_of(settings)
-        runs.setdefault(uuid, Run(uuid, name, point | {"uuid": uuid}))
-    return list(runs.values())
+def print_commands(order: Order, runs: Sequence[Run]) -> None:
+    """Print the commands of the runs that are not finished."""
+    for run in _left(order, runs):
+        print(shlex.join(command_of(run, order.job if order.settings.remote else None)))
 
 
-def _settings_of(values: Mapping[str, Any]) -> Settings:
-    return common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(values), ""))
+def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | None = None) -> dict[str, str]:
+    """Do the runs that are not finished, in order; returns what went wrong with those that failed, by uuid.
+
+    after: called whenever some run here has ended.
+    """
+    left = _left(order, runs)
+    print(f"{len(runs)} runs, {len(runs) - len(left)} of them finished already", file=sys.stderr)
+    if order.settings.remote:
+        return submit(order.config, left, order.job)
+    return run_here(left, order.output, order.settings.parallel, after)
 
 
-def uuid_of(settings: Settings) -> str:
-    """A name for exactly these settings; one that is added to the code later, at its default, changes none."""
-    declared = {field.name: field.default for field in dataclasses.fields(Settings)}
-    chosen = {name: getattr(settings, name) for name in common.experiment_settings()}
-    chosen = {name: value for name, value in chosen.items() if value != declared[name]}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+def _left(order: Order, runs: Sequence[Run]) -> list[Run]:
+    finished = _finished(order.output)
+    return [run for run in runs if run.uuid not in finished]
+
+
+def end(runs: Sequence[Run], failed: Mapping[str, str]) -> None:
+    """Say which runs failed and why, and end the program unsuccessfully if any did."""
+    for run in (run for run in runs if run.uuid in failed):
+        print(f"failed: {run.name} ({run.uuid}): {failed[run.uuid]}", file=sys.stderr)
+    if failed:
+        sys.exit(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again")
 
 
 def command_of(run: Run, job: Mapping[str, Any] | None = None) -> list[str]:
@@ -132,29 +137,25 @@ def submit(config: Mapping[str, Any], runs: Iterable[Run], job: Mapping[str, Any
     return failed
 
 
-def run_here(runs: Iterable[Run], output: Path, parallel: int | None) -> dict[str, str]:
+def run_here(
+    runs: Iterable[Run], output: Path, parallel: int | None, after: Callable[[], None] | None = None
+) -> dict[str, str]:
     """Train runs, so many at once; returns what went wrong with those that failed, by uuid."""
     logs = output.absolute() / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     tasks = [_task(run, logs) for run in by_data(runs)]
     with common.progress(total=len(tasks), unit="run") as bar:
         try:
-            return Crew(tasks, parallel).work(bar)
+            return Crew(tasks, parallel, after).work(bar)
         except KeyboardInterrupt:
             bar.close()
             print("\nstopped; every finished epoch is kept; the same command goes on", file=sys.stderr)
             sys.exit(130)
 
 
-def by_data(runs: Iterable[Run]) -> list[Run]:
-    """The same runs, those of the same data after each other: a process may still have what the last one loaded."""
-    names = [field.name for field in dataclasses.fields(DataSettings)]
-    return sorted(runs, key=lambda run: [str(run.values.get(name)) for name in names])
-
-
 def _task(run: Run, logs: Path) -> Task:
     """A run with a process of its own where it starts several, for torchrun changes the process it is called in."""
-    settings = _settings_of(run.values)
+    settings = settings_of(run.values)
     several = (settings.nodes or 1) * launch.processes_here(settings) > 1 or "CLUSTER_SPEC" in os.environ
     command = tuple(command_of(run)) if several else None
     return Task(run.uuid, run.name, tuple(make_command.flags(run.values)), logs / f"{run.uuid}.log", command)

@@ -329,6 +329,12 @@ def method_defaults() -> dict[str, Any]:
     return {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
 
 
+def method_switches() -> list[str]:
+    """Names of the settings that switch a method on: those that change a result and are off by default."""
+    names = set(experiment_settings())
+    return [field.name for field in dataclasses.fields(Settings) if field.name in names and field.default is False]
+
+
 def differences(old: Settings, new: Settings) -> list[str]:
     """The settings that change a result and differ between two runs, as "name old -> new"."""
     pairs = ((name, getattr(old, name), getattr(new, name)) for name in experiment_settings())

@@ -43,13 +43,14 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
     for field in dataclasses.fields(cls):
         names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
         options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
-        if _is_switch(types[field.name]):
+        if is_switch(types[field.name]):
             parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
         else:
             parser.add_argument(*names, metavar=(names[-1].lstrip("-").split("-")[-1].upper()), **options)
 
 
-def _is_switch(hint: Any) -> bool:
+def is_switch(hint: Any) -> bool:
+    """Whether a field of this type is a switch: it has a flag to switch it on and one to switch it off."""
     return bool in (get_args(hint) or (hint,))
 
 
@@ -66,7 +67,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         subject, _, unknown = message.partition("unrecognized arguments: ")
         known = [name for action in self._actions for name in action.option_strings]
-        hint = "" if subject else _nearest(unknown.split("=")[0].split()[0], known)
+        hint = "" if subject else nearest(unknown.split("=")[0].split()[0], known)
         raise UserError(f"{message}{hint}; --help lists all settings")
 
 
@@ -80,7 +81,7 @@ def task_options(cls: type) -> dict[str, tuple[Any, str]]:
     options: dict[str, tuple[Any, str]] = {}
     types = get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        switch = _is_switch(types[field.name])
+        switch = is_switch(types[field.name])
         options[field.name] = (False if switch else None, describe(field))
         if switch:
             options[f"no_{field.name}"] = (False, f"switch {flag(field.name)} off")
@@ -98,11 +99,12 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     types = get_type_hints(cls)
     for name in values:
         if name not in fields:
-            raise UserError(f"{name} is not a setting{_nearest(name, fields)}")
+            raise UserError(f"{name} is not a setting{nearest(name, fields)}")
     return cls(**{name: _read(fields[name], types[name], value) for name, value in values.items()})
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the known one that is most like it, if any is."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

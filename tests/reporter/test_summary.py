@@ -73,3 +73,14 @@ def test_a_table_without_results_is_refused_in_words(tmp_path: Path, text: str) 
 def test_no_table_yet_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no run has finished here yet; start one with \./inv train"):
         summary.main(["--output", str(tmp_path)])
+
+
+def test_switches_that_the_method_tells_are_no_columns_but_those_it_does_not_are() -> None:
+    table = pd.DataFrame(
+        [
+            run(0, 0.5, 0.4, elr=False, gce=False, sce=False),
+            run(0, 0.6, 0.5, elr=True, gce=False, sce=False, method="elr"),
+            run(0, 0.7, 0.5, elr=True, gce=False, sce=True, method="elr"),
+        ]
+    )
+    assert [name for name in summarise(table) if name in ("mixup", "elr", "gce", "sce")] == ["sce"]

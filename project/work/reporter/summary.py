@@ -37,9 +37,13 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         lines.append(line)
     summary = pd.DataFrame(lines).sort_values("order", ascending=False, kind="stable").drop(columns="order")
     varied = [name for name in names if name in ("dataset", "epoch", "model") or summary[name].nunique() > 1]
-    methods = [name for name in varied if name in ("mixup", "manifold_mixup", "distillation")]
-    shown = [name for name in varied if name not in methods]
+    shown = [name for name in varied if not _told_by_method(summary, name)]
     return summary[["method", *shown, "seeds", *ACCURACIES, "seconds"]].reset_index(drop=True)
+
+
+def _told_by_method(summary: pd.DataFrame, name: str) -> bool:
+    """Whether a column only says again which method a line is of."""
+    return name in common.method_switches() and summary.groupby("method")[name].nunique().max() == 1
 
 
 def _setting_names() -> list[str]:

@@ -1,0 +1,85 @@
+"""The page of a comparison while its runs are under way."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from project.command.runs import Run
+from project.work.common import Settings
+from project.work.method_words import BASE
+
+if TYPE_CHECKING:
+    from project.work.reporter.comparison import Comparison
+    from project.work.reporter.comparison_page import Study
+
+SHARE = 0.1  # of the time, at most, that drawing the page again takes
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run of a comparison. method: the word as it was typed, whatever its run is called elsewhere."""
+
+    method: str
+    rate: float
+    seed: int
+    run: Run
+    settings: Settings
+
+
+class GrowingPage:
+    """The page of a comparison, drawn again as its runs finish."""
+
+    def __init__(self, output: Path, points: Sequence[Point], command: str) -> None:
+        self.output, self.points, self.command = output, points, command
+        self.not_before = 0.0
+
+    def grow(self, at_once: bool = False) -> None:
+        """Draw it again, unless it has just been drawn; a page that cannot be drawn costs no run."""
+        started = time.monotonic()
+        if started < self.not_before and not at_once:
+            return
+        try:
+            self._write(self.comparison())
+        except Exception as error:
+            print(f"warning: the page was not drawn: {error}", file=sys.stderr)
+        now = time.monotonic()
+        self.not_before = now + (now - started) * (1 / SHARE - 1)
+
+    def show(self) -> None:
+        """Draw it and print what it says."""
+        from project.work.reporter import comparison_words
+
+        comparison = self.comparison()
+        if len(comparison.missing) == len(comparison.plan):
+            print(f"none of the {len(self.points)} runs is finished in {self.output}; no page is drawn yet")
+            return
+        path = self._write(comparison)
+        print(f"{comparison_words.text(comparison)}\n\npage {path}")
+
+    def comparison(self) -> "Comparison":
+        """What is finished by now."""
+        from project.work.reporter import comparison_input
+
+        return comparison_input.comparison(self.output, [
+            (point.method, point.rate, point.seed, point.settings, point.run.uuid) for point in self.points
+        ])  # fmt: skip
+
+    def _write(self, comparison: "Comparison") -> Path:
+        from project.work.reporter import comparison_page
+
+        return comparison_page.write(self.output, comparison, self._study())
+
+    def _study(self) -> "Study":
+        from project.work.reporter.comparison_page import Study
+
+        noisy = [point.settings for point in self.points if point.rate > 0]
+        settings = next(point.settings for point in self.points if point.method == BASE)
+        kind = noisy[0].noise_type if noisy else "no"
+        name = Path(settings.dataset).name
+        facts = {"data": name, "network": settings.model, "epochs": str(settings.epoch), "noise": kind}
+        seeds = len({point.seed for point in self.points})
+        title = f"{name}: {kind} noise, {settings.epoch} epochs, {seeds} seed{'s' if seeds > 1 else ''}"
+        return Study(title, facts, self.command)

@@ -1,0 +1,66 @@
+"""Runs that are planned: named by their settings, and all of them checked before any starts."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import make_command
+from project.work import common
+from project.work.common import DEFAULTS_FILE, DataSettings, Settings
+from project.work.declaration import UserError, given
+
+PLACE = frozenset(common.place_settings())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a sweep. name: the settings in which it differs; values: its flags."""
+
+    uuid: str
+    name: str
+    values: dict[str, Any]
+
+
+def expand(values: Mapping[str, Any]) -> list[Run]:
+    """The runs of a grid, each once, all of them checked. Raises UserError."""
+    runs: dict[str, Run] = {}
+    for point, differing in make_command.grid(values, whole=PLACE):
+        name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"
+        run = make_run(name, point)
+        runs.setdefault(run.uuid, run)
+    return list(runs.values())
+
+
+def make_run(name: str, values: Mapping[str, Any]) -> Run:
+    """The run of these flags, with the uuid that its settings give it. Raises UserError that says which run it is."""
+    if values.get("uuid") is not None or values.get("resume") is not None:
+        raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
+    if values.get("stage") not in (None, "train"):
+        raise UserError("--stage audit: a sweep trains; ./inv audit audits")
+    try:
+        uuid = uuid_of(settings_of(values))
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    return Run(uuid, name, {**values, "uuid": uuid})
+
+
+def settings_of(values: Mapping[str, Any]) -> Settings:
+    """The settings that main.py makes of these flags. Raises UserError."""
+    return common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(values), ""))
+
+
+def uuid_of(settings: Settings) -> str:
+    """A name for exactly these settings; one that is added to the code later, at its default, changes none."""
+    declared = {field.name: field.default for field in dataclasses.fields(Settings)}
+    chosen = {name: getattr(settings, name) for name in common.experiment_settings()}
+    chosen = {name: value for name, value in chosen.items() if value != declared[name]}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def by_data(runs: Iterable[Run]) -> list[Run]:
+    """The same runs, those of the same data after each other: a process may still have what the last one loaded."""
+    names = [field.name for field in dataclasses.fields(DataSettings)]
+    return sorted(runs, key=lambda run: [str(run.values.get(name)) for name in names])

@@ -1,0 +1,64 @@
+"""Methods as words, the same for every command: base, elr, mixup+distillation, recipe=predecessor, ema=0.99+mixup."""
+
+import dataclasses
+from typing import Any, get_type_hints
+
+from project.work import common
+from project.work.common import Settings
+from project.work.declaration import UserError, is_switch, nearest
+
+BASE = "base"  # the settings as they are without any method
+
+
+def method_settings(word: str) -> dict[str, Any]:
+    """The settings that a method stands for: "mixup+ema=0.99" -> {"mixup": True, "ema": "0.99"}, "base" -> none.
+
+    Raises UserError for what is neither base, nor a switch, nor a setting that changes a result. Values are text, which
+    is read and checked where the settings are built.
+    """
+    settings: dict[str, Any] = {}
+    for part in word.split("+"):
+        name, equals, value = part.partition("=")
+        if part != BASE:
+            settings |= _assigned(word, name, value) if equals else _switched_on(word, part)
+    return settings
+
+
+def _switched_on(method: str, part: str) -> dict[str, Any]:
+    name, switches = _field_name(part), common.method_switches()
+    if name in switches:
+        return {name: True}
+    if name in _names():
+        raise UserError(f"--method {method}: give {part} a value: {part}=...")
+    words = [BASE, *map(_word, switches)]
+    raise UserError(
+        f"--method {method}: {part!r} is no method{nearest(part, words)} ({', '.join(words)}, or setting=value)"
+    )
+
+
+def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
+    name, names = _field_name(part), _names()
+    if name not in names:
+        raise UserError(
+            f"--method {method}: {part!r} is no setting that changes a result{nearest(part, map(_word, names))}"
+        )
+    if not is_switch(get_type_hints(Settings)[names[name]]):
+        return {name: value}
+    if value not in ("true", "false"):
+        raise UserError(f"--method {method}: {part} is true or false, not {value!r}")
+    return {name: True} if value == "true" else {f"no_{name}": True}
+
+
+def _names() -> dict[str, str]:
+    """Every name that a setting which changes a result goes by, with its own."""
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    names = {name: name for name in common.experiment_settings()}
+    return names | {fields[name].metadata["alias"]: name for name in names if fields[name].metadata["alias"]}
+
+
+def _field_name(word: str) -> str:
+    return word.replace("-", "_")
+
+
+def _word(name: str) -> str:
+    return name.replace("_", "-")

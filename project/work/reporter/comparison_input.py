@@ -1,0 +1,59 @@
+"""Where a comparison's numbers come from: the settings of its runs, and results.csv by their uuids."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from project.work.common import DataSettings, NoiseSettings, Settings
+from project.work.declaration import UserError
+from project.work.method_words import BASE
+from project.work.reporter.comparison import Comparison, Measured, Planned
+from project.work.reporter.result_table import FILE, ResultTable
+
+COLUMNS = {
+    "valid": "best_valid_accuracy",
+    "test": "best_test_accuracy",
+    "last": "last_test_accuracy",
+    "seconds": "seconds",
+    "actual_rate": "noise_actual_rate",
+}
+# What decides which pictures and labels validation has; corrections, where there are any, mend it too.
+VALIDATION = [field.name for group in (DataSettings, NoiseSettings) for field in dataclasses.fields(group)]
+VALIDATION += [field.name for field in dataclasses.fields(Settings) if field.name == "corrections"]
+
+
+def comparison(output: Path, runs: Sequence[tuple[str, float, int, Settings, str]]) -> Comparison:
+    """The comparison of runs (method, rate, seed, settings, uuid), as far as an output folder has their results."""
+    base = {(rate, seed): settings for method, rate, seed, settings, _ in runs if method == BASE}
+    cost = declared_cost()
+    plan = [
+        Planned(method, rate, seed, uuid, cost(settings), same_labels(settings, base.get((rate, seed), settings)))
+        for method, rate, seed, settings, uuid in runs
+    ]
+    return Comparison(plan, measured(output, {run.uuid for run in plan}), BASE)
+
+
+def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
+    """What results.csv says of runs. Raises UserError when it says something else than numbers."""
+    if not (output / FILE).exists():
+        return {}
+    table = ResultTable(output).read()
+    found = {}
+    for row in table[table["uuid"].isin(uuids)].to_dict("records"):
+        try:
+            found[row["uuid"]] = Measured(**{name: float(row[column]) for name, column in COLUMNS.items()})
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{output / FILE}: the row of {row['uuid']} has no number there ({error})") from error
+    return found
+
+
+def same_labels(settings: Settings, base: Settings) -> bool:
+    """Whether two runs are validated on the same pictures with the same labels."""
+    return all(getattr(settings, name) == getattr(base, name) for name in VALIDATION)
+
+
+def declared_cost() -> Callable[[Settings], float | None]:
+    """How to learn what CPU time a method declares; None where the table of runners keeps no costs."""
+    from project.work.runner import table
+
+    return getattr(table, "cost", lambda settings: None)

@@ -1,0 +1,63 @@
+"""The page of a comparison is one file that shows every figure and loads nothing from elsewhere."""
+
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from project.work.reporter import comparison_page
+from project.work.reporter.comparison import Comparison, Measured, Planned
+from project.work.reporter.comparison_page import Study
+from project.work.reporter.comparison_plot import LIGHT, picture
+
+STUDY = Study("doodles <3 seeds>", {"epochs": "2"}, "./inv compare --method 'base,elr'")
+
+
+def comparison(methods: list[str], rates: tuple[float, ...] = (0.0, 0.4), seeds: int = 2) -> Comparison:
+    places = [(method, rate, seed) for method in methods for rate in rates for seed in range(seeds)]
+    plan = [Planned(*place, "-".join(map(str, place))) for place in places]
+    done = {run.uuid: Measured(0.5, 0.5 + 0.1 * run.seed, 0.4, 9, run.rate) for run in plan if run.method != "late"}
+    return Comparison(plan, done)
+
+
+class Tags(HTMLParser):
+    """Collects what a page opens and closes, and what it refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "source"):
+            self.open.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "srcset", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_and_the_picture_are_written_whole_and_alone(tmp_path: Path) -> None:
+    path = comparison_page.write(tmp_path, comparison(["base", "elr", "late"]), STUDY)
+    page, tags = path.read_text(), Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert len(tags.links) == 2
+    assert all(link.startswith("data:image/png;base64,") for link in tags.links)
+    assert "doodles &lt;3 seeds&gt;" in page
+    assert "late at noise 40%: seeds 0, 1" in page
+    assert "8 of 12 runs done" in page
+    assert "./inv compare --method &#x27;base,elr&#x27;" in page
+    assert len(re.findall("<td>elr</td>", page)) == 3  # a line for both rates, and one for each
+    assert Image.open(tmp_path / "compare.png").size[0] > 1000
+
+
+@pytest.mark.parametrize("methods", [["base"], ["base", "elr"], ["late", "base"], ["base", *"abcdefghij"]])
+@pytest.mark.parametrize(("rates", "seeds"), [((0.0, 0.2, 0.4), 2), ((0.4,), 1)])
+def test_any_number_of_methods_rates_and_seeds_is_drawn(methods: list[str], rates: tuple, seeds: int) -> None:
+    image = Image.open(io.BytesIO(picture(comparison(methods, rates, seeds), "t", LIGHT))).convert("L")
+    low, high = image.getextrema()
+    assert low < 100 < 250 < high
