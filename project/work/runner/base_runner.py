@@ -33,6 +33,18 @@ EVALUATION_BATCH = 512
 Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory
 
 
+def weighed(logits: Tensor, weights: Tensor | None) -> Tensor:
+    """The same logits, float (B, K), whose gradients are multiplied row by row by weights, float (B,).
+
+    A loss that is the mean of what each row costs then learns what the mean of weight x cost would teach, whatever that
+    cost is, while its value stays that of rows that count alike.
+    """
+    if weights is None:
+        return logits
+    fixed = logits.detach()
+    return fixed + weights[:, None] * (logits - fixed)
+
+
 class BaseRunner:
     """Cross entropy with the labels as they are given."""
 
@@ -180,7 +192,7 @@ class BaseRunner:
         with self.precision.autocast():
             logits, seen = self.forward(batch)
             # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
-            loss = self.loss(logits.float(), seen) if len(seen) else logits.float().sum()
+            loss = self.loss(weighed(logits.float(), seen.weights), seen) if len(seen) else logits.float().sum()
         self.precision.scaler.scale(loss * (max(1, len(seen)) / pictures)).backward()
         self.observe(logits.detach().float(), seen)
         right = seen.targets.gather(1, logits.detach().argmax(dim=1, keepdim=True)).sum()
