@@ -57,7 +57,7 @@ class NoiseSettings:
 
 @dataclass(frozen=True)
 class CleaningSettings:
-    """Labels mended: those of training and validation, after the noise; the files and the test split stay as they are."""
+    """Labels of training and validation put right, after the noise; the files and the test split stay as they are."""
 
     corrections: str | None = setting(
         None, "corrections.csv exported from an audit's page: labels to change and rows to drop, found by key"

@@ -90,7 +90,8 @@ def test_labels_change_in_training_and_validation_and_the_splits_stay(prepared, 
     assert (labels != dataset.train.records.labels).sum() == 4
     assert (mended.test.labels == dataset.test.labels).all()
     assert mended.fingerprint != dataset.fingerprint
-    assert (load(settings).train.records.labels == dataset.train.records.labels).all()  # what is in memory is not mended
+    again = load(settings)  # the files in memory are not mended
+    assert (again.train.records.labels == dataset.train.records.labels).all()
 
 
 def test_dropped_rows_leave_both_splits_and_no_other_row_moves(prepared, settings, dataset, tmp_path) -> None:

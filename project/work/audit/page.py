@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.work.audit import page_parts, sheets
+from project.work.audit import confusions, page_parts, sheets, tables
 from project.work.audit.sheets import Sheets
 from project.work.dataset import storage
 from project.work.dataset.noise import read_matrix
@@ -48,16 +48,16 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
     classes = page_parts.read_classes(folder / "classes.csv")
     matrix = read_matrix(folder / "transition.csv", names)
     parts = {
-        "title": page_parts.text(f"Audit of {facts.get('dataset', 'a data set')}"),
+        "title": tables.text(f"Audit of {facts.get('dataset', 'a data set')}"),
         "summary": page_parts.summary(facts, table),
         "note": page_parts.note(table, len(shown)),
         "facts": page_parts.facts_table(facts),
         "classes": page_parts.class_table(classes, names),
-        "pairs": page_parts.pair_table(page_parts.largest_pairs(matrix), table, names),
-        "heat_map": page_parts.heat_map(matrix, names),
+        "pairs": confusions.pair_table(confusions.largest_pairs(matrix), table, names),
+        "heat_map": confusions.heat_map(matrix, names),
         "blank": page_parts.blank_list(table, names, set(shown["row"])),
         "duplicates": page_parts.duplicate_list(table, names, set(shown["row"])),
-        "data": _json(data | {"cells": page_parts.cells(matrix)}),
+        "data": _json(data | {"cells": confusions.cells(matrix)}),
         "style": _style(drawn, usual_drawn, images),
         "ink": "white-ink" if sheets.white_ink(images) else "",
         "script": "\n".join((TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
@@ -152,7 +152,7 @@ def _json(data: dict[str, Any]) -> str:
 
 
 def _style(drawn: Sheets, usual: Sheets, images: np.ndarray) -> str:
-    """The style sheet, with the sheets of pictures in it and whole multiples of a picture's size where that is small."""
+    """The style sheet with the sheets of pictures; small pictures are shown at whole multiples of their size."""
     side = max(drawn.width, drawn.height)
     small, (tile, large) = min(2, 48 / side), (max(1, round(size / side)) for size in (96, 192))
     smooth = "auto" if min(images.shape[1:3]) >= 64 else "pixelated"

@@ -99,13 +99,15 @@ def _weights(trust: np.ndarray, rows: np.ndarray, train: np.ndarray, count: int)
     return (weights / weights[train].mean()).astype(np.float32)
 
 
-def _refuse_empty(before: np.ndarray, after: np.ndarray, train: np.ndarray, valid: np.ndarray, names: list[str]) -> None:
+def _refuse_empty(
+    before: np.ndarray, after: np.ndarray, train: np.ndarray, valid: np.ndarray, names: list[str]
+) -> None:
     """Raises UserError when a class has no row to train on any more, or validation none at all."""
     had = np.bincount(before[train], minlength=len(names)) > 0
     has = np.bincount(after[train][after[train] != DROPPED], minlength=len(names)) > 0
     empty = np.flatnonzero(had & ~has)
     if len(empty) > 0:
-        raise UserError(f"{len(empty)} of {len(names)} classes, {names[empty[0]]} the first, would have no row to train on:"
-                        " keep some of their rows, or choose --clean reweight")  # fmt: skip
+        raise UserError(f"{len(empty)} of {len(names)} classes, {names[empty[0]]} the first, would have no row to train"
+                        " on: keep some of their rows, or choose --clean reweight")  # fmt: skip
     if (after[valid] == DROPPED).all():
         raise UserError("the corrections drop every validation row, so no epoch could be selected; keep some of them")
