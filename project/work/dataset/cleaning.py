@@ -10,6 +10,8 @@ from project.work.dataset.corrections import DROPPED, Corrections
 from project.work.declaration import UserError
 
 FILE = "audit.csv"
+LEAST = 1e-12  # of a probability, so that none is certain
+FIRST_RATE, STEPS = 0.1, 100  # of the EM algorithm, which has long converged by then
 _COLUMNS = ("key_id", "given_label", "suggested_label", "self_confidence", "flagged")
 
 
@@ -77,7 +79,21 @@ def flagged_rows(audit: Audit, how: str) -> Corrections:
 
 
 def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray:
-    """TODO"""
+    """Probability that each given label is right, float (n,), by the E-step of a noise channel.
+
+    Source: Bekker and Goldberger, Training deep neural-networks based on unreliable labels, 2016. By Bayes' rule, for labels of which a share noise_rate became any other of the classes alike: (1 - r) p against
+    r / (K - 1) x (1 - p), where p is confidence, float (n,), what models that did not learn from the row believe.
+    """
+    right = (1 - noise_rate) * np.maximum(confidence, LEAST)
+    return right / (right + noise_rate / (classes - 1) * (1 - confidence))
+
+
+def channel_rate(confidence: np.ndarray, classes: int) -> float:
+    """The noise rate at which the mean trust says the same: the EM algorithm's estimate for that channel."""
+    rate = FIRST_RATE
+    for _ in range(STEPS):
+        rate = float(1 - trust(confidence, rate, classes).mean())
+    return rate
 
 
 def said(audit: Audit, how: str) -> str:

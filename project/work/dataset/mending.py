@@ -63,7 +63,9 @@ def make(
         left = train[(now[train] != DROPPED) & ~np.isin(train, done.rows)]
         audit = cleaning.audit_of(_audit_path(settings), left, now, keys, names)
         if settings.clean == "reweight":
-            weights = _weights(cleaning.trust(audit.confidence), left, train[now[train] != DROPPED], len(labels))
+            rate = cleaning.channel_rate(audit.confidence, len(names))
+            trust = cleaning.trust(audit.confidence, rate, len(names))
+            weights = _weights(trust, left, train[now[train] != DROPPED], len(labels))
         else:
             done = done.joined(cleaning.flagged_rows(audit, settings.clean))
             now = done.applied(labels)
