@@ -81,8 +81,9 @@ def flagged_rows(audit: Audit, how: str) -> Corrections:
 def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray:
     """Probability that each given label is right, float (n,), by the E-step of a noise channel.
 
-    Source: Bekker and Goldberger, Training deep neural-networks based on unreliable labels, 2016. By Bayes' rule, for labels of which a share noise_rate became any other of the classes alike: (1 - r) p against
-    r / (K - 1) x (1 - p), where p is confidence, float (n,), what models that did not learn from the row believe.
+    By Bayes' rule, where a share r of the labels became any other of K classes alike: (1 - r) p against r / (K - 1) x
+    (1 - p), where p is confidence, float (n,), what models that did not learn from a row believe of its label.
+    Source: Bekker and Goldberger, Training deep neural-networks based on unreliable labels, 2016.
     """
     right = (1 - noise_rate) * np.maximum(confidence, LEAST)
     return right / (right + noise_rate / (classes - 1) * (1 - confidence))
