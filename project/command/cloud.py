@@ -153,6 +153,9 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
         value = getattr(settings, name)
         if value is not None and "/" in value and not value.startswith("gs://"):
             raise UserError(f"{make_command.flag(name)} {value}: a job cannot see this machine's files")
+    for name in ("noise_file", "corrections", "audit_file"):
+        if getattr(settings, name) is not None:
+            raise UserError(f"{make_command.flag(name)}: a job cannot see this machine's files; train here")
     told = {"recipe": settings.recipe}
     sheet = {field.name for field in dataclasses.fields(common.ReportSettings)} - {"credential_path"}
     chosen = {name: getattr(settings, name) for name in [*common.experiment_settings(), *sorted(sheet)]}

@@ -56,6 +56,23 @@ class NoiseSettings:
 
 
 @dataclass(frozen=True)
+class CleaningSettings:
+    """Labels of training and validation put right, after the noise; the files and the test split stay as they are."""
+
+    corrections: str | None = setting(
+        None, "corrections.csv exported from an audit's page: labels to change and rows to drop, found by key"
+    )
+    clean: str = setting(
+        "none", "unattended, training rows alone: drop those that an audit flags, relabel them as it suggests, or"
+        " reweight every row by how far its label is trusted",
+        choices=("none", "drop", "relabel", "reweight"),
+    )  # fmt: skip
+    audit_file: str | None = setting(
+        None, "audit.csv (or its folder) that --clean goes by; that of the same settings, made first, when not given"
+    )
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How it is learnt."""
 
@@ -205,6 +222,7 @@ class Settings(
     DistillationSettings,
     MixupSettings,
     TrainingSettings,
+    CleaningSettings,
     NoiseSettings,
     DataSettings,
 ):
@@ -253,6 +271,8 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     if (settings.pixel_mean is None) != (settings.pixel_std is None):
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
     _refuse_half_noise(settings)
+    if settings.audit_file is not None and settings.clean == "none":
+        raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight")
     if settings.processes not in (None, 1) and settings.device in ("cuda", "mps"):
         raise UserError("--processes is for the CPU; --gpu 0,1 starts one process for each GPU")
     if gpu_numbers(settings) and settings.processes not in (None, len(gpu_numbers(settings))):
@@ -323,7 +343,7 @@ def place_settings() -> list[str]:
 
 def method_defaults() -> dict[str, Any]:
     """The settings of all methods as they are when none is asked for: plain training."""
-    groups = (DataSettings, NoiseSettings, TrainingSettings)
+    groups = (DataSettings, NoiseSettings, CleaningSettings, TrainingSettings)
     general = {field.name for group in groups for field in dataclasses.fields(group)}
     names = set(experiment_settings()) - general
     return {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}

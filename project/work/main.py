@@ -91,16 +91,18 @@ def interruptible(how: str) -> Iterator[None]:
 
 def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
-    from project.work.dataset import noise
+    from project.work.dataset import mending, noise
     from project.work.result import result_row
     from project.work.runner import teachers
     from project.work.runner.table import method_name, runner_class
 
     settings = run.settings
     copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
-    dataset = _load(settings, device, parallel)
+    dataset = _load(_with_audit(settings, device, copy, parallel), device, parallel)
     if dataset.noise is not None and parallel.rank == 0:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
+    if dataset.mending is not None and parallel.rank == 0:
+        print("\n".join(mending.write(run.folder, dataset.mending, dataset.train_keys)))
     dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     runner.fit(lambda: copy.try_send(run.folder))
@@ -144,7 +146,7 @@ def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", para
 
     kind = teachers.OUT_OF_FOLD
     teacher = kind.settings(settings)
-    dataset = _load(teacher, device, parallel)
+    dataset = _load(_with_audit(teacher, device, copy, parallel), device, parallel)
     print(f"OOF logits in {teachers.logits_file(kind, teacher, dataset, device, copy, parallel)}")
 
 
@@ -159,6 +161,18 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
     if len(set(parallel.gather(dataset.fingerprint))) > 1:
         raise UserError(f"{settings.dataset}: the machines of this run hold different pictures; prepare them once")
     return dataset
+
+
+def _with_audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> Settings:
+    """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
+    if settings.clean == "none" or settings.audit_file is not None:
+        return settings
+    return dataclasses.replace(settings, audit_file=str(audit_file(settings, device, copy, parallel)))
+
+
+def audit_file(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> Path:
+    """The audit.csv of the same data, noise, corrections and training, before any cleaning."""
+    raise UserError(f"--clean {settings.clean}: run ./inv audit first and give --audit-file")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from datetime import datetime, timezone
 from typing import Any
 
+import numpy as np
 import torch
 
 from project.work.common import Settings, experiment_settings
+from project.work.dataset.base_dataset import Dataset
 from project.work.reporter.reporter import SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.base_runner import BaseRunner
@@ -49,9 +51,10 @@ def _accuracies(history: History, selected: Metrics, last: Metrics) -> dict[str,
 def _circumstances(runner: BaseRunner) -> dict[str, Any]:
     rows = runner.history.rows
     device = runner.device
-    noise = runner.dataset.noise
+    noise, left = runner.dataset.noise, noise_left(runner.dataset)
     return {
         "noise_actual_rate": 0.0 if noise is None else round(noise.rate, 6),
+        "noise_rate_left": None if left is None else round(left, 6),
         "train_pictures": len(runner.dataset.train),
         "seconds": round(sum(row.seconds for row in rows), 1),
         "pictures_per_second": round(len(rows) / sum(1 / row.pictures_per_second for row in rows), 1),
@@ -60,3 +63,13 @@ def _circumstances(runner: BaseRunner) -> dict[str, Any]:
         "git_revision": git_revision(),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def noise_left(dataset: Dataset) -> float | None:
+    """The share of what is learnt that is wrong after all mending, rows counted by weight; None without known noise."""
+    if dataset.noise is None:
+        return None
+    rows, records = dataset.train.rows.numpy(), dataset.train.records
+    labels = records.labels.cpu().numpy()[rows]
+    weights = None if records.weights is None else records.weights.cpu().numpy()[rows]
+    return float(np.average(dataset.noise.true[rows] != labels, weights=weights))

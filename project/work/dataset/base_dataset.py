@@ -12,9 +12,10 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
 from project.work.common import INPUT, Settings
-from project.work.dataset import noise, normaliser
+from project.work.dataset import mending, noise, normaliser
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.loaded import Records, loaded
+from project.work.dataset.mending import Mending
 from project.work.dataset.noise import Noise
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import staged
@@ -26,7 +27,8 @@ Share = Callable[[int], slice]
 @dataclass(frozen=True)
 class Batch:
     """What one step sees. images: float (B, C, H, W), normalised; targets: float (B, K), rows sum to 1;
-    rows: int64 (B,), row numbers in the training file; soft_targets: as targets, or None without distillation.
+    rows: int64 (B,), row numbers in the training file; soft_targets: as targets, or None without distillation;
+    weights: float (B,), how much each row counts, or None where all count alike.
 
     Where several processes share a batch, `images` may be those of one share while all else is of the whole.
     """
@@ -35,14 +37,15 @@ class Batch:
     targets: Tensor
     rows: Tensor
     soft_targets: Tensor | None = None
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def part(self, at: slice, images: Tensor) -> "Batch":
         """Some of its rows, with all that belongs to them and the pictures given."""
-        soft = None if self.soft_targets is None else self.soft_targets[at]
-        return Batch(images, self.targets[at], self.rows[at], soft)
+        rest = (None if values is None else values[at] for values in (self.soft_targets, self.weights))
+        return Batch(images, self.targets[at], self.rows[at], *rest)
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,17 @@ class Split:
             yield self._batch(normalise(images), batch_rows)
 
     def _batch(self, images: Tensor, rows: Tensor) -> Batch:
-        labels, soft = self.records.labels[rows], self.records.soft_targets
+        labels, beside = self.records.labels[rows], (self.records.soft_targets, self.records.weights)
         targets = torch.zeros(len(rows), self.classes, device=rows.device).scatter_(1, labels[:, None], 1.0)
-        return Batch(images, targets, rows, None if soft is None else soft[rows])
+        return Batch(images, targets, rows, *(None if values is None else values[rows] for values in beside))
 
 
 @dataclass(frozen=True)
 class Dataset:
     """The three splits of a run, with the class names and the keys of the training file's rows (`loaded.packed`).
 
-    noise: what was done on purpose to the labels of the training file, which training and validation come from.
+    noise: what was done on purpose to the labels of the training file, which training and validation come from;
+    mending: what was done to put them right.
     """
 
     train: Split
@@ -121,6 +125,7 @@ class Dataset:
     train_keys: np.ndarray
     fingerprint: str
     noise: Noise | None = None
+    mending: Mending | None = None
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
@@ -134,7 +139,11 @@ def batch_sizes(count: int, size: int) -> list[int]:
 
 
 def load(settings: Settings, device: torch.device) -> Dataset:
-    """Read a prepared data set onto the device and hold out validation, stratified. Raises UserError for bad files."""
+    """Read a prepared data set onto the device and hold out validation, stratified. Raises UserError for bad files.
+
+    Which rows are validation depends on the labels of the files alone, so that runs on noisy, mended and clean labels
+    are judged by the same pictures.
+    """
     folder = find(settings.dataset)
     data = loaded(folder, settings.image_size, device)
     parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder))
@@ -146,11 +155,15 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     if made is not None:
         learnt = dataclasses.replace(learnt, labels=torch.from_numpy(made.noisy).to(device))
         fingerprint = f"{fingerprint}-{made.fingerprint}"
+    mended = mending.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
+    if mended is not None:
+        learnt, fingerprint = mended.applied(learnt), f"{fingerprint}-{mended.fingerprint}"
+        train, valid = (torch.from_numpy(part[mended.kept[part]]) for part in parts)
     splits = [
         Split(records, rows, normalise, len(data.names))
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
-    return Dataset(*splits, data.names, data.keys, fingerprint, made)
+    return Dataset(*splits, data.names, data.keys, fingerprint, made, mended)
 
 
 def find(dataset: str) -> Path:

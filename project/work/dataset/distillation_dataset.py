@@ -13,7 +13,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
-VALIDATION, SEEN = -1, -3
+VALIDATION, DROPPED, SEEN = -1, -2, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
 
 
@@ -22,8 +22,8 @@ class OofLogits:
     """For every row of the training file, logits of models that did not learn from it.
 
     logits: float32 (N, K); keys: key ids, text (N,); folds: int64 (N,), the fold that held a row out, or -1 for the
-    rows of validation, which no model learns from (theirs are the mean over all), or -3 where a model did learn from
-    a row; names: the K classes.
+    rows of validation, which no model learns from (theirs are the mean over all), -2 for rows that corrections or
+    cleaning had dropped (theirs are zeros), or -3 where a model did learn from a row; names: the K classes.
     """
 
     logits: np.ndarray
@@ -65,12 +65,14 @@ def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, wher
     Raises UserError when the logits were made for other rows, classes or another validation split.
     """
     logits, folds = _aligned(dataset, oof, where)
-    valid_rows = dataset.valid.rows.cpu().numpy()
-    if not np.array_equal(np.flatnonzero(folds == VALIDATION), np.sort(valid_rows)):
+    train_rows, valid_rows = (part.rows.cpu().numpy() for part in (dataset.train, dataset.valid))
+    if (folds[valid_rows] != VALIDATION).any() or (folds[train_rows] == VALIDATION).any():
         raise UserError(
             f"{where}: made for another validation split: its models have seen labels that this run is judged by;"
             " give the same --valid-rate and --split-seed, or make new logits"
         )
+    if (folds[train_rows] == DROPPED).any():
+        raise UserError(f"{where}: made without rows that are trained on here; make new ones with the same corrections")
     soft = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).to(dataset.train.labels.device)
     return dataclasses.replace(dataset, train=dataset.train.with_soft_targets(soft))
 

@@ -18,11 +18,13 @@ SOME_KEYS = 100_000
 
 @dataclass(frozen=True)
 class Records:
-    """All that one file holds. labels: int64 (N,), where the pictures go; soft_targets: float (N, K) or None."""
+    """All that one file holds. labels: int64 (N,), where the pictures go; soft_targets: float (N, K) or None; weights:
+    float (N,), how much each row counts, or None."""
 
     pictures: Resident | Mapped
     labels: Tensor
     soft_targets: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)

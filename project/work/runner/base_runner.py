@@ -33,6 +33,18 @@ EVALUATION_BATCH = 512
 Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory
 
 
+def weighed(logits: Tensor, weights: Tensor | None) -> Tensor:
+    """The same logits, float (B, K), whose gradients are multiplied row by row by weights, float (B,).
+
+    A loss that is the mean of what each row costs then learns what the mean of weight x cost would teach, whatever that
+    cost is, while its value stays that of rows that count alike.
+    """
+    if weights is None:
+        return logits
+    fixed = logits.detach()
+    return fixed + weights[:, None] * (logits - fixed)
+
+
 class BaseRunner:
     """Cross entropy with the labels as they are given.
 
@@ -109,7 +121,7 @@ class BaseRunner:
     def mean_loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """The loss over pictures of which there may be none. logits: float (B, K)."""
         # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
-        return self.loss(logits, batch) if len(batch) else logits.sum()
+        return self.loss(weighed(logits, batch.weights), batch) if len(batch) else logits.sum()
 
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
         """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""

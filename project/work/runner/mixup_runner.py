@@ -11,10 +11,14 @@ from project.work.runner.base_runner import BaseRunner
 from project.work.runner.parallel import ALONE, Parallel
 
 MIX_AFTER = ("input", "layer1", "layer2")
+LEAST = 1e-12  # of a pair's weight, to divide by; what costs nothing has no direction anyway
 
 
-def mix(values: Tensor, partners: Tensor, weight: float) -> Tensor:
-    """weight * values + (1 - weight) * values[partners], along the first dimension. values: (B, C, ...)."""
+def mix(values: Tensor, partners: Tensor, weight: float | Tensor) -> Tensor:
+    """weight * values + (1 - weight) * values[partners], along the first dimension. values: (B, C, ...).
+
+    weight: one for all, or (B, 1).
+    """
     if not values.is_contiguous():  # channels last, as convolutions hold them: then a row is one stretch of memory
         return mix(values.movedim(1, -1).contiguous(), partners, weight).movedim(-1, 1)
     rows = values.flatten(1)
@@ -22,9 +26,18 @@ def mix(values: Tensor, partners: Tensor, weight: float) -> Tensor:
 
 
 def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
-    """The batch with its targets, hard and soft, mixed; its pictures as they were."""
+    """The batch with its targets, hard and soft, mixed; its pictures as they were.
+
+    Where rows have weights w, a pair's is weight x w + (1 - weight) x w[partners], and the share of each row's target
+    is its share of that: a cost that is linear in the target then is the sum of what each row would cost alone.
+    """
+    weights = batch.weights
+    if weights is not None:
+        weights = mix(weights[:, None], partners, weight)[:, 0]
+        weight = (weight * batch.weights / weights.clamp(min=LEAST))[:, None]
     soft = None if batch.soft_targets is None else mix(batch.soft_targets, partners, weight)
-    return dataclasses.replace(batch, targets=mix(batch.targets, partners, weight), soft_targets=soft)
+    targets = mix(batch.targets, partners, weight)
+    return dataclasses.replace(batch, targets=targets, soft_targets=soft, weights=weights)
 
 
 class MixupRunner(BaseRunner):

@@ -11,7 +11,7 @@ import torch
 from project.work import common
 from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
-from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
+from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
@@ -53,9 +53,10 @@ def make(
     part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
     models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
     logits = np.zeros((len(keys), len(dataset.names)), dtype=np.float32)
-    folds = np.full(len(keys), VALIDATION, dtype=np.int64)
+    folds = np.full(len(keys), DROPPED, dtype=np.int64)
     folds[rows] = part_of
     valid_rows = dataset.valid.rows.cpu().numpy()
+    folds[valid_rows] = VALIDATION
     for prediction in models.predictions(at_once):
         logits[prediction.rows] = prediction.held_out
         logits[valid_rows] += prediction.valid / teacher.folds

@@ -1,0 +1,163 @@
+"""The page of an audit: one file, for which a browser needs no server, where a person looks at suspects and judges."""
+
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from project.work.audit import confusions, page_parts, sheets, tables
+from project.work.audit.sheets import Sheets
+from project.work.dataset import storage
+from project.work.dataset.noise import read_matrix
+from project.work.dataset.pictures import Mapped, Resident
+from project.work.declaration import UserError
+
+FILE = "audit.html"
+LIMIT = 2000  # pictures on a page
+WITHOUT_FLAGS = 100  # of them where none is flagged
+EXAMPLES = 4  # pictures that show what a class usually looks like
+TEMPLATE = Path(__file__).with_name("template")
+_SCRIPTS = ("csv.js", "store.js", "picker.js", "gallery.js", "tables.js", "review.js")
+_NUMBERS = {
+    "row": "int64", "given_label": "int64", "suggested_label": "int64", "self_confidence": "float64",
+    "margin": "float64", "votes": "float64", "rank": "int64", "flagged": "int64", "duplicate_of": "float64",
+    "blank": "int64",
+}  # fmt: skip
+_TEXTS = ("key_id", "split")
+
+
+def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limit: int = LIMIT) -> Path:
+    """Write audit.html from the other files of an audit's folder; returns its path. Raises UserError.
+
+    pictures: of the training file, which audit.csv gives the rows of; names: of the K classes, as they are in the
+    files; limit: pictures on the page.
+    """
+    table, facts = read_table(folder / "audit.csv"), _read_facts(folder / "audit.json")
+    if len(table) > 0 and table["given_label"].max() >= len(names):
+        raise UserError(f"{folder}/audit.csv: of other classes than these {len(names)}; run ./inv audit again")
+    shown = table.iloc[chosen(table, limit)]
+    images = sheets.gathered(pictures, shown["row"].to_numpy())
+    labels = np.unique(shown[["given_label", "suggested_label"]])
+    usual = examples(table, labels)
+    drawn = sheets.packed(images)
+    usual_drawn = sheets.packed(sheets.gathered(pictures, usual["row"].to_numpy()))
+    data = _data(shown, facts, names, drawn) | {"examples": _places(usual), "exampleRows": usual_drawn.rows}
+    classes = page_parts.read_classes(folder / "classes.csv")
+    matrix = read_matrix(folder / "transition.csv", names)
+    parts = {
+        "title": tables.text(f"Audit of {facts.get('dataset', 'a data set')}"),
+        "summary": page_parts.summary(facts, table),
+        "note": page_parts.note(table, len(shown)),
+        "facts": page_parts.facts_table(facts),
+        "classes": page_parts.class_table(classes, names),
+        "pairs": confusions.pair_table(confusions.largest_pairs(matrix), table, names),
+        "heat_map": confusions.heat_map(matrix, names),
+        "blank": page_parts.blank_list(table, names, set(shown["row"])),
+        "duplicates": page_parts.duplicate_list(table, names, set(shown["row"])),
+        "data": _json(data | {"cells": confusions.cells(matrix)}),
+        "style": _style(drawn, usual_drawn, images),
+        "ink": "white-ink" if sheets.white_ink(images) else "",
+        "script": "\n".join((TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+    }
+    page = Template((TEMPLATE / "page.html").read_text(encoding="utf-8")).substitute(parts)
+    storage.replace_file(folder / FILE, page.encode())
+    return folder / FILE
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """What the page needs of audit.csv, by rank; copy: bool, one of several identical pictures. Raises UserError."""
+    columns = [*_NUMBERS, *_TEXTS]
+    try:
+        table = pd.read_csv(
+            path,
+            usecols=columns,
+            dtype=_NUMBERS | dict.fromkeys(_TEXTS, str),
+            keep_default_na=False,
+            na_values={name: [""] for name, kind in _NUMBERS.items() if kind == "float64"},
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run ./inv audit first") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not an audit ({error}); run ./inv audit again") from error
+    table["copy"] = table["duplicate_of"].notna() | table["row"].isin(table["duplicate_of"])
+    return table.sort_values("rank", kind="stable", ignore_index=True)
+
+
+def chosen(table: pd.DataFrame, limit: int) -> np.ndarray:
+    """Which rows of an audit, sorted by rank, a page shows: positions int (n,), n <= limit, the most suspicious first.
+
+    The flagged ones, then blank and identical pictures that are not flagged; where none is flagged, the first ones.
+    """
+    flagged = table["flagged"].to_numpy() == 1
+    strange = (table["blank"] == 1) | table["copy"]
+    first = np.flatnonzero(flagged) if flagged.any() else np.arange(min(WITHOUT_FLAGS, len(table)))
+    return np.concatenate([first, np.setdiff1d(np.flatnonzero(strange), first)])[:limit]
+
+
+def examples(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
+    """The least suspicious pictures of each of these classes, up to EXAMPLES of each."""
+    good = table[(table["flagged"] == 0) & (table["blank"] == 0) & table["given_label"].isin(labels)]
+    return good.iloc[::-1].groupby("given_label", sort=True).head(EXAMPLES).sort_values("given_label", kind="stable")
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run ./inv audit first") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); run ./inv audit again") from error
+    if not isinstance(facts, dict):
+        raise UserError(f"{path}: not the facts of an audit; run ./inv audit again")
+    return facts
+
+
+def _data(shown: pd.DataFrame, facts: dict[str, Any], names: list[str], drawn: Sheets) -> dict[str, Any]:
+    """What the scripts read: each picture as a list, in the order of the sheets."""
+    kinds = 1 * (shown["flagged"] == 1) + 2 * (shown["blank"] == 1) + 4 * shown["copy"]
+    columns = (
+        shown["row"].tolist(),
+        shown["key_id"].tolist(),
+        shown["given_label"].tolist(),
+        shown["suggested_label"].tolist(),
+        shown["self_confidence"].round(4).tolist(),
+        [None if np.isnan(votes) else int(votes) for votes in shown["votes"]],
+        shown["rank"].tolist(),
+        kinds.tolist(),
+    )
+    return {
+        "fingerprint": str(facts.get("fingerprint", "")),
+        "names": names,
+        "pictures": list(zip(*columns, strict=True)),
+        "columns": sheets.COLUMNS,
+        "capacity": sheets.CAPACITY,
+        "sheetRows": drawn.rows,
+    }
+
+
+def _places(usual: pd.DataFrame) -> dict[int, list[int]]:
+    """Where the examples of each class are in their sheets."""
+    found: dict[int, list[int]] = {}
+    for place, label in enumerate(usual["given_label"].tolist()):
+        found.setdefault(label, []).append(place)
+    return found
+
+
+def _json(data: dict[str, Any]) -> str:
+    """JSON that no HTML parser takes for the end of the script that it stands in."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _style(drawn: Sheets, usual: Sheets, images: np.ndarray) -> str:
+    """The style sheet with the sheets of pictures; small pictures are shown at whole multiples of their size."""
+    side = max(drawn.width, drawn.height)
+    small, (tile, large) = min(2, 48 / side), (max(1, round(size / side)) for size in (96, 192))
+    smooth = "auto" if min(images.shape[1:3]) >= 64 else "pixelated"
+    rules = [f":root{{--pw:{drawn.width}px;--ph:{drawn.height}px;--small:{small:.4g};--tile:{tile};--large:{large};"
+             f"--smooth:{smooth}}}"]  # fmt: skip
+    for kind, some in (("p", drawn), ("e", usual)):
+        rules += [f".{kind}{number}{{background-image:url({url})}}" for number, url in enumerate(some.urls)]
+    return "\n".join([(TEMPLATE / "page.css").read_text(encoding="utf-8"), *rules])

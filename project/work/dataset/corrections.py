@@ -1,0 +1,67 @@
+"""What was put right in the labels of a training file, by a person or unattended, at rest: corrections.csv."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from project.work.dataset import by_key, storage
+from project.work.dataset.loaded import unpacked
+from project.work.declaration import UserError
+
+FILE = "corrections.csv"
+COLUMNS = ("row", "key_id", "given_label", "new_label")
+DROP, DROPPED = "drop", -1
+_FIELDS = ("rows", "given", "new")
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Rows that were judged. rows: int64 (n,), in the training file; given, new: int64 (n,), new DROPPED for those to
+    leave out and the given label for those that are right as they are."""
+
+    rows: np.ndarray
+    given: np.ndarray
+    new: np.ndarray
+
+    def applied(self, labels: np.ndarray) -> np.ndarray:
+        """Labels int64 (N,) of the training file with these, DROPPED where a row is to be left out."""
+        changed = labels.copy()
+        changed[self.rows] = self.new
+        return changed
+
+    def joined(self, other: "Corrections") -> "Corrections":
+        """Both, which judge different rows."""
+        return Corrections(*(np.concatenate([getattr(each, name) for each in (self, other)]) for name in _FIELDS))
+
+    def __str__(self) -> str:
+        dropped, kept = int((self.new == DROPPED).sum()), int((self.new == self.given).sum())
+        return f"{len(self.rows) - dropped - kept} relabelled, {dropped} dropped, {kept} kept as they were"
+
+
+def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Corrections:
+    """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `loaded.packed`.
+
+    Raises UserError when they are of other data or labels.
+    """
+    table = by_key.read(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it")
+    key_ids = table["key_id"]
+    rows = by_key.rows(key_ids, keys, path)
+    given, drop = by_key.labels(table["given_label"], key_ids, names, path), table["new_label"] == DROP
+    other = np.flatnonzero(labels[rows] != given)
+    if len(other) > 0:
+        first = other[0]
+        raise UserError(f"{path}: says that the label of {key_ids[first]} is {given[first]}, but here it is"
+                        f" {labels[rows[first]]}; the corrections are of other labels (or other noise)")  # fmt: skip
+    new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path)
+    return Corrections(rows, given, np.where(drop, DROPPED, new))
+
+
+def write(path: Path, made: Corrections, keys: np.ndarray) -> None:
+    """Write them in the order of the training file."""
+    order = np.argsort(made.rows)
+    rows, new = made.rows[order], made.new[order].astype(object)
+    new[new == DROPPED] = DROP
+    columns = dict(zip(COLUMNS, (rows, unpacked(keys[rows]), made.given[order], new), strict=True))
+    storage.replace_file(path, pd.DataFrame(columns).to_csv(index=False).encode())

@@ -1,0 +1,175 @@
+"""The review in a real browser: keys and mouse, what survives a reload, what is exported and taken in again."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import Browser, browser
+from folders import KEYS, NAMES, audit_folder, some_pictures
+
+from project.work.audit.page import write_page
+from project.work.dataset import corrections
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = audit_folder(tmp_path_factory.mktemp("audit"))
+    return write_page(folder, some_pictures(), NAMES)
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("downloads")) as shown:
+        shown.downloads = tmp_path_factory.getbasetemp() / "downloads0"
+        yield shown
+
+
+@pytest.fixture
+def fresh(window: Browser, page: Path) -> Browser:
+    """The page as a person sees it first."""
+    window.open(page)
+    window.run("localStorage.clear()")
+    window.open(page)
+    return window
+
+
+def exported(window: Browser) -> str:
+    path = window.downloads / "corrections.csv"
+    path.unlink(missing_ok=True)
+    window.click("#export")
+    for _ in range(200):
+        if path.exists() and path.stat().st_size > 0:
+            return path.read_text()
+        time.sleep(0.05)
+    raise AssertionError("nothing was downloaded")
+
+
+def test_the_first_suspect_is_shown_with_both_names(fresh: Browser) -> None:
+    assert fresh.text("#given") == NAMES[0]
+    assert fresh.text("#suggested") == NAMES[1]
+    assert fresh.text("#status") == "0 of 7 reviewed: 0 kept, 0 relabelled, 0 dropped"
+    assert fresh.run("return document.querySelectorAll('.tile').length") == 7
+    assert fresh.text(".tile .score") == "0.1%"
+    # A name that looks like HTML is a name: nothing was run, and no element was made of it.
+    assert fresh.run("return window.hacked === undefined && document.querySelector('main b, main script') === null")
+
+
+def test_a_review_by_keys_alone_is_exported_as_corrections(fresh: Browser) -> None:
+    fresh.press("k")  # the first is kept
+    fresh.press("s")  # the second becomes what is suggested
+    fresh.press("l", "cat", "Enter")  # the third is a third class, found by typing
+    fresh.press("d", "d", "u")  # the fourth is dropped; the fifth too, but that is undone
+    assert fresh.text("#status") == "4 of 7 reviewed: 1 kept, 2 relabelled, 1 dropped"
+    assert fresh.text("#place").startswith("rank 5, ")
+    assert exported(fresh) == ('row,key_id,given_label,new_label\n0,"k,""0",0,0\n1,k1,0,1\n2,k2,0,2\n3,k3,0,drop\n')
+    labels = np.repeat(np.arange(3), 10)
+    read = corrections.read(fresh.downloads / "corrections.csv", labels, np.array(KEYS), NAMES)
+    assert str(read) == "2 relabelled, 1 dropped, 1 kept as they were"
+
+
+def test_a_reload_loses_nothing_and_goes_on_where_it_was(fresh: Browser, page: Path) -> None:
+    fresh.press("d", "s")
+    fresh.open(page)
+    assert fresh.text("#status") == "2 of 7 reviewed: 0 kept, 1 relabelled, 1 dropped"
+    assert fresh.text("#place").startswith("rank 3, ")
+    fresh.press("u", "u")
+    assert fresh.text("#status") == "0 of 7 reviewed: 0 kept, 0 relabelled, 0 dropped"
+
+
+def test_arrows_move_and_the_mouse_does_all_that_keys_do(fresh: Browser) -> None:
+    fresh.press("Right", "Right", "Left")
+    assert fresh.text("#place").startswith("rank 2, ")
+    fresh.run("document.getElementById('gallery').style.gridTemplateColumns = 'repeat(3, 130px)'")
+    fresh.press("Down")
+    assert fresh.text("#place").startswith("rank 5, ")
+    fresh.press("Down", "Up")  # there is none below
+    assert fresh.text("#place").startswith("rank 2, ")
+    fresh.click(".tile:nth-child(4)")
+    assert fresh.text("#place").startswith("rank 4, ")
+    fresh.click("#drop")
+    fresh.click("#first-open")
+    fresh.click("#other")
+    fresh.click("#options li:nth-child(1)")
+    assert fresh.text("#status") == "2 of 7 reviewed: 0 kept, 1 relabelled, 1 dropped"
+    fresh.click("#undo")
+    assert fresh.text("#status") == "1 of 7 reviewed: 0 kept, 0 relabelled, 1 dropped"
+
+
+def test_the_picker_closes_with_escape_and_decides_nothing(fresh: Browser) -> None:
+    fresh.press("l", "zzz", "Enter")
+    assert fresh.run("return document.getElementById('picker').open")
+    fresh.press("Escape")
+    assert not fresh.run("return document.getElementById('picker').open")
+    assert fresh.text("#status").startswith("0 of 7")
+
+
+def test_letters_can_be_switched_off(fresh: Browser) -> None:
+    fresh.click("#keys")
+    fresh.press("d", "k")
+    assert fresh.text("#status").startswith("0 of 7")
+
+
+def test_filters_by_state_and_class_are_walked_through(fresh: Browser) -> None:
+    fresh.run("const s = document.getElementById('show'); s.value = 'blank'; s.dispatchEvent(new Event('change'))")
+    assert fresh.text("#count") == "1 shown"
+    assert "blank" in fresh.text("#place")
+    fresh.click("button[data-class='1']")
+    assert fresh.text("#count") == "1 shown"
+    assert fresh.text("#given") == NAMES[1]
+
+
+def test_earlier_corrections_come_in_again_even_of_pictures_that_are_not_here(fresh: Browser, tmp_path: Path) -> None:
+    text = 'row,key_id,given_label,new_label\r\n0,"k,""0",0,2\r\n29,k29,2,drop\r\n'
+    (tmp_path / "earlier.csv").write_text(text, newline="")
+    fresh.give("#file", tmp_path / "earlier.csv")
+    said = waited(fresh, "#status", "came from")
+    assert "1 of 7 reviewed: 0 kept, 1 relabelled, 0 dropped; 1 of other pictures" in said
+    assert exported(fresh) == text.replace("\r", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("row,key_id\n0,k1\n", "needs the columns row,key_id,given_label,new_label"),
+        ("row,key_id,given_label,new_label\n1,k1,1,0\n", "line 2: the label of k1 is 0 here, not 1"),
+        ("row,key_id,given_label,new_label\n1,k1,0,3\n", "line 2 is no correction of these 3 classes"),
+        ("row,key_id,given_label,new_label\n1,k1,0,1\n1,k1,0,2\n", "names a key id twice"),
+        ("row,key_id,given_label,new_label\n", "holds no correction"),
+    ],
+)
+def test_corrections_of_something_else_are_refused_whole(fresh: Browser, tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "other.csv").write_text(text)
+    fresh.give("#file", tmp_path / "other.csv")
+    assert fault in waited(fresh, "#problem", "Nothing was taken")
+    assert fresh.text("#status").startswith("0 of 7")
+
+
+def test_tables_sort_and_the_matrix_says_what_it_shows(fresh: Browser) -> None:
+    fresh.click("#class-table th:nth-child(3) button")  # flagged, the most first
+    assert fresh.text("#class-table tbody tr th").strip() == NAMES[0]
+    fresh.click("#class-table th:nth-child(1) button")
+    assert fresh.run("return document.querySelector('#class-table th').getAttribute('aria-sort')") == "ascending"
+    fresh.run(
+        "const m = document.getElementById('heat-map'); m.scrollIntoView();"
+        "const p = new DOMPoint(15, 5).matrixTransform(m.getScreenCTM());"
+        "m.dispatchEvent(new MouseEvent('mousemove', {clientX: p.x, clientY: p.y, bubbles: true}))"
+    )
+    assert fresh.text("#cell") == f"{NAMES[0]} labelled {NAMES[1]}: 20.0%"
+
+
+def test_nothing_on_the_page_is_without_a_name(fresh: Browser) -> None:
+    nameless = (
+        "return [...document.querySelectorAll('button, input, select, [role=img]')].filter(e => !(e.textContent.trim()"
+        " || e.getAttribute('aria-label') || e.labels?.length)).map(e => e.outerHTML)"
+    )
+    assert fresh.run(nameless) == []
+
+
+def waited(window: Browser, selector: str, words: str) -> str:
+    for _ in range(100):
+        if words in window.text(selector):
+            break
+        time.sleep(0.05)
+    return window.text(selector)
