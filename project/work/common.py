@@ -269,6 +269,13 @@ def experiment_settings() -> list[str]:
     return [field.name for field in dataclasses.fields(Settings) if field.name not in elsewhere]
 
 
+def chosen(settings: Settings) -> dict[str, Any]:
+    """The settings that change a result and are not as declared: one added to the code later is not among them."""
+    declared = {field.name: field.default for field in dataclasses.fields(Settings)}
+    values = {name: getattr(settings, name) for name in experiment_settings()}
+    return {name: value for name, value in values.items() if value != declared[name]}
+
+
 def place_settings() -> list[str]:
     """Names of the settings that say where a run is and leave its result alone: RunSettings."""
     return [field.name for field in dataclasses.fields(RunSettings)]

@@ -1,6 +1,8 @@
 """Each row's out-of-fold logits come from a model that never saw it, are made once, and are made first when missing."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import signal
 import time
@@ -100,6 +102,12 @@ def test_whatever_decides_the_logits_changes_their_name(settings: Callable, data
     elsewhere = dataclasses.replace(settings(), output="elsewhere", uuid="x")
     student = dataclasses.replace(elsewhere, soft_loss_weight=2.0, softmax_temperature=3.0, mixup_alpha=0.4, seed=7)
     assert oof.fingerprint(oof.teacher_settings(student), dataset) == oof.fingerprint(usual, dataset)
+
+
+def test_a_setting_at_its_default_is_no_part_of_their_name(settings: Callable, dataset: Dataset) -> None:
+    usual = oof.teacher_settings(settings(epoch=50, batch_size=128, amp=None, folds=5))
+    decided = [dataset.fingerprint, {"folds": 5}]
+    assert oof.fingerprint(usual, dataset) == hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
 
 
 def test_more_folds_than_rows_of_a_class_are_refused_before_training(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 
 from project.work import common
-from project.work.common import Settings
+from project.work.common import NoiseSettings, Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
@@ -27,10 +28,13 @@ def teacher_settings(settings: Settings) -> Settings:
 
 
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
-    """A short name for everything that decides the logits: the data, the folds and how the fold models are trained."""
-    names = [name for name in common.experiment_settings() if name != "dataset"]
-    decided = [dataset.fingerprint, *(getattr(teacher, name) for name in names)]
-    return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
+    """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
+
+    Noise is named by the labels it left; a setting that is added to the code later, at its default, changes no name.
+    """
+    within = {field.name for field in dataclasses.fields(NoiseSettings)} | {"dataset"}  # dataset.fingerprint
+    decided = {name: value for name, value in common.chosen(teacher).items() if name not in within}
+    return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def make(
