@@ -83,6 +83,8 @@ def expand(values: Mapping[str, Any]) -> list[Run]:
     """The runs of a grid, each once, all of them checked. Raises UserError."""
     if values.get("uuid") is not None or values.get("resume") is not None:
         raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
+    if values.get("stage") not in (None, "train"):
+        raise UserError("--stage audit: a sweep trains; ./inv audit audits")
     runs: dict[str, Run] = {}
     for point, differing in make_command.grid(values, whole=_PLACE):
         name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"

@@ -1,11 +1,11 @@
-"""Train one run, or the fold models behind out-of-fold logits, and report it."""
+"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them."""
 
 import dataclasses
 import os
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -44,19 +44,20 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
 
     common.choose_device(settings, processes - 1)
     run = run_folder.placed(settings)
-    if run.resume is None and run.uuid is None and not makes_logits(run):  # known here, to say what goes on with it
+    if run.resume is None and run.uuid is None and is_run(run):  # known here, to say what goes on with it
         run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
         words = [*words, f"--uuid={run.uuid}"]
     try:
         sys.exit(launch.start(launch.torchrun(machine, processes, __file__, words), processes))
     except UserError as error:
-        command = "the same command" if makes_logits(run) else run_folder.resume_command(run)
+        command = run_folder.resume_command(run) if is_run(run) else "the same command"
         raise UserError(f"{error}; every finished epoch is kept; go on with: {command}") from error
 
 
-def makes_logits(settings: Settings) -> bool:
-    """Whether out-of-fold logits are all that is asked for."""
-    return settings.resume is None and settings.folds is not None and not settings.distillation
+def is_run(settings: Settings) -> bool:
+    """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
+    logits_alone = settings.resume is None and settings.folds is not None and not settings.distillation
+    return settings.stage == "train" and not logits_alone
 
 
 def work(settings: Settings, parallel: "Parallel") -> None:
@@ -70,9 +71,9 @@ def work(settings: Settings, parallel: "Parallel") -> None:
     if parallel.rank == 0:
         copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
         copy.fetch()
-    if makes_logits(settings):
+    if not is_run(settings):
         with interruptible("the same command goes on"):
-            make_logits(settings, device, copy, parallel)
+            (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return
     run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings)))
     with run, interruptible(f"go on with: {run.command}"):
@@ -140,11 +141,18 @@ def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
 
 def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train the fold models and say where their logits are."""
-    from project.work.runner import oof
+    from project.work.runner import oof, oof_file
 
     teacher = oof.teacher_settings(settings)
     dataset = _load(teacher, device, parallel)
-    print(f"OOF logits in {_logits(teacher, dataset, device, copy, parallel)}")
+    print(f"OOF logits in {oof_file.logits(teacher, dataset, device, copy, parallel)}")
+
+
+def audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
+    """Find the wrong labels of the training file."""
+    from project.work.audit import stage
+
+    stage.run(settings, _load(settings, device, parallel), device, copy, parallel)
 
 
 def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "Dataset":
@@ -165,39 +173,14 @@ def _with_soft_targets(
 ) -> "Dataset":
     from project.work import run_folder
     from project.work.dataset import distillation_dataset, remote_data
-    from project.work.runner import oof
+    from project.work.runner import oof, oof_file
 
     if settings.oof_logits is None:
-        path = _logits(oof.teacher_settings(settings), dataset, device, copy, parallel)
+        path = oof_file.logits(oof.teacher_settings(settings), dataset, device, copy, parallel)
     else:
         path = parallel.first(lambda: remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings)))
     logits = parallel.first(lambda: distillation_dataset.read(path))
     return distillation_dataset.with_soft_targets(dataset, logits, settings.softmax_temperature, str(path))
-
-
-def _logits(
-    teacher: Settings, dataset: "Dataset", device: "torch.device", copy: "Mirror", parallel: "Parallel"
-) -> Path:
-    """The file of logits for these data and fold models; made first when missing, by one run at a time."""
-    from filelock import FileLock
-
-    from project.work import run_folder
-    from project.work.dataset import distillation_dataset
-    from project.work.runner import oof
-
-    name = f"oof-{oof.fingerprint(teacher, dataset)}"
-    folder = parallel.first(lambda: run_folder.output_folder(teacher) / name)
-    path = folder / run_folder.LOGITS_FILE
-    if parallel.rank == 0:
-        folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock") if parallel.rank == 0 else nullcontext():
-        if not parallel.first(path.exists):
-            print(f"training {teacher.folds} fold models for out-of-fold logits in {folder}", file=sys.stderr)
-            logits = oof.make(teacher, dataset, device, folder, copy.try_send, parallel)
-            if parallel.rank == 0:
-                distillation_dataset.write(path, logits)
-    copy.send(folder)
-    return path
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """Out-of-fold (OOF) logits at rest, and the soft targets they give to training pictures."""
 
 import dataclasses
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from project.work.dataset import storage
+from project.work.dataset import array_files
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
 VALIDATION = -1
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
+_MARGINS = {"margins": ("f", 1)}  # not in the files of earlier versions
 
 
 @dataclass(frozen=True)
@@ -22,35 +22,47 @@ class OofLogits:
     """For every row of the training file, logits of models that did not learn from it.
 
     logits: float32 (N, K); keys: key ids, text (N,); folds: int64 (N,), the fold that held a row out, or -1 for the
-    rows of validation, which no fold model learns from (theirs are the mean over all); names: the K classes.
+    rows of validation, which no fold model learns from (theirs are the mean over all); names: the K classes; margins:
+    float32 (N,), the mean margin of a row while fold models learnt from it, not a number for validation; None: unknown.
     """
 
     logits: np.ndarray
     keys: np.ndarray
     folds: np.ndarray
     names: list[str]
+    margins: np.ndarray | None = None
 
 
 def write(path: Path, oof: OofLogits) -> None:
     """Write logits as an .npz that others can read without pickles."""
-    data = io.BytesIO()
-    np.savez(data, logits=oof.logits, keys=oof.keys, folds=oof.folds, names=np.array(oof.names))
-    storage.replace_file(path, data.getvalue())
+    margins = {} if oof.margins is None else {"margins": oof.margins}
+    with array_files.replacing(path) as file:
+        np.savez(file, logits=oof.logits, keys=oof.keys, folds=oof.folds, names=np.array(oof.names), **margins)
 
 
 def read(path: Path) -> OofLogits:
     """Read logits. Raises UserError when the file is not what `write` writes."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ("logits", "keys", "folds", "names")}
+            form = _FORM | (_MARGINS if "margins" in file else {})
+            arrays = {name: file[name] for name in form}
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made") from error
     except Exception as error:
         raise UserError(f"{path}: not a file of OOF logits ({type(error).__name__}); run ./inv oof") from error
-    for name, (kinds, axes) in _FORM.items():
+    for name, (kinds, axes) in form.items():
         if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
             raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
-    return OofLogits(arrays["logits"], arrays["keys"], arrays["folds"], arrays["names"].tolist())
+    return OofLogits(**(arrays | {"names": arrays["names"].tolist()}))
+
+
+def has_margins(path: Path) -> bool:
+    """Whether a file of logits has margins too; they are not read. Raises UserError when it is none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return "margins" in file
+    except Exception as error:
+        raise UserError(f"{path}: not a file of OOF logits ({type(error).__name__}); delete it") from error
 
 
 def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, where: str) -> Dataset:
@@ -58,23 +70,25 @@ def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, wher
 
     Raises UserError when the logits were made for other rows, classes or another validation split.
     """
-    logits, folds = _aligned(dataset, oof, where)
+    oof = aligned(dataset, oof, where)
     valid_rows = dataset.valid.rows.cpu().numpy()
-    if not np.array_equal(np.flatnonzero(folds == VALIDATION), np.sort(valid_rows)):
+    if not np.array_equal(np.flatnonzero(oof.folds == VALIDATION), np.sort(valid_rows)):
         raise UserError(
             f"{where}: made for another validation split: its models have seen labels that this run is judged by;"
             " give the same --valid-rate and --split-seed, or make new logits"
         )
-    soft = torch.softmax(torch.from_numpy(logits) / temperature, dim=1).to(dataset.train.labels.device)
+    soft = torch.softmax(torch.from_numpy(oof.logits) / temperature, dim=1).to(dataset.train.labels.device)
     return dataclasses.replace(dataset, train=dataset.train.with_soft_targets(soft))
 
 
-def _aligned(dataset: Dataset, oof: OofLogits, where: str) -> tuple[np.ndarray, np.ndarray]:
+def aligned(dataset: Dataset, oof: OofLogits, where: str) -> OofLogits:
+    """The same in the order of the data set's rows. Raises UserError when they are of other rows or classes."""
     if oof.names != dataset.names:
         raise UserError(
             f"{where}: made for {len(oof.names)} classes that are not the {len(dataset.names)} of this data set"
         )
-    if oof.logits.shape != (len(oof.keys), len(oof.names)) or len(oof.folds) != len(oof.keys):
+    others = [oof.folds] if oof.margins is None else [oof.folds, oof.margins]
+    if oof.logits.shape != (len(oof.keys), len(oof.names)) or any(len(each) != len(oof.keys) for each in others):
         raise UserError(f"{where}: logits {oof.logits.shape} for {len(oof.keys)} keys and {len(oof.names)} classes")
     if not np.isfinite(oof.logits).all():
         raise UserError(f"{where}: holds logits that are not finite; make new ones")
@@ -88,4 +102,7 @@ def _aligned(dataset: Dataset, oof: OofLogits, where: str) -> tuple[np.ndarray, 
             f" the file has {len(oof.keys)} rows; make new ones for this data"
         )
     place = place[np.searchsorted(known, keys)]
-    return oof.logits[place].astype(np.float32), oof.folds[place]
+    if np.array_equal(place, np.arange(len(place))):  # no copy of what may be gigabytes
+        return dataclasses.replace(oof, logits=oof.logits.astype(np.float32, copy=False))
+    margins = None if oof.margins is None else oof.margins[place]
+    return OofLogits(oof.logits[place].astype(np.float32, copy=False), keys, oof.folds[place], oof.names, margins)

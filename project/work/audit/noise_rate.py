@@ -1,0 +1,60 @@
+"""How many labels are wrong: two estimates, each with a 95% interval.
+
+By chance: Storey's estimate of the share of true null hypotheses (JRSS B, 2002), the null being that a label was drawn
+by chance. Labels that models believe no more than every second wrong label drawn by chance are counted, twice. What a
+weak model confuses does not count as noise here, as long as it believes such labels more than most others.
+Confident: confident learning's, which counts all that a model takes for another class: a weak model's confusions too.
+benchmark/audit_quality.py holds both against known noise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from project.work.audit import confident
+
+LIMIT = 0.5  # Storey's lambda
+TIMES = 1000  # that rows are drawn again
+MANY = 200  # the same for confident learning, whose estimate takes longer
+
+
+@dataclass(frozen=True)
+class NoiseRate:
+    """A share of wrong labels, 0..1, with its 95% interval (bootstrap over rows) and that of each given label (K,)."""
+
+    rate: float
+    low: float
+    high: float
+    by_class: np.ndarray
+
+
+def by_chance(labels: np.ndarray, chance: np.ndarray, classes: int, generator: np.random.Generator) -> NoiseRate:
+    """Storey's estimate. labels: int (N,); chance: p-values (N,), see `scores.chance`."""
+    below = chance <= LIMIT
+    drawn = generator.binomial(len(labels), below.mean(), TIMES) / len(labels)  # rows drawn again, the null kept
+    counts, hits = np.bincount(labels, minlength=classes), np.bincount(labels, below, classes)
+    return _rate(below.mean() / LIMIT, drawn / LIMIT, hits / np.maximum(counts, 1) / LIMIT)
+
+
+def by_confidence(
+    labels: np.ndarray, guessed: np.ndarray, shares: np.ndarray, generator: np.random.Generator
+) -> NoiseRate:
+    """Confident learning's. guessed: see `confident.guesses`, int (N,); shares: `confident.calibrated`, (K, K)."""
+    drawn = confident.bootstrapped(labels, guessed, len(shares), MANY, generator)
+    return _rate(1 - shares.trace(), drawn, confident.wrong_by_class(shares))
+
+
+def _rate(rate: float, drawn: np.ndarray, by_class: np.ndarray) -> NoiseRate:
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return NoiseRate(*(float(np.clip(each, 0, 1)) for each in (rate, low, high)), np.clip(by_class, 0, 1))
+
+
+def flagged(order: np.ndarray, disagree: np.ndarray, rate: float) -> np.ndarray:
+    """Which rows are flagged, bool (N,): the first in order, as many as are wrong, of those whose label is disputed.
+
+    order: rows, the most suspicious first, int (N,); disagree: bool (N,), where models believe another class most.
+    """
+    found = np.zeros(len(order), dtype=bool)
+    disputed = order[disagree[order]]
+    found[disputed[: round(rate * len(order))]] = True
+    return found
