@@ -32,8 +32,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an audit finds. order: int (N,), rows, the most suspicious first; flagged: bool (N,); transition: float
-    (K, K), P(given | true); rate: the estimate that flags; other: the other one; against: what known noise says.
+    """What an audit finds.
+
+    suspicion: float (N,), low where suspicious; order: int (N,), rows, the most suspicious first; flagged: bool (N,);
+    rate: the estimate that decides how many; shares: float (K, K), of all rows by given label and true class, counted
+    by confident learning, whose estimate is confident; against: what known noise says of it all.
     """
 
     evidence: Evidence
@@ -41,8 +44,8 @@ class Findings:
     suspicion: np.ndarray
     order: np.ndarray
     flagged: np.ndarray
-    transition: np.ndarray
     rate: NoiseRate
+    shares: np.ndarray
     confident: NoiseRate
     against: dict[str, object]
 
@@ -58,14 +61,13 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     joint = confident.confident_joint(labels, guessed, classes)
     shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
     rates = {
-        "chance": noise_rate.by_chance(labels, found.chance, classes, generator),
+        "chance": noise_rate.by_chance(found.chance, generator),
         "confident": noise_rate.by_confidence(labels, guessed, shares, generator),
     }
     rate = rates[flag_by]
     flagged = noise_rate.flagged(order, found.suggested != labels, rate.rate)
     against = _against(evidence, found, suspicion, flagged)
-    transition = confident.transition(shares)
-    return Findings(evidence, found, suspicion, order, flagged, transition, rate, rates["confident"], against)
+    return Findings(evidence, found, suspicion, order, flagged, rate, shares, rates["confident"], against)
 
 
 def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: np.ndarray) -> dict[str, object]:

@@ -20,20 +20,18 @@ MANY = 200  # the same for confident learning, whose estimate takes longer
 
 @dataclass(frozen=True)
 class NoiseRate:
-    """A share of wrong labels, 0..1, with its 95% interval (bootstrap over rows) and that of each given label (K,)."""
+    """A share of wrong labels, 0..1, with its 95% interval: the bootstrap over rows."""
 
     rate: float
     low: float
     high: float
-    by_class: np.ndarray
 
 
-def by_chance(labels: np.ndarray, chance: np.ndarray, classes: int, generator: np.random.Generator) -> NoiseRate:
-    """Storey's estimate. labels: int (N,); chance: p-values (N,), see `scores.chance`."""
-    below = chance <= LIMIT
-    drawn = generator.binomial(len(labels), below.mean(), TIMES) / len(labels)  # rows drawn again, the null kept
-    counts, hits = np.bincount(labels, minlength=classes), np.bincount(labels, below, classes)
-    return _rate(below.mean() / LIMIT, drawn / LIMIT, hits / np.maximum(counts, 1) / LIMIT)
+def by_chance(chance: np.ndarray, generator: np.random.Generator) -> NoiseRate:
+    """Storey's estimate. chance: p-values (N,), see `scores.chance`; what they are held against is not drawn again."""
+    below = (chance <= LIMIT).mean()
+    drawn = generator.binomial(len(chance), below, TIMES) / len(chance)
+    return _rate(below / LIMIT, drawn / LIMIT)
 
 
 def by_confidence(
@@ -41,12 +39,12 @@ def by_confidence(
 ) -> NoiseRate:
     """Confident learning's. guessed: see `confident.guesses`, int (N,); shares: `confident.calibrated`, (K, K)."""
     drawn = confident.bootstrapped(labels, guessed, len(shares), MANY, generator)
-    return _rate(1 - shares.trace(), drawn, confident.wrong_by_class(shares))
+    return _rate(1 - shares.trace(), drawn)
 
 
-def _rate(rate: float, drawn: np.ndarray, by_class: np.ndarray) -> NoiseRate:
+def _rate(rate: float, drawn: np.ndarray) -> NoiseRate:
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return NoiseRate(*(float(np.clip(each, 0, 1)) for each in (rate, low, high)), np.clip(by_class, 0, 1))
+    return NoiseRate(*(float(np.clip(each, 0, 1)) for each in (rate, low, high)))
 
 
 def flagged(order: np.ndarray, disagree: np.ndarray, rate: float) -> np.ndarray:

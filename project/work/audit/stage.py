@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from project.work import run_folder
-from project.work.audit import findings, repeats, summary, tables, votes
+from project.work.audit import audit_files, findings, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
 from project.work.common import Settings
 from project.work.dataset import array_files, distillation_dataset, remote_data, storage
@@ -82,6 +82,14 @@ class Audit:
         return remote_data.local_copy(self.settings.oof_logits, run_folder.output_folder(self.settings))
 
 
+def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> Path:
+    """The audit.csv of a data set as it is now, for these settings; made first when missing."""
+    path = parallel.first(lambda: Audit(settings, dataset).folder) / ROWS
+    if not parallel.first(path.exists):
+        run(settings, dataset, device, copy, parallel)
+    return path
+
+
 def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> None:
     """Audit a data set: train what is missing, write the audit's folder and say what is in it."""
     audit = Audit(settings, dataset)
@@ -100,7 +108,7 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
         "noise_rate_asked": settings.noise_rate,
     }
     folder = audit.folder
-    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, tables.facts(found) | facts))
+    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
     copy.send(folder)
     print(f"audit folder {folder}")
 
@@ -108,10 +116,10 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
 def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], facts: dict[str, Any]) -> str:
     """Write the files of an audit; returns its summary. keys: text (N,); names: of the classes."""
     folder.mkdir(exist_ok=True)
-    rows, classes = tables.rows(found, keys, names), tables.classes(found, names)
+    rows, classes = audit_files.rows(found, keys, names), audit_files.classes(found, names)
     with array_files.replacing(folder / ROWS) as file:
         rows.to_csv(file, index=False)
     storage.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
-    storage.replace_file(folder / TRANSITION, tables.transition(found, names).to_csv().encode())
+    storage.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())
     storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
     return summary.summary(facts, rows, classes)

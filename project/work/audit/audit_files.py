@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from project.work.audit import confident
 from project.work.audit.findings import Findings
 
 
@@ -35,24 +36,29 @@ def rows(found: Findings, keys: np.ndarray, names: list[str]) -> pd.DataFrame:
 
 
 def classes(found: Findings, names: list[str]) -> pd.DataFrame:
-    """A line a class: its rows, how many are flagged, the estimated share that is wrong, and what is suggested most."""
+    """A line a class: its rows, how many are flagged, the estimated share that is wrong, and what is suggested most.
+
+    noise_rate: the share that is flagged, for as many are flagged in all as are wrong; confident_rate: confident
+    learning's estimate.
+    """
     labels, count = found.evidence.labels, len(names)
+    rows = np.bincount(labels, minlength=count)
     pairs = np.zeros((count, count), dtype=np.int64)
     np.add.at(pairs, (labels[found.flagged], found.scores.suggested[found.flagged]), 1)
     columns = {
         "name": names,
-        "count": np.bincount(labels, minlength=count),
+        "count": rows,
         "flagged": pairs.sum(axis=1),
-        "noise_rate": found.rate.by_class.round(4),
+        "noise_rate": (pairs.sum(axis=1) / np.maximum(rows, 1)).round(4),
         "most_suggested": [names[pair.argmax()] if pair.any() else "" for pair in pairs],
-        "confident_rate": found.confident.by_class.round(4),
+        "confident_rate": confident.wrong_by_class(found.shares).round(4),
     }
     return pd.DataFrame(columns).rename_axis("label").reset_index()
 
 
 def transition(found: Findings, names: list[str]) -> pd.DataFrame:
     """P(given | true), a row for each true class, as `noise.read_matrix` reads it."""
-    return pd.DataFrame(found.transition, index=names, columns=names)
+    return pd.DataFrame(confident.transition(found.shares), index=names, columns=names)
 
 
 def facts(found: Findings) -> dict[str, Any]:
@@ -60,7 +66,7 @@ def facts(found: Findings) -> dict[str, Any]:
     repeats, rate, other = found.evidence.repeats, found.rate, found.confident
     return {
         "rows": len(found.order),
-        "classes": len(found.transition),
+        "classes": len(found.shares),
         "flagged": int(found.flagged.sum()),
         "noise_rate": rate.rate,
         "noise_rate_low": rate.low,
