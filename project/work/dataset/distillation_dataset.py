@@ -93,6 +93,8 @@ def aligned(dataset: Dataset, oof: OofLogits, where: str) -> OofLogits:
     if not np.isfinite(oof.logits).all():
         raise UserError(f"{where}: holds logits that are not finite; make new ones")
     keys = unpacked(dataset.train_keys)
+    if np.array_equal(oof.keys, keys):  # no copy of what may be gigabytes
+        return dataclasses.replace(oof, logits=oof.logits.astype(np.float32, copy=False))
     known, place = np.unique(oof.keys, return_index=True)
     missing = keys[~np.isin(keys, known)]
     if len(missing) or len(known) != len(keys):
@@ -102,7 +104,5 @@ def aligned(dataset: Dataset, oof: OofLogits, where: str) -> OofLogits:
             f" the file has {len(oof.keys)} rows; make new ones for this data"
         )
     place = place[np.searchsorted(known, keys)]
-    if np.array_equal(place, np.arange(len(place))):  # no copy of what may be gigabytes
-        return dataclasses.replace(oof, logits=oof.logits.astype(np.float32, copy=False))
     margins = None if oof.margins is None else oof.margins[place]
     return OofLogits(oof.logits[place].astype(np.float32, copy=False), keys, oof.folds[place], oof.names, margins)
