@@ -61,7 +61,7 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     joint = confident.confident_joint(labels, guessed, classes)
     shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
     rates = {
-        "chance": noise_rate.by_chance(found.chance, generator),
+        "chance": noise_rate.by_chance(found.chance, classes, generator),
         "confident": noise_rate.by_confidence(labels, guessed, shares, generator),
     }
     rate = rates[flag_by]
