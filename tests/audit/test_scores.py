@@ -23,9 +23,9 @@ def test_normalised_margin_is_that_less_the_best_other() -> None:
     np.testing.assert_allclose(scores.normalised_margin(LABELS, PROBABILITIES), [0.5, -0.3, -0.2])
 
 
-def test_chance_is_the_share_of_drawn_labels_believed_no_more() -> None:
+def test_chance_is_the_share_of_drawn_labels_believed_less() -> None:
     drawn = np.array([0.1, 0.2, 0.3, 0.4])
-    assert scores.chance(np.array([0.05, 0.2, 0.35, 0.9]), drawn).tolist() == [0, 0.5, 0.75, 1]
+    assert scores.chance(np.array([0.05, 0.2, 0.35, 0.9]), drawn).tolist() == [0, 0.375, 0.75, 1]
 
 
 def test_percentiles_share_a_place_where_values_are_equal() -> None:

@@ -102,7 +102,7 @@ def test_the_summary_fits_a_screen(audited: Path) -> None:
     assert "of the labels look wrong (95% interval" in said
     assert "against the 12 labels known to be wrong (10.0%):" in said
     assert f"audit folder {folder_of(audited)}" in said
-    assert said.count("\n") < 40
+    assert said[said.index("120 rows, 4 classes, 3 fold models") :].count("\n") < 30
 
 
 def test_the_same_audit_again_trains_nothing_and_writes_the_same(audited: Path, repeated: Path, tmp_path: Path) -> None:
@@ -110,6 +110,7 @@ def test_the_same_audit_again_trains_nothing_and_writes_the_same(audited: Path, 
     shutil.copytree(audited, again)
     before = {path.name: path.read_bytes() for path in folder_of(again).iterdir()}
     shutil.rmtree(folder_of(again))
+    (again / "log").unlink()
     words = ["--noise-type", "symmetric", "--noise-rate", 0.1, "--vote", "--epoch", 8]
     assert processes.finish(audit(repeated, again, *words)) == 0
     assert "training 3 fold models" not in (again / "log").read_text()

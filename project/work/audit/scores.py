@@ -60,12 +60,13 @@ def normalised_margin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 
 
 def chance(believed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """The share of wrong labels drawn by chance that is believed no more than a row's own, float32 (n,) in 0..1.
+    """The share of labels drawn by chance that is believed less than a row's own, equals by half: float32 (n,), 0..1.
 
-    A p-value: over rows whose label was drawn by chance it is uniform, right labels are near 1. believed: their
+    A (mid-) p-value: over rows whose label was drawn by chance it is uniform, right labels are near 1. believed: their
     self-confidence (n,); drawn: the probabilities (m,) that the same models gave to labels drawn by chance, sorted.
     """
-    return (np.searchsorted(drawn, believed, side="right") / len(drawn)).astype(np.float32)
+    below, through = (np.searchsorted(drawn, believed, side) for side in ("left", "right"))
+    return ((below + through) / (2 * len(drawn))).astype(np.float32)
 
 
 def score(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> Scores:
