@@ -80,6 +80,26 @@ def test_no_fold_model_learns_from_validation_and_their_logits_are_the_mean_of_a
         assert recording.logits.logits[row] == pytest.approx(mean, abs=1e-5)
 
 
+def test_a_rows_margin_is_the_mean_of_what_the_models_that_learnt_from_it_saw(
+    settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[int, list[float]] = {}
+    observe = BaseRunner.observe
+
+    def watch(runner: BaseRunner, logits: torch.Tensor, batch) -> None:
+        labels = dataset.train.records.labels[batch.rows]
+        for row, label, values in zip(batch.rows.tolist(), labels.tolist(), logits.tolist(), strict=True):
+            seen.setdefault(row, []).append(values[label] - max(values[:label] + values[label + 1 :]))
+        observe(runner, logits, batch)
+
+    monkeypatch.setattr(BaseRunner, "observe", watch)
+    made = oof.make(oof.teacher_settings(settings(folds=3, epoch=2)), dataset, CPU, tmp_path)
+    assert {len(values) for values in seen.values()} == {4}  # two models, two epochs each
+    for row in dataset.train.rows.tolist():
+        assert made.margins[row] == pytest.approx(np.mean(seen[row]), abs=1e-4)
+    assert np.isnan(made.margins[dataset.valid.rows.numpy()]).all()
+
+
 def test_folds_are_of_equal_size_in_every_class(recording: Recording, dataset: Dataset) -> None:
     folds = recording.logits.folds[dataset.train.rows.numpy()]
     labels = dataset.train.labels.numpy()
