@@ -45,6 +45,12 @@ def oof(c: Context, **values: Any) -> None:
     run(c, make_command.script("project/work/main.py", {**values, "folds": values["folds"] or "5"}))
 
 
+@takes(Settings)
+def audit(c: Context, **values: Any) -> None:
+    """Find the wrong labels of a data set: how many there are, which, and what they should be."""
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "audit", "folds": values["folds"] or "5"}))
+
+
 @takes(PushSettings)
 def push_data(c: Context, **values: Any) -> None:
     """Upload a prepared data set to the bucket, for jobs."""

@@ -34,7 +34,7 @@ def test_the_list_names_the_commands_loads_nothing_heavy_and_takes_less_than_a_s
     assert min(seconds) < 1
 
 
-@pytest.mark.parametrize("command", ["train", "oof"])
+@pytest.mark.parametrize("command", ["train", "oof", "audit"])
 def test_help_shows_every_setting_of_a_run(command: str) -> None:
     shown = inv(command, "--help").stdout
     names = [flag(field.name) for field in dataclasses.fields(Settings)] + ["--lr", "--no-mixup"]

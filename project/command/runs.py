@@ -54,10 +54,7 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
 
 def uuid_of(settings: Settings) -> str:
     """A name for exactly these settings; one that is added to the code later, at its default, changes none."""
-    declared = {field.name: field.default for field in dataclasses.fields(Settings)}
-    chosen = {name: getattr(settings, name) for name in common.experiment_settings()}
-    chosen = {name: value for name, value in chosen.items() if value != declared[name]}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(common.chosen(settings), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def by_data(runs: Iterable[Run]) -> list[Run]:

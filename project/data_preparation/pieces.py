@@ -16,7 +16,7 @@ import pandas as pd
 from isal import igzip
 
 from project.data_preparation.publishing import READY
-from project.work.dataset import array_files, storage
+from project.work.dataset import array_files, noise_manifest, storage
 from project.work.declaration import UserError
 
 MARKS = "pieces"
@@ -121,7 +121,26 @@ class Pieces:
             images = (self._images(piece, part).read_bytes() for piece in self.all())
             known = None if self._mapped(part) else images
             checksums |= storage.write_part(self.ready, part, labels, keys, self._shape(part), known)
+        if "true_label" in self._columns():
+            checksums[noise_manifest.NAME] = self._write_manifest()
         storage.write_facts(self.ready, self.names, provenance, checksums)
+
+    def _write_manifest(self) -> str:
+        """List the training rows that show something else than their label says; returns the checksum of the list."""
+        path, tables = self.ready / noise_manifest.NAME, []
+        for piece in self.all():
+            table = pd.read_csv(
+                self._keys(piece, "train"),
+                names=self._columns(),
+                dtype={"key_id": str},
+                skiprows=0 if piece.start else 1,
+            )
+            table["label"] = table["row"] // self.rows["train"]
+            tables.append(table[table["true_label"] != table["label"]])
+        wrong = pd.concat(tables)
+        columns = (wrong[name].to_numpy() for name in ("row", "key_id", "true_label", "label"))
+        storage.replace_file(path, noise_manifest.text(*columns, self.names))
+        return array_files.file_digest(path)
 
     def _shape(self, part: str) -> tuple[int, int, int]:
         return self.rows[part] * len(self.names), self.side, self.side

@@ -186,9 +186,24 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
-class RunSettings(ReportSettings):
+class AuditSettings:
+    """What an audit looks at beside out-of-fold logits and margins, and how many labels it flags."""
+
+    vote: bool = setting(False, "audit: models that each learnt from one fold alone vote on the rest too")
+    flag_by: str = setting(
+        "chance", "audit: flag as many as look drawn by chance, or as confident learning counts",
+        choices=("chance", "confident"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunSettings(AuditSettings, ReportSettings):
     """Where it runs and where it is kept; none of these changes the result by more than rounding."""
 
+    stage: str = setting(
+        "train", "train a run, or audit: find the wrong labels of the training file, by fold models",
+        choices=("train", "audit"),
+    )  # fmt: skip
     uuid: str | None = setting(None, "name of the run; starting it again continues it; random when not given")
     resume: str | None = setting(None, "uuid (or folder) of a run to continue, with the settings it was started with")
     output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
@@ -273,6 +288,7 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     _refuse_half_noise(settings)
     if settings.audit_file is not None and settings.clean == "none":
         raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight")
+    _refuse_half_audit(settings)
     if settings.processes not in (None, 1) and settings.device in ("cuda", "mps"):
         raise UserError("--processes is for the CPU; --gpu 0,1 starts one process for each GPU")
     if gpu_numbers(settings) and settings.processes not in (None, len(gpu_numbers(settings))):
@@ -291,6 +307,20 @@ def _refuse_half_noise(settings: Settings) -> None:
         raise UserError(f"--noise-rate {settings.noise_rate}: --noise-type {kind} has none; try --noise-type symmetric")
     if kind in ("symmetric", "pairflip") and settings.noise_rate == 0:
         raise UserError(f"--noise-type {kind}: say how much with --noise-rate")
+
+
+def _refuse_half_audit(settings: Settings) -> None:
+    if settings.stage != "audit":
+        if settings.vote:
+            raise UserError("--vote is part of an audit; give --stage audit (or ./inv audit)")
+        return
+    for name in ("distillation", "nts"):
+        if getattr(settings, name):
+            raise UserError(f"--stage audit {flag(name)}: fold models are taught by no other model; leave one out")
+    if settings.clean != "none":
+        raise UserError("--stage audit --clean: an audit finds what cleaning mends; leave one out")
+    if settings.resume is not None:
+        raise UserError("--stage audit --resume: only runs are resumed; the same audit command goes on by itself")
 
 
 def gpu_numbers(settings: Settings) -> list[int]:
@@ -334,6 +364,13 @@ def experiment_settings() -> list[str]:
     """Names of the settings that change a result: all but RunSettings."""
     elsewhere = place_settings()
     return [field.name for field in dataclasses.fields(Settings) if field.name not in elsewhere]
+
+
+def chosen(settings: Settings) -> dict[str, Any]:
+    """The settings that change a result and are not as declared: one added to the code later is not among them."""
+    declared = {field.name: field.default for field in dataclasses.fields(Settings)}
+    values = {name: getattr(settings, name) for name in experiment_settings()}
+    return {name: value for name, value in values.items() if value != declared[name]}
 
 
 def place_settings() -> list[str]:

@@ -1,4 +1,4 @@
-"""Train one run, or the fold models behind out-of-fold logits, and report it."""
+"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them."""
 
 import dataclasses
 import os
@@ -44,19 +44,20 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
 
     common.choose_device(settings, processes - 1)
     run = run_folder.placed(settings)
-    if run.resume is None and run.uuid is None and not makes_logits(run):  # known here, to say what goes on with it
+    if run.resume is None and run.uuid is None and is_run(run):  # known here, to say what goes on with it
         run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
         words = [*words, f"--uuid={run.uuid}"]
     try:
         sys.exit(launch.start(launch.torchrun(machine, processes, __file__, words), processes))
     except UserError as error:
-        command = "the same command" if makes_logits(run) else run_folder.resume_command(run)
+        command = run_folder.resume_command(run) if is_run(run) else "the same command"
         raise UserError(f"{error}; every finished epoch is kept; go on with: {command}") from error
 
 
-def makes_logits(settings: Settings) -> bool:
-    """Whether out-of-fold logits are all that is asked for."""
-    return settings.resume is None and settings.folds is not None and not settings.distillation
+def is_run(settings: Settings) -> bool:
+    """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
+    logits_alone = settings.resume is None and settings.folds is not None and not settings.distillation
+    return settings.stage == "train" and not logits_alone
 
 
 def work(settings: Settings, parallel: "Parallel") -> None:
@@ -70,9 +71,9 @@ def work(settings: Settings, parallel: "Parallel") -> None:
     if parallel.rank == 0:
         copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
         copy.fetch()
-    if makes_logits(settings):
+    if not is_run(settings):
         with interruptible("the same command goes on"):
-            make_logits(settings, device, copy, parallel)
+            (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return
     run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings)))
     with run, interruptible(f"go on with: {run.command}"):
@@ -150,6 +151,13 @@ def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", para
     print(f"OOF logits in {teachers.logits_file(kind, teacher, dataset, device, copy, parallel)}")
 
 
+def audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
+    """Find the wrong labels of the training file."""
+    from project.work.audit import stage
+
+    stage.run(settings, _load(settings, device, parallel), device, copy, parallel)
+
+
 def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "Dataset":
     from project.work.dataset import base_dataset, remote_data
 
@@ -165,14 +173,13 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
 
 def _with_audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> Settings:
     """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
+    from project.work.audit import stage
+
     if settings.clean == "none" or settings.audit_file is not None:
         return settings
-    return dataclasses.replace(settings, audit_file=str(audit_file(settings, device, copy, parallel)))
-
-
-def audit_file(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> Path:
-    """The audit.csv of the same data, noise, corrections and training, before any cleaning."""
-    raise UserError(f"--clean {settings.clean}: run ./inv audit first and give --audit-file")
+    before = stage.audited(settings)
+    path = stage.audit_file(before, _load(before, device, parallel), device, copy, parallel)
+    return dataclasses.replace(settings, audit_file=str(path))
 
 
 if __name__ == "__main__":

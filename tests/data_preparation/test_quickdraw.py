@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
 
@@ -18,7 +19,7 @@ from project.data_preparation import pieces, quickdraw, sources
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.publishing import split
 from project.data_preparation.quickdraw import main
-from project.work.dataset import raster, storage
+from project.work.dataset import noise_manifest, raster, storage
 from project.work.declaration import UserError, run_command
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
@@ -154,6 +155,10 @@ def test_true_words_become_true_labels(tmp_path):
     prepared = prepare(folder, tmp_path / "out", "--classes", "cat,dog", per_class=2)
     keys = [*prepared.train.keys.itertuples(), *prepared.test.keys.itertuples()]
     assert {row.key_id: row.true_label for row in keys} == {"cat-0": 0, "cat-1": 1, "dog-0": -1, "dog-1": 1}
+    listed = pd.read_csv(tmp_path / "out" / "quickdraw" / "noise.csv", keep_default_na=False)
+    wrong = [row for row in prepared.train.keys.itertuples() if row.key_id in ("cat-1", "dog-0")]
+    assert listed["row"].tolist() == [row.Index for row in wrong]
+    assert listed["true_name"].tolist() == [{"cat-1": "dog", "dog-0": ""}[row.key_id] for row in wrong]
 
 
 def test_provenance_says_where_it_came_from(tmp_path):
@@ -172,6 +177,12 @@ def test_the_sample_goes_the_same_way_and_is_called_synthetic(tmp_path, capsys):
     assert len(prepared.names) >= 20
     assert (true != labels).mean() == pytest.approx(0.1)
     assert prepared.provenance["synthetic"] is True
+    keys = prepared.train.keys["key_id"].to_numpy()
+    manifest = tmp_path / "sample" / "noise.csv"
+    known, unchanged = noise_manifest.read(manifest, prepared.train.labels, keys, prepared.names)
+    assert known.tolist() == prepared.train.keys["true_label"].tolist()
+    assert unchanged.tolist() == prepared.train.labels.tolist()
+    assert "noise.csv" in prepared.provenance["sha256"]
     printed = capsys.readouterr().out
     assert "synthetic" in printed
     assert f"./inv train --dataset {tmp_path / 'sample'}" in printed

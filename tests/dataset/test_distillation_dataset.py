@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, read, with_soft_targets, write
+from project.work.dataset.distillation_dataset import (
+    VALIDATION,
+    OofLogits,
+    aligned,
+    has_margins,
+    read,
+    with_soft_targets,
+    write,
+)
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
@@ -41,6 +49,23 @@ def test_a_file_of_logits_is_read_as_it_was_written(tmp_path: Path, oof: OofLogi
     assert np.array_equal(again.logits, oof.logits)
     assert np.array_equal(again.folds, oof.folds)
     assert (again.keys.tolist(), again.names) == (oof.keys.tolist(), oof.names)
+
+
+def test_margins_are_kept_where_there_are_any(tmp_path: Path, oof: OofLogits) -> None:
+    write(tmp_path / "without.npz", oof)
+    write(tmp_path / "with.npz", dataclasses.replace(oof, margins=np.where(oof.folds < 0, np.nan, 1.5)))
+    assert [has_margins(tmp_path / name) for name in ("without.npz", "with.npz")] == [False, True]
+    assert read(tmp_path / "without.npz").margins is None
+    assert np.array_equal(np.isnan(read(tmp_path / "with.npz").margins), oof.folds < 0)
+
+
+def test_rows_are_put_in_the_order_of_the_data_with_all_that_belongs_to_them(dataset: Dataset, oof: OofLogits) -> None:
+    margins, order = np.arange(120.0), np.random.default_rng(0).permutation(120)
+    moved = OofLogits(oof.logits[order], oof.keys[order], oof.folds[order], oof.names, margins[order])
+    again = aligned(dataset, moved, "")
+    assert again.margins.tolist() == margins.tolist()
+    assert np.array_equal(again.logits, oof.logits)
+    assert again.keys.tolist() == oof.keys.tolist()
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -76,6 +101,7 @@ def test_validation_and_test_get_no_soft_targets(dataset: Dataset, oof: OofLogit
         ),
         (lambda oof: {"logits": oof.logits[:, :3]}, "logits (120, 3) for 120 keys and 4 classes"),
         (lambda oof: {"folds": oof.folds[:-1]}, "logits (120, 4) for 120 keys"),
+        (lambda oof: {"margins": np.zeros(7, np.float32)}, "logits (120, 4) for 120 keys"),
         (lambda oof: {"logits": np.where(oof.logits == 5, np.nan, oof.logits)}, "holds logits that are not finite"),
         (lambda oof: {"logits": np.where(oof.logits == 5, np.inf, oof.logits)}, "holds logits that are not finite"),
         (lambda oof: {"folds": np.zeros(120, np.int64)}, "made for another validation split"),

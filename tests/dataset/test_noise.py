@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from project.work import common
-from project.work.dataset import noise
+from project.work.dataset import noise, noise_manifest
+from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
 NAMES = ["ant", "bee", "cat"]
@@ -107,8 +108,24 @@ def test_a_manifest_finds_its_rows_by_key_wherever_they_are(tmp_path):
     asked = settings(type="pairflip", rate=0.1)
     noise.write(tmp_path, noise.make(asked, LABELS, KEYS, NAMES), asked, KEYS, NAMES)
     order = np.random.default_rng(0).permutation(len(LABELS))
-    moved = noise.read_manifest(tmp_path / "noise.csv", LABELS[order], KEYS[order], NAMES)
-    assert (moved == noise.read_manifest(tmp_path / "noise.csv", LABELS, KEYS, NAMES)[order]).all()
+    keys = unpacked(KEYS)
+    _, moved = noise_manifest.read(tmp_path / "noise.csv", LABELS[order], keys[order], NAMES)
+    assert (moved == noise_manifest.read(tmp_path / "noise.csv", LABELS, keys, NAMES)[1][order]).all()
+
+
+def test_a_manifest_of_labels_that_are_wrong_already_says_which_and_changes_none(tmp_path):
+    (tmp_path / "noise.csv").write_text("row,key_id,true_label,noisy_label\n0,k0,1,0\n400,k400,-1,1\n")
+    made = make(type="file", file=str(tmp_path / "noise.csv"))
+    assert (made.noisy == LABELS).all()
+    assert made.rows.tolist() == [0, 400]
+    assert made.true[[0, 400]].tolist() == [1, -1]
+    assert made.rate == 2 / 1200
+
+
+def test_a_manifest_that_is_half_done_is_refused(tmp_path):
+    (tmp_path / "noise.csv").write_text("row,key_id,true_label,noisy_label\n0,k0,1,0\n1,k1,0,2\n")
+    with pytest.raises(UserError, match="1 of its 2 rows, k0 the first, have their noisy label here already"):
+        make(type="file", file=str(tmp_path / "noise.csv"))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +134,7 @@ def test_a_manifest_finds_its_rows_by_key_wherever_they_are(tmp_path):
         ("row,key_id\n0,k0\n", "not a noise manifest"),
         ("row,key_id,true_label,noisy_label\n0,x9,0,1\n", "1 of its 1 key ids, x9 the first, are not among"),
         ("row,key_id,true_label,noisy_label\n0,k0,2,1\n", "says that k0 is 2, but its label here is 0"),
+        ("row,key_id,true_label,noisy_label\n0,k0,3,0\n", "true labels 3 to 3, but there are 0 to 2"),
         ("row,key_id,true_label,noisy_label\n0,k0,0,3\n", "noisy labels 3 to 3, but there are 0 to 2"),
         ("row,key_id,true_label,noisy_label\n0,k0,0,one\n", "not a noise manifest"),
     ],

@@ -1,6 +1,8 @@
 """Each row's out-of-fold logits come from a model that never saw it, are made once, and are made first when missing."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import signal
 import time
@@ -78,6 +80,26 @@ def test_no_fold_model_learns_from_validation_and_their_logits_are_the_mean_of_a
         assert recording.logits.logits[row] == pytest.approx(mean, abs=1e-5)
 
 
+def test_a_rows_margin_is_the_mean_of_what_the_models_that_learnt_from_it_saw(
+    settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[int, list[float]] = {}
+    observe = BaseRunner.observe
+
+    def watch(runner: BaseRunner, logits: torch.Tensor, batch) -> None:
+        labels = dataset.train.records.labels[batch.rows]
+        for row, label, values in zip(batch.rows.tolist(), labels.tolist(), logits.tolist(), strict=True):
+            seen.setdefault(row, []).append(values[label] - max(values[:label] + values[label + 1 :]))
+        observe(runner, logits, batch)
+
+    monkeypatch.setattr(BaseRunner, "observe", watch)
+    made = oof.make(oof.teacher_settings(settings(folds=3, epoch=2)), dataset, CPU, tmp_path)
+    assert {len(values) for values in seen.values()} == {4}  # two models, two epochs each
+    for row in dataset.train.rows.tolist():
+        assert made.margins[row] == pytest.approx(np.mean(seen[row]), abs=1e-4)
+    assert np.isnan(made.margins[dataset.valid.rows.numpy()]).all()
+
+
 def test_folds_are_of_equal_size_in_every_class(recording: Recording, dataset: Dataset) -> None:
     folds = recording.logits.folds[dataset.train.rows.numpy()]
     labels = dataset.train.labels.numpy()
@@ -100,6 +122,12 @@ def test_whatever_decides_the_logits_changes_their_name(settings: Callable, data
     elsewhere = dataclasses.replace(settings(), output="elsewhere", uuid="x")
     student = dataclasses.replace(elsewhere, soft_loss_weight=2.0, softmax_temperature=3.0, mixup_alpha=0.4, seed=7)
     assert oof.fingerprint(oof.teacher_settings(student), dataset) == oof.fingerprint(usual, dataset)
+
+
+def test_a_setting_at_its_default_is_no_part_of_their_name(settings: Callable, dataset: Dataset) -> None:
+    usual = oof.teacher_settings(settings(epoch=50, batch_size=128, amp=None, folds=5))
+    decided = [dataset.fingerprint, {"folds": 5}]
+    assert oof.fingerprint(usual, dataset) == hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
 
 
 def test_more_folds_than_rows_of_a_class_are_refused_before_training(

@@ -115,7 +115,7 @@ class Dataset:
     """The three splits of a run, with the class names and the keys of the training file's rows (`loaded.packed`).
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
-    mending: what was done to put them right.
+    mending: what was done to put them right; truth: what is known of the true ones, see `loaded.Loaded`.
     """
 
     train: Split
@@ -126,6 +126,7 @@ class Dataset:
     fingerprint: str
     noise: Noise | None = None
     mending: Mending | None = None
+    truth: np.ndarray | None = None
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
@@ -163,7 +164,8 @@ def load(settings: Settings, device: torch.device) -> Dataset:
         Split(records, rows, normalise, len(data.names))
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
-    return Dataset(*splits, data.names, data.keys, fingerprint, made, mended)
+    truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
+    return Dataset(*splits, data.names, data.keys, fingerprint, made, mended, truth)
 
 
 def find(dataset: str) -> Path:

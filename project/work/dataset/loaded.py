@@ -29,13 +29,18 @@ class Records:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A prepared data set on a device. keys: of the training file, (N,), see `packed`."""
+    """A prepared data set on a device. keys: of the training file, (N,), see `packed`.
+
+    truth: float64 (N,), the class that each row of the training file shows, where its source knows; -1: none of the
+    classes, not a number: not known.
+    """
 
     train: Records
     test: Records
     names: list[str]
     keys: np.ndarray
     fingerprint: str
+    truth: np.ndarray | None = None
 
 
 class LastLoaded:
@@ -76,7 +81,11 @@ def _read(folder: Path, side: int | None, device: torch.device) -> Loaded:
         for part in (prepared.train, prepared.test)
     )
     keys, fingerprint = packed(prepared.train.keys["key_id"]), storage.fingerprint(prepared.train)
-    return Loaded(train, test, prepared.names, keys, fingerprint)
+    return Loaded(train, test, prepared.names, keys, fingerprint, _truth(prepared.train.keys))
+
+
+def _truth(keys: pd.DataFrame) -> np.ndarray | None:
+    return pd.to_numeric(keys["true_label"], errors="coerce").to_numpy(float) if "true_label" in keys else None
 
 
 def packed(keys: pd.Series) -> np.ndarray:

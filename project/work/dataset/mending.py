@@ -84,7 +84,7 @@ def write(folder: Path, mending: Mending, keys: np.ndarray) -> list[str]:
         rows = np.flatnonzero(mending.weights >= 0)
         columns = {"row": rows, "key_id": unpacked(keys[rows]), "weight": mending.weights[rows].round(5)}
         text = pd.DataFrame(columns).to_csv(index=False)
-        array_files.write_gzip(folder / WEIGHTS_FILE, [text.encode()])
+        array_files.write_gzip(folder / WEIGHTS_FILE, text.encode())
     return mending.notes
 
 

@@ -9,18 +9,20 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import Settings
-from project.work.dataset import storage
+from project.work.dataset import noise_manifest, storage
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
-MANIFEST, FACTS = "noise.csv", "noise.json"
-_COLUMNS = ("row", "key_id", "true_label", "noisy_label")
+FACTS = "noise.json"
 _SUMS_TO_ONE = 1e-3  # how far a row of a matrix written with few digits may be from it
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What was done to the labels of a training file. true, noisy: int64 (N,), before and after."""
+    """What was done to the labels of a training file. true, noisy: int64 (N,), before and after.
+
+    true may be -1 where a manifest says that a picture is of none of the classes.
+    """
 
     true: np.ndarray
     noisy: np.ndarray
@@ -50,7 +52,7 @@ def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[s
     if kind == "none":
         return None
     if kind == "file":
-        return Noise(labels, read_manifest(Path(settings.noise_file), labels, keys, names))
+        return Noise(*noise_manifest.read(Path(settings.noise_file), labels, unpacked(keys), names))
     if kind == "confusion":
         matrix = read_matrix(Path(settings.noise_file), names)
         if settings.noise_rate > 0:
@@ -125,11 +127,8 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
 def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, names: list[str]) -> None:
     """Write every changed row, and the requested and the actual rate."""
     rows = noise.rows
-    true, noisy = noise.true[rows], noise.noisy[rows]
-    columns = dict(zip(_COLUMNS, (rows, unpacked(keys[rows]), true, noisy), strict=True))
-    by_name = np.array(names)
-    table = pd.DataFrame(columns | {"true_name": by_name[true], "noisy_name": by_name[noisy]})
-    storage.replace_file(folder / MANIFEST, table.to_csv(index=False).encode())
+    text = noise_manifest.text(rows, unpacked(keys[rows]), noise.true[rows], noise.noisy[rows], names)
+    storage.replace_file(folder / noise_manifest.NAME, text)
     facts = {
         "type": settings.noise_type,
         "requested_rate": settings.noise_rate,
@@ -139,31 +138,6 @@ def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, name
         "changed": len(rows),
     }
     storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
-
-
-def read_manifest(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> np.ndarray:
-    """Labels int64 (N,) as a manifest changes them. Raises UserError when it is not for these data."""
-    try:
-        table = pd.read_csv(path, dtype={"key_id": str}, keep_default_na=False)
-        key_ids, true, noisy = (table[name].to_numpy() for name in _COLUMNS[1:])
-        true, noisy = true.astype(np.int64), noisy.astype(np.int64)
-    except (KeyError, OSError, ValueError) as error:
-        raise UserError(f"{path}: not a noise manifest ({error}); it needs the columns {','.join(_COLUMNS)}") from error
-    places = {key: row for row, key in enumerate(unpacked(keys).tolist())}
-    rows = np.array([places.get(key, -1) for key in key_ids.tolist()], dtype=np.int64)
-    strange = np.flatnonzero(rows < 0)
-    if len(strange) > 0:
-        raise UserError(f"{path}: {len(strange)} of its {len(rows)} key ids, {key_ids[strange[0]]} the first, are not"
-                        " among the training rows of this data set")  # fmt: skip
-    other = np.flatnonzero(labels[rows] != true)
-    if len(other) > 0:
-        raise UserError(f"{path}: says that {key_ids[other[0]]} is {true[other[0]]}, but its label here is"
-                        f" {labels[rows[other[0]]]}; the manifest is of other data")  # fmt: skip
-    if len(noisy) > 0 and not 0 <= noisy.min() <= noisy.max() < len(names):
-        raise UserError(f"{path}: noisy labels {noisy.min()} to {noisy.max()}, but there are 0 to {len(names) - 1}")
-    changed = labels.copy()
-    changed[rows] = noisy
-    return changed
 
 
 def _some(count: int, rate: float, generator: np.random.Generator) -> np.ndarray:

@@ -24,16 +24,24 @@ from project.work.runner.table import runner_class
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a fold model says. rows: those of its own fold, int (R,); held_out: float (R, K); valid: float (V, K)."""
+    """What a fold model says. rows: those it did not learn from, int (R,); held_out: float (R, K); valid: float (V, K).
+
+    Where only classes are asked for, held_out and valid are those, int (R,) and (V,). margins: sums and counts of every
+    row's margin while it was learnt from, float (N, 2).
+    """
 
     rows: np.ndarray
     held_out: np.ndarray
     valid: np.ndarray
+    margins: np.ndarray
 
 
 @dataclass
 class FoldModels:
-    """How each fold's model is trained. part_of: the fold of each training picture; keep: called after each epoch."""
+    """How each fold's model is trained. part_of: the fold of each training picture; keep: called after each epoch.
+
+    voting: each learns from its own fold alone and names the classes of all else.
+    """
 
     teacher: Settings
     dataset: Dataset
@@ -42,6 +50,7 @@ class FoldModels:
     keep: Callable[[Path], None]
     parallel: Parallel
     part_of: np.ndarray
+    voting: bool = False
     trained: bool = False
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,19 +69,23 @@ class FoldModels:
 
     def train(self, fold: int, go_on: side_by_side.GoOn) -> Prediction:
         """Train a fold's model from wherever it stands, and have it predict what it did not learn from."""
-        own = np.flatnonzero(self.part_of == fold)
+        own = self.part_of == fold
+        learnt_from, held = (np.flatnonzero(mask) for mask in ((own, ~own) if self.voting else (~own, own)))
         place = self.folder / f"fold-{fold}"
         if self.parallel.rank == 0:
             place.mkdir(parents=True, exist_ok=True)
         with self._stream():
-            held_out = self.dataset.train.subset(own)
-            others = self.dataset.train.subset(np.flatnonzero(self.part_of != fold))
-            learnt = dataclasses.replace(self.dataset, train=others)
+            held_out = self.dataset.train.subset(held)
+            learnt = dataclasses.replace(self.dataset, train=self.dataset.train.subset(learnt_from))
             runner = runner_class(self.teacher)(self.teacher, learnt, self.device, place, self.parallel)
             runner.model.register_forward_pre_hook(lambda *_: go_on())
             runner.fit(lambda: self._keep(place))
-            logits, valid = (runner.predict(split).cpu().numpy() for split in (held_out, self.dataset.valid))
-            return Prediction(held_out.rows.cpu().numpy(), logits, valid)
+            logits, valid = (self._said(runner.predict(split)) for split in (held_out, self.dataset.valid))
+            margins = runner.memories["margins"].values.cpu().numpy()
+            return Prediction(held_out.rows.cpu().numpy(), logits, valid, margins)
+
+    def _said(self, logits: torch.Tensor) -> np.ndarray:
+        return (logits.argmax(dim=1) if self.voting else logits).cpu().numpy()
 
     def _keep(self, place: Path) -> None:
         self.trained = True

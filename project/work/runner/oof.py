@@ -2,34 +2,49 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from project.work import common
-from project.work.common import Settings
+from project.work.common import DistillationSettings, NoiseSettings, Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.fold_models import FoldModels
+from project.work.runner.margins import means
 from project.work.runner.parallel import ALONE, Parallel
 
 
 def teacher_settings(settings: Settings) -> Settings:
     """The settings of the fold models: plain training, and the same logits for every --seed of a student."""
-    plain = common.method_defaults() | {"folds": settings.folds or DEFAULT_FOLDS, "seed": settings.split_seed}
-    return dataclasses.replace(settings, **plain)
+    return _of_folds(settings, common.method_defaults())
+
+
+def audit_settings(settings: Settings) -> Settings:
+    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too."""
+    return _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
+
+
+def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
+    folds = {"folds": settings.folds or DEFAULT_FOLDS, "seed": settings.split_seed}
+    return dataclasses.replace(settings, **(left_out | folds))
 
 
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
-    """A short name for everything that decides the logits: the data, the folds and how the fold models are trained."""
-    names = [name for name in common.experiment_settings() if name != "dataset"]
-    decided = [dataset.fingerprint, *(getattr(teacher, name) for name in names)]
-    return hashlib.sha256(repr(decided).encode()).hexdigest()[:12]
+    """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
+
+    Noise is named by the labels it left; a setting that is added to the code later, at its default, changes no name.
+    """
+    within = {field.name for field in dataclasses.fields(NoiseSettings)} | {"dataset"}  # dataset.fingerprint
+    decided = {name: value for name, value in common.chosen(teacher).items() if name not in within}
+    return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def make(
@@ -49,18 +64,24 @@ def make(
     """
     keys = unpacked(dataset.train_keys)
     refuse_twins(keys, teacher.dataset)
-    rows = dataset.train.rows.cpu().numpy()
-    part_of = fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
+    part_of = parts(teacher, dataset)
     models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
     logits = np.zeros((len(keys), len(dataset.names)), dtype=np.float32)
+    sums = np.zeros((len(keys), 2), dtype=np.float64)
     folds = np.full(len(keys), DROPPED, dtype=np.int64)
-    folds[rows] = part_of
+    folds[dataset.train.rows.cpu().numpy()] = part_of
     valid_rows = dataset.valid.rows.cpu().numpy()
     folds[valid_rows] = VALIDATION
     for prediction in models.predictions(at_once):
         logits[prediction.rows] = prediction.held_out
         logits[valid_rows] += prediction.valid / teacher.folds
-    return OofLogits(logits, keys, folds, dataset.names)
+        sums += prediction.margins
+    return OofLogits(logits, keys, folds, dataset.names, means(torch.from_numpy(sums)).astype(np.float32))
+
+
+def parts(teacher: Settings, dataset: Dataset) -> np.ndarray:
+    """The fold of each training picture, int (n,). Raises UserError when a class has fewer rows than folds."""
+    return fold_numbers(dataset.train.labels.cpu().numpy(), teacher.folds, teacher.split_seed, teacher.dataset)
 
 
 def refuse_twins(keys: np.ndarray, where: str) -> None:

@@ -1,0 +1,147 @@
+"""Prints how well an audit finds known wrong labels: several kinds of noise, several seeds.
+
+    .venv/bin/python benchmark/audit_quality.py --dataset quickdraw --epoch 24
+
+Audits with a vote and single runs with the same settings, through main.py; what was stopped goes on where it was.
+Confusion noise is drawn from the transition matrix of an audit of the labels as they are.
+"""
+
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import measure
+import numpy as np
+import pandas as pd
+
+import make_command
+from project.work.audit import scores
+from project.work.audit.judge import judged, judged_flags
+from project.work.audit.noise_rate import flagged
+from project.work.dataset import distillation_dataset
+from project.work.declaration import UserError, parse, run_command, setting
+
+KINDS = ("symmetric", "pairflip", "confusion")
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What to look at."""
+
+    dataset: str = setting("quickdraw", "name of a prepared data set")
+    epoch: int = setting(24, "passes over the training pictures, of fold models and single runs", within="[1, inf)")
+    folds: int = setting(5, "fold models of an audit", within="[2, inf)")
+    seeds: int = setting(3, "audits of each kind of noise: the seeds of noise, split and training", within="[1, inf)")
+    noise: str = setting("symmetric:0.12,symmetric:0.4,confusion:0.12", "kinds of noise and their rates")
+    vote: bool = setting(True, "train the models that vote, too")
+    extra: str = setting("", "further settings of all models, as on a command line: '--elr --elr-weight 7'")
+    output: str = setting("project/output/audit-quality", "folder of the study")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what has not been run and print the tables."""
+    study = parse(StudySettings, argv, "Measure how well an audit finds wrong labels.")
+    print(measure.machine())
+    for kind, rate in kinds(study.noise):
+        found = [one(study, kind, rate, seed) for seed in range(study.seeds)]
+        print(f"\n{study.dataset}, {rate:.0%} {kind} noise, {study.epoch} epochs, {study.folds} folds {study.extra}")
+        print(table(found), flush=True)
+
+
+def kinds(text: str) -> list[tuple[str, float]]:
+    """symmetric:0.12,confusion:0.1 -> kinds and rates. Raises UserError."""
+    pairs = [word.strip().partition(":") for word in text.split(",")]
+    try:
+        found = [(kind, float(rate)) for kind, _, rate in pairs]
+    except ValueError as error:
+        raise UserError(f"--noise {text}: give kinds and rates such as symmetric:0.12,confusion:0.1") from error
+    if not all(kind in KINDS and 0 < rate < 1 for kind, rate in found):
+        raise UserError(f"--noise {text}: kinds are {', '.join(KINDS)}, rates lie between 0 and 1")
+    return found
+
+
+def one(study: StudySettings, kind: str, rate: float, seed: int) -> dict[str, dict[str, float]]:
+    """An audit and a single run on the same noise: figures by score, estimates of the rate too."""
+    shared: dict[str, Any] = {"seed": seed, "split_seed": seed, "noise_type": kind, "noise_rate": rate}
+    if kind == "confusion":
+        shared["noise_file"] = audited(study, {"split_seed": 0}) / "transition.csv"
+    shared["noise_seed"] = seed
+    folder = audited(study, shared | {"vote": study.vote})
+    uuid = f"single-{kind}-{rate}-{seed}"
+    if not list(Path(study.output).glob(f"*-{uuid}/margins.csv.gz")):
+        run(study, shared | {"uuid": uuid})
+    (single,) = Path(study.output).glob(f"*-{uuid}")
+    return figures(folder, single)
+
+
+def audited(study: StudySettings, values: dict[str, Any]) -> Path:
+    """The folder of an audit."""
+    said = run(study, values | {"stage": "audit", "folds": study.folds})
+    return Path(said.splitlines()[-1].removeprefix("audit folder "))
+
+
+def run(study: StudySettings, values: dict[str, Any]) -> str:
+    """Run main.py; returns what it printed. A run that is finished already takes seconds."""
+    shared = {"dataset": study.dataset, "epoch": study.epoch, "output": study.output}
+    command = [*make_command.script("project/work/main.py", shared | values), *shlex.split(study.extra)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} ended with {done.returncode}; the same benchmark goes on from here")
+    return done.stdout
+
+
+def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
+    """What each score says of the same labels. folder: of the audit; single: of a run on the same noise."""
+    facts = json.loads((folder / "audit.json").read_text())
+    rows = pd.read_csv(folder / "audit.csv", keep_default_na=False, na_values=[""]).set_index("row").sort_index()
+    wrong = rows.index.isin(pd.read_csv(single / "noise.csv")["row"])
+    margins = pd.read_csv(single / "margins.csv.gz").set_index("row")["margin"].reindex(rows.index).to_numpy()
+    labels = rows["given_label"].to_numpy()
+    probabilities = scores.softmax(distillation_dataset.read(Path(facts["logits"])).logits)
+    each = {
+        "rank of the audit": rows["rank"].to_numpy(float),
+        "self-confidence out of fold": rows["self_confidence"].to_numpy(),
+        "margin of fold models": rows["margin"].to_numpy(),
+        "margin of a single run": margins,
+        "normalised margin": scores.normalised_margin(labels, probabilities),
+    }
+    if rows["votes"].notna().any():
+        each["vote"] = np.where(rows["split"] == "valid", np.nan, -rows["votes"].to_numpy(float))
+    try:
+        from cleanlab.rank import get_label_quality_scores
+
+        each["cleanlab's default ranking"] = get_label_quality_scores(labels, probabilities)
+    except ImportError:
+        print(f"cleanlab is {measure.ABSENT}", file=sys.stderr)
+    found = {name: judged(wrong, score) for name, score in each.items()}
+    return found | estimates(facts, rows, wrong)
+
+
+def estimates(facts: dict[str, Any], rows: pd.DataFrame, wrong: np.ndarray) -> dict[str, dict[str, float]]:
+    """The estimated noise rate by both ways, and precision and recall of what each flags."""
+    order, disagree = rows["rank"].to_numpy().argsort(), (rows["given_label"] != rows["suggested_label"]).to_numpy()
+    ways = {"flagged by chance": facts["noise_rate"], "flagged by confident learning": facts["confident_rate"]}
+    return {
+        name: {"true_rate": float(wrong.mean()), "rate": rate, **judged_flags(wrong, flagged(order, disagree, rate))}
+        for name, rate in ways.items()
+    }
+
+
+def table(found: list[dict[str, dict[str, float]]]) -> str:
+    """Mean and deviation over seeds, a line a score."""
+    lines = []
+    for name in found[0]:
+        of = {key: [each[name][key] for each in found] for key in found[0][name]}
+        words = [f"{key} {statistics.mean(each):.3f} +- {statistics.pstdev(each):.3f}" for key, each in of.items()]
+        lines.append(f"{name:<30} {'  '.join(words)}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run_command(main)

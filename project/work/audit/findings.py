@@ -1,0 +1,85 @@
+"""What an audit finds, put together from logits, margins, votes and pictures: nothing is trained or written here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from project.work import common
+from project.work.audit import confident, noise_rate, scores
+from project.work.audit.judge import judged, judged_flags
+from project.work.audit.noise_rate import NoiseRate
+from project.work.audit.repeats import Repeats
+from project.work.audit.scores import Scores
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of N rows of a training file.
+
+    rows: int64 (N,), ascending, which they are; labels: int64 (N,), as given; logits: float32 (N, K), out of fold; valid: bool (N,), the rows of validation.
+    margins: float (N,), not a number where unknown, or None; votes: int (N,), how many vote models disagree, or None;
+    truth: float (N,), see `loaded.Loaded`, or None.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    valid: np.ndarray
+    repeats: Repeats
+    margins: np.ndarray | None = None
+    votes: np.ndarray | None = None
+    truth: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an audit finds.
+
+    suspicion: float (N,), low where suspicious; order: int (N,), places of rows, the most suspicious first; flagged:
+    bool (N,); rate: the estimate that decides how many; shares: float (K, K), of all rows by given label and true
+    class, counted by confident learning, whose estimate is confident; against: what known noise says of it all.
+    """
+
+    evidence: Evidence
+    scores: Scores
+    suspicion: np.ndarray
+    order: np.ndarray
+    flagged: np.ndarray
+    rate: NoiseRate
+    shares: np.ndarray
+    confident: NoiseRate
+    against: dict[str, object]
+
+
+def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
+    """Score, rank and flag. flag_by: chance or confident, see `noise_rate`; seed: of the draws behind estimates."""
+    labels, classes = evidence.labels, evidence.logits.shape[1]
+    generator = np.random.default_rng(common.derive_seed(seed, "audit"))
+    found = scores.score(labels, evidence.logits, generator)
+    suspicion = scores.suspicion(found.self_confidence, evidence.margins)
+    order = np.argsort(suspicion, kind="stable")
+    guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
+    joint = confident.confident_joint(labels, guessed, classes)
+    shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
+    rates = {
+        "chance": noise_rate.by_chance(found.chance, classes, generator),
+        "confident": noise_rate.by_confidence(labels, guessed, shares, generator),
+    }
+    rate = rates[flag_by]
+    flagged = noise_rate.flagged(order, found.suggested != labels, rate.rate)
+    against = _against(evidence, found, suspicion, flagged)
+    return Findings(evidence, found, suspicion, order, flagged, rate, shares, rates["confident"], against)
+
+
+def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: np.ndarray) -> dict[str, object]:
+    """How suspicion and each score alone find what is known to be wrong; empty where nothing is known."""
+    if evidence.truth is None or not np.isfinite(evidence.truth).any():
+        return {}
+    known = np.isfinite(evidence.truth)
+    wrong = (evidence.truth != evidence.labels)[known]
+    alone = {"self_confidence": found.self_confidence, "margin": evidence.margins}
+    if evidence.votes is not None:
+        alone["votes"] = np.where(evidence.valid, np.nan, -evidence.votes)
+    each = {name: judged(wrong, score[known]) for name, score in alone.items() if score is not None}
+    counts = {"known": int(known.sum()), "wrong": int(wrong.sum()), "true_noise_rate": float(wrong.mean())}
+    return counts | judged(wrong, suspicion[known]) | judged_flags(wrong, flagged[known]) | {"scores": each}

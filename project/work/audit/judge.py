@@ -1,0 +1,32 @@
+"""How well suspicion finds the labels that are known to be wrong."""
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+
+def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
+    """AUROC, average precision and precision at the true count of a score (n,) that is low where labels are suspicious.
+
+    wrong: bool (n,), which labels are; None for each figure where all are, or none. Rows without a score (not a number)
+    are left out.
+    """
+    there = np.isfinite(score)
+    wrong, score = wrong[there], score[there]
+    count = int(wrong.sum())
+    if count in (0, len(wrong)):
+        return dict.fromkeys(("auroc", "average_precision", "precision_true_count"))
+    first = np.argsort(score, kind="stable")[:count]
+    return {
+        "auroc": float(roc_auc_score(wrong, -score)),
+        "average_precision": float(average_precision_score(wrong, -score)),
+        "precision_true_count": float(wrong[first].mean()),
+    }
+
+
+def judged_flags(wrong: np.ndarray, flagged: np.ndarray) -> dict[str, float | None]:
+    """Precision and recall of the rows that are flagged; None where there is nothing to divide by. Both: bool (n,)."""
+    both = int((wrong & flagged).sum())
+    return {
+        "precision_flagged": both / int(flagged.sum()) if flagged.any() else None,
+        "recall_flagged": both / int(wrong.sum()) if wrong.any() else None,
+    }

@@ -1,0 +1,108 @@
+"""How suspicious each label is: scores of single rows, and the rank that is made of them.
+
+Probabilities are softmaxes of out-of-fold logits, taken some rows at a time: a million rows of 340 classes fit in
+memory once, and not twice.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+ROWS = 16_384  # of logits, whose probabilities are in memory at once
+DRAWS = 8  # wrong labels drawn for each row
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What out-of-fold models say of N rows. self_confidence, chance: float32 (N,), see the functions of these names.
+
+    suggested: int64 (N,), the class they believe most, which may be the given one.
+    """
+
+    self_confidence: np.ndarray
+    suggested: np.ndarray
+    chance: np.ndarray
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (n, K), whose rows sum to 1, of logits (n, K); in the precision of the logits."""
+    powers = logits - logits.max(axis=1, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
+
+
+def chunks(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The probabilities of logits (N, K), ROWS at a time, each with its place among the N."""
+    for start in range(0, len(logits), ROWS):
+        at = slice(start, start + ROWS)
+        yield at, softmax(logits[at])
+
+
+def self_confidence(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Probability that a model gives to each row's own label, float (n,): low means suspicious.
+
+    labels: int (n,); probabilities: float (n, K), rows sum to 1, predicted out of fold. Source: Northcutt et al.,
+    Confident Learning, JAIR 2021.
+    """
+    return probabilities[np.arange(len(labels)), labels]
+
+
+def normalised_margin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Probability of the label less the highest other one, float (n,) in -1..1: low means suspicious.
+
+    labels, probabilities: as for `self_confidence`, same source.
+    """
+    others = probabilities.copy()
+    others[np.arange(len(labels)), labels] = -1
+    return self_confidence(labels, probabilities) - others.max(axis=1)
+
+
+def chance(believed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The share of labels drawn by chance that is believed less than a row's own, equals by half: float32 (n,), 0..1.
+
+    A (mid-) p-value: over rows whose label was drawn by chance it is uniform, right labels are near 1. believed: their
+    self-confidence (n,); drawn: the probabilities (m,) that the same models gave to labels drawn by chance, sorted.
+    """
+    below, through = (np.searchsorted(drawn, believed, side) for side in ("left", "right"))
+    return ((below + through) / (2 * len(drawn))).astype(np.float32)
+
+
+def score(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> Scores:
+    """All scores of N rows. labels: int (N,); logits: float (N, K); generator: draws the wrong labels of `chance`."""
+    count, classes = logits.shape
+    believed, suggested = np.empty(count, np.float32), np.empty(count, np.int64)
+    drawn = np.empty((count, DRAWS), np.float32)
+    for at, probabilities in chunks(logits):
+        own = labels[at]
+        believed[at] = self_confidence(own, probabilities)
+        suggested[at] = probabilities.argmax(axis=1)
+        others = (own[:, None] + generator.integers(1, classes, (len(own), DRAWS))) % classes
+        drawn[at] = np.take_along_axis(probabilities, others, axis=1)
+    return Scores(believed, suggested, chance(believed, np.sort(drawn, axis=None)))
+
+
+def percentiles(values: np.ndarray) -> np.ndarray:
+    """The place of each value among all, float (n,) in 0..1, equal values at equal places; 0.5 on average."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - counts / 2)[place] / max(1, len(values))
+
+
+def suspicion(believed: np.ndarray, margins: np.ndarray | None) -> np.ndarray:
+    """What rows are ranked by, float (N,) in 0..1: low means suspicious.
+
+    The mean of two percentiles: self-confidence out of fold, and the mean margin while fold models learnt the row
+    (AUM, Pleiss et al., 2020); benchmark/audit_quality.py shows that both find more than either. Rows of validation
+    have no margin. They were drawn at random, so that as large a share of them is wrong: they are ranked among
+    themselves, by self-confidence, and the two rankings are merged by percentile.
+    believed: (N,); margins: (N,), not a number where there is none, or None.
+    """
+    if margins is None:
+        return percentiles(believed)
+    found = np.empty(len(believed))
+    learnt = np.isfinite(margins)
+    both = (percentiles(believed[learnt]) + percentiles(margins[learnt])) / 2
+    found[learnt] = percentiles(both)
+    found[~learnt] = percentiles(believed[~learnt])
+    return found

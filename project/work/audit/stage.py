@@ -1,0 +1,135 @@
+"""The stage of an audit: fold models, what they say of every label, and the folder that says it to others."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from project.work import run_folder
+from project.work.audit import audit_files, findings, repeats, summary, votes
+from project.work.audit.findings import Evidence, Findings
+from project.work.common import Settings
+from project.work.dataset import array_files, distillation_dataset, remote_data, storage
+from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.distillation_dataset import DROPPED, OofLogits
+from project.work.dataset.loaded import unpacked
+from project.work.runner import oof, teachers
+from project.work.runner.parallel import Parallel
+
+if TYPE_CHECKING:
+    from project.work.mirror import Mirror
+
+ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit of a data set with some settings: what its fold models are, and where it is kept."""
+
+    settings: Settings
+    dataset: Dataset
+
+    @property
+    def teacher(self) -> Settings:
+        """The settings of its fold models."""
+        return oof.audit_settings(self.settings)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for all that decides it: the fold models', or that of a file of logits made elsewhere."""
+        if self.settings.oof_logits is None:
+            return oof.fingerprint(self.teacher, self.dataset)
+        text = f"{self.dataset.fingerprint} {array_files.file_digest(Path(self._given_logits()))}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return run_folder.output_folder(self.settings) / f"audit-{self.fingerprint}"
+
+    def logits(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> tuple[OofLogits | None, Path]:
+        """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
+        if self.settings.oof_logits is None:
+            path = teachers.logits_file(
+                teachers.OUT_OF_FOLD, self.teacher, self.dataset, device, copy, parallel, margins=True
+            )
+        else:
+            path = parallel.first(self._given_logits)
+        made = None
+        if parallel.rank == 0:
+            made = distillation_dataset.aligned(self.dataset, distillation_dataset.read(path), str(path))
+        return made, path
+
+    def votes(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> np.ndarray | None:
+        """See `votes.against`; None when no vote is asked for."""
+        if not self.settings.vote:
+            return None
+        name = f"vote-{oof.fingerprint(self.teacher, self.dataset)}"
+        folder = parallel.first(lambda: run_folder.output_folder(self.settings) / name)
+        return votes.against(self.teacher, self.dataset, device, folder, copy.try_send, parallel)
+
+    def evidence(self, logits: OofLogits, voted: np.ndarray | None) -> Evidence:
+        """All that is known of the rows, but for those that corrections have dropped."""
+        records, truth = self.dataset.train.records, self.dataset.truth
+        rows = np.flatnonzero(logits.folds != DROPPED)
+        some = slice(None) if len(rows) == len(logits.folds) else rows  # all are not copied
+        valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
+        labels, copies = records.labels.cpu().numpy()[some], repeats.find(records.pictures).of(some)
+        known = (None if each is None else each[some] for each in (logits.margins, voted, truth))
+        return Evidence(rows, labels, logits.logits[some], valid, copies, *known)
+
+    def _given_logits(self) -> Path:
+        return remote_data.local_copy(self.settings.oof_logits, run_folder.output_folder(self.settings))
+
+
+def audited(settings: Settings) -> Settings:
+    """The settings of the audit that --clean goes by: before any cleaning, and without teachers."""
+    return dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
+
+
+def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> Path:
+    """The audit.csv of a data set as it is now, for these settings; made first when missing."""
+    path = parallel.first(lambda: Audit(settings, dataset).folder) / ROWS
+    if not parallel.first(path.exists):
+        run(settings, dataset, device, copy, parallel)
+    return path
+
+
+def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> None:
+    """Audit a data set: train what is missing, write the audit's folder and say what is in it."""
+    audit = Audit(settings, dataset)
+    logits, path = audit.logits(device, copy, parallel)
+    voted = audit.votes(device, copy, parallel)
+    if parallel.rank > 0:
+        return
+    found = findings.find(audit.evidence(logits, voted), settings.flag_by, settings.split_seed)
+    facts = {
+        "dataset": settings.dataset,
+        "fingerprint": audit.fingerprint,
+        "folds": len(np.unique(logits.folds[logits.folds >= 0])),
+        "logits": str(path),
+        "flag_by": settings.flag_by,
+        "noise_type": settings.noise_type,
+        "noise_rate_asked": settings.noise_rate,
+    }
+    folder = audit.folder
+    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
+    copy.send(folder)
+    print(f"audit folder {folder}")
+
+
+def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], facts: dict[str, Any]) -> str:
+    """Write the files of an audit; returns its summary. keys: text (N,); names: of the classes."""
+    folder.mkdir(exist_ok=True)
+    rows, classes = audit_files.rows(found, keys, names), audit_files.classes(found, names)
+    with array_files.replacing(folder / ROWS) as file:
+        rows.to_csv(file, index=False)
+    storage.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
+    storage.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())
+    storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+    return summary.summary(facts, rows, classes)

@@ -1,0 +1,85 @@
+"""Confident learning: the counts by hand, and those of cleanlab."""
+
+import cleanlab.count
+import cleanlab.rank
+import numpy as np
+import pytest
+
+from project.work.audit import confident, noise_rate, scores
+
+LABELS = np.array([0, 0, 0, 1, 1])
+PROBABILITIES = np.array([[0.8, 0.2], [0.7, 0.3], [0.3, 0.7], [0.6, 0.4], [0.1, 0.9]])
+
+
+def example(rows: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of which a fifth are wrong, and logits that know the true ones more or less."""
+    random = np.random.default_rng(seed)
+    true = random.integers(0, classes, rows)
+    given = np.where(random.random(rows) < 0.2, random.integers(0, classes, rows), true)
+    return given, random.normal(size=(rows, classes)) + 2 * np.eye(classes)[true]
+
+
+def test_thresholds_are_the_mean_belief_in_each_class() -> None:
+    believed = scores.self_confidence(LABELS, PROBABILITIES)
+    np.testing.assert_allclose(confident.thresholds(LABELS, believed, 3), [0.6, 0.65, 2])
+
+
+def test_a_row_is_of_the_class_whose_threshold_it_reaches() -> None:
+    limits = np.array([0.6, 0.65])
+    assert confident.confident_classes(PROBABILITIES, limits).tolist() == [0, 0, 1, 0, 1]
+    both = np.array([[0.5, 0.3, 0.2], [0.3, 0.4, 0.3], [0.36, 0.34, 0.3]])
+    assert confident.confident_classes(both, np.array([0.35, 0.3, 0.9])).tolist() == [0, 1, 0]
+    assert confident.confident_classes(both, np.array([0.9, 0.9, 0.9])).tolist() == [confident.NONE] * 3
+
+
+def test_joint_shares_and_transition_by_hand() -> None:
+    joint = confident.confident_joint(LABELS, np.array([0, 0, 1, 0, 1]), 2)
+    assert joint.tolist() == [[2, 1], [1, 1]]
+    shares = confident.calibrated(joint, np.array([3, 2]))
+    np.testing.assert_allclose(shares, [[0.4, 0.2], [0.2, 0.2]])
+    np.testing.assert_allclose(confident.transition(shares), [[2 / 3, 1 / 3], [0.5, 0.5]])
+    np.testing.assert_allclose(confident.wrong_by_class(shares), [1 / 3, 0.5])
+
+
+def test_a_class_without_rows_keeps_its_label() -> None:
+    joint = confident.confident_joint(LABELS, np.array([0, 0, 0, 1, 1]), 3)
+    shares = confident.calibrated(joint, np.array([3, 2, 0]))
+    assert confident.transition(shares).tolist() == np.eye(3).tolist()
+    assert confident.wrong_by_class(shares).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("rows", "classes", "seed"), [(300, 2, 0), (2000, 7, 1), (3000, 40, 2)])
+def test_the_counts_are_those_of_cleanlab(rows: int, classes: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores, "ROWS", 500)
+    labels, logits = example(rows, classes, seed)
+    probabilities = scores.softmax(logits)
+    believed = scores.self_confidence(labels, probabilities)
+    np.testing.assert_allclose(
+        confident.thresholds(labels, believed, classes), cleanlab.count.get_confident_thresholds(labels, probabilities)
+    )
+    joint = confident.confident_joint(labels, confident.guesses(labels, believed, logits), classes)
+    theirs = cleanlab.count.compute_confident_joint(labels, probabilities, calibrate=False)
+    assert joint.tolist() == theirs.tolist()
+    shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
+    rounded = cleanlab.count.estimate_joint(labels, probabilities, confident_joint=theirs)  # to whole rows
+    np.testing.assert_allclose(shares, rounded, atol=1 / rows)
+    np.testing.assert_allclose(
+        scores.self_confidence(labels, probabilities),
+        cleanlab.rank.get_label_quality_scores(labels, probabilities),  # its default
+    )
+
+
+def test_the_interval_of_the_estimate_is_that_of_rows_drawn_again() -> None:
+    labels, logits = example(2000, 5, 3)
+    believed = scores.self_confidence(labels, scores.softmax(logits))
+    guessed = confident.guesses(labels, believed, logits)
+    shares = confident.calibrated(confident.confident_joint(labels, guessed, 5), np.bincount(labels, minlength=5))
+    rate = noise_rate.by_confidence(labels, guessed, shares, np.random.default_rng(0))
+    drawn = []
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        rows = random.integers(0, 2000, 2000)
+        joint = confident.confident_joint(labels[rows], guessed[rows], 5)
+        drawn.append(1 - confident.calibrated(joint, np.bincount(labels[rows], minlength=5)).trace())
+    assert rate.low < rate.rate < rate.high
+    assert [rate.low, rate.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.004)

@@ -1,0 +1,203 @@
+"""An audit as a person runs it, on a tiny data set with known noise: its files, its figures, and what it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import processes
+import pytest
+
+from project.work import common
+from project.work.audit import stage
+from project.work.dataset import distillation_dataset, noise, storage
+from project.work.declaration import UserError
+
+COLUMNS = (
+    "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,margin,votes,rank,flagged,"
+    "split,duplicate_of,blank"
+)
+
+
+@pytest.fixture(scope="module")
+def repeated(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set of lines with a copy (row 5 of row 2) and a blank picture (row 9)."""
+    whole, folder = storage.read(prepared), tmp_path_factory.mktemp("repeated") / "lines"
+    whole.train.images[5], whole.train.images[9] = whole.train.images[2], 0
+    storage.write(folder, whole)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def audited(repeated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of an audit with a vote, at 10% symmetric noise; log is what it printed."""
+    output = tmp_path_factory.mktemp("audited")
+    words = ["--noise-type", "symmetric", "--noise-rate", 0.1, "--vote", "--epoch", 8]
+    assert processes.finish(audit(repeated, output, *words)) == 0, (output / "log").read_text()
+    return output
+
+
+def audit(prepared: Path, output: Path, *words: object):
+    common_words = ["--dataset", prepared, "--output", output, "--epoch", 2, "--batch-size", 16, "--folds", 3]
+    return processes.fork_main(output / "log", "--stage", "audit", *common_words, *words)
+
+
+def folder_of(output: Path) -> Path:
+    (folder,) = output.glob("audit-*")
+    return folder
+
+
+def table_of(output: Path) -> pd.DataFrame:
+    return pd.read_csv(folder_of(output) / "audit.csv")
+
+
+def test_every_row_of_the_training_file_has_a_line(audited: Path, repeated: Path) -> None:
+    assert (folder_of(audited) / "audit.csv").read_text().splitlines()[0] == COLUMNS
+    table = table_of(audited)
+    keys = storage.read(repeated).train.keys["key_id"]
+    assert sorted(table["row"]) == list(range(120))
+    assert table["key_id"].tolist() == keys[table["row"]].tolist()
+    assert table["rank"].tolist() == list(range(1, 121))
+    assert table["split"].value_counts().to_dict() == {"train": 108, "valid": 12}
+    assert table["self_confidence"].between(0, 1).all()
+    assert table["margin"].isna().tolist() == (table["split"] == "valid").tolist()
+    assert table["votes"].between(0, np.where(table["split"] == "valid", 3, 2)).all()
+
+
+def test_copies_and_blanks_are_in_it(audited: Path) -> None:
+    table = table_of(audited).set_index("row")
+    assert table["duplicate_of"].dropna().to_dict() == {5: 2}
+    assert table.index[table["blank"] == 1].tolist() == [9]
+
+
+def test_the_wrong_labels_come_first_and_the_figures_say_so(audited: Path, repeated: Path) -> None:
+    asked = common.combine({"noise_type": "symmetric", "noise_rate": 0.1})
+    whole = storage.read(repeated)
+    wrong = noise.make(asked, whole.train.labels, np.array(whole.train.keys["key_id"], dtype="S"), whole.names).rows
+    table, facts = table_of(audited), json.loads((folder_of(audited) / "audit.json").read_text())
+    true = table["row"].isin(wrong)
+    assert facts["wrong"] == true.sum() == 12
+    assert facts["auroc"] > 0.9
+    assert facts["precision_true_count"] == true[:12].mean() >= 0.75
+    assert facts["recall_flagged"] == pytest.approx(true[table["flagged"] == 1].sum() / 12)
+    assert facts["flagged"] == table["flagged"].sum() == round(facts["noise_rate"] * 120)
+    assert facts["noise_rate_low"] <= facts["noise_rate"] <= facts["noise_rate_high"]
+    assert (table["given_label"] != table["suggested_label"])[table["flagged"] == 1].all()
+    assert set(facts["scores"]) == {"self_confidence", "margin", "votes"}
+
+
+def test_the_transition_is_one_that_noise_is_made_of(audited: Path) -> None:
+    names = ["bar", "beam", "block", "cross"]
+    matrix = noise.read_matrix(folder_of(audited) / "transition.csv", names)
+    assert (matrix.diagonal() > 0.5).all()
+    classes = pd.read_csv(folder_of(audited) / "classes.csv")
+    assert classes["name"].tolist() == names
+    assert (classes["count"].sum(), classes["flagged"].sum()) == (120, table_of(audited)["flagged"].sum())
+    assert set(classes["most_suggested"].dropna()) <= set(names)
+
+
+def test_the_summary_fits_a_screen(audited: Path) -> None:
+    said = (audited / "log").read_text()
+    assert "of the labels look wrong (95% interval" in said
+    assert "against the 12 labels known to be wrong (10.0%):" in said
+    assert f"audit folder {folder_of(audited)}" in said
+    assert said[said.index("120 rows, 4 classes, 3 fold models") :].count("\n") < 30
+
+
+def test_the_same_audit_again_trains_nothing_and_writes_the_same(audited: Path, repeated: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(audited, again)
+    before = {path.name: path.read_bytes() for path in folder_of(again).iterdir()}
+    shutil.rmtree(folder_of(again))
+    (again / "log").unlink()
+    words = ["--noise-type", "symmetric", "--noise-rate", 0.1, "--vote", "--epoch", 8]
+    assert processes.finish(audit(repeated, again, *words)) == 0
+    assert "training 3 fold models" not in (again / "log").read_text()
+    after = {path.name: path.read_bytes() for path in folder_of(again).iterdir()}
+    del before["audit.json"], after["audit.json"]  # names the file of logits
+    assert after == before
+
+
+def test_logits_of_an_earlier_version_get_their_margins_from_the_fold_models(
+    audited: Path, repeated: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(audited, again)
+    (path,) = again.glob("oof-*/oof_logits.npz")
+    whole = distillation_dataset.read(path)
+    np.savez(path, logits=whole.logits, keys=whole.keys, folds=whole.folds, names=np.array(whole.names))
+    assert distillation_dataset.read(path).margins is None
+    words = ["--noise-type", "symmetric", "--noise-rate", 0.1, "--epoch", 8]
+    assert processes.finish(audit(repeated, again, *words)) == 0
+    np.testing.assert_array_equal(distillation_dataset.read(path).margins, whole.margins)
+
+
+def test_logits_made_elsewhere_are_audited_without_margins(audited: Path, repeated: Path, tmp_path: Path) -> None:
+    (path,) = audited.glob("oof-*/oof_logits.npz")
+    whole = distillation_dataset.read(path)
+    logits = tmp_path / "logits.npz"
+    np.savez(logits, logits=whole.logits, keys=whole.keys, folds=whole.folds, names=np.array(whole.names))
+    assert processes.finish(audit(repeated, tmp_path, "--oof-logits", logits)) == 0
+    assert table_of(tmp_path)["margin"].isna().all()
+    assert not list(tmp_path.glob("oof-*"))
+
+
+def separate(classes: int, rows: int, wrong: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and logits of models that are sure: that all are right, or that each is another class."""
+    labels = np.arange(rows) % classes
+    believed = (labels + 1) % classes if wrong else labels
+    return labels, 20 * np.eye(classes, dtype=np.float32)[believed]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "classes", "said"),
+    [
+        (False, 2, "no label is suspicious: none is flagged"),
+        (False, 3, "no label is suspicious: none is flagged"),
+        (True, 2, "40 rows are flagged, which is most: either hardly a label is right"),
+        (True, 3, "40 rows are flagged, which is most: either hardly a label is right"),
+    ],
+)
+def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
+    tmp_path: Path, wrong: bool, classes: int, said: str
+) -> None:
+    labels, logits = separate(classes, 40, wrong)
+    nothing = stage.repeats.Repeats(np.full(40, -1), np.zeros(40, bool))
+    evidence = stage.Evidence(np.arange(40), labels, logits, np.arange(40) < 4, nothing, truth=labels.astype(float))
+    found = stage.findings.find(evidence, "chance", 0)
+    names = [f"class {label}" for label in range(classes)]
+    facts = stage.audit_files.facts(found) | {"folds": 5}
+    assert said in stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
+    assert len(pd.read_csv(tmp_path / "audit-x" / "audit.csv")) == 40
+    assert json.loads((tmp_path / "audit-x" / "audit.json").read_text())["auroc"] is None
+    noise.read_matrix(tmp_path / "audit-x" / "transition.csv", names)
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"stage": "audit", "distillation": True}, "fold models cannot learn from fold models"),
+        ({"stage": "audit", "resume": "x"}, "the same audit command goes on by itself"),
+        ({"vote": True}, "--vote is part of an audit"),
+        ({"stage": "check"}, "--stage: check is not one of train, audit"),
+    ],
+)
+def test_settings_that_make_no_audit_are_refused(values: dict, fault: str) -> None:
+    with pytest.raises(UserError, match=fault):
+        common.combine(values)
+
+
+def test_a_class_with_fewer_rows_than_folds_is_refused_before_training(prepared: Path, tmp_path: Path) -> None:
+    assert processes.finish(audit(prepared, tmp_path, "--folds", 28)) == 2
+    assert "class 0 has 27 training rows, at least 28 are needed" in (tmp_path / "log").read_text()
+
+
+def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> None:
+    from project.work.runner import oof
+
+    asked = common.combine({"stage": "audit", "elr": True, "elr_weight": 2.0, "soft_loss_weight": 3.0, "seed": 9})
+    teacher = oof.audit_settings(asked)
+    assert (teacher.elr, teacher.elr_weight, teacher.soft_loss_weight) == (True, 2.0, 1.0)
+    assert (teacher.folds, teacher.seed) == (5, 0)
+    assert oof.audit_settings(common.combine({})) == oof.teacher_settings(common.combine({}))
