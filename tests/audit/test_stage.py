@@ -177,7 +177,7 @@ def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        ({"stage": "audit", "distillation": True}, "fold models cannot learn from fold models"),
+        ({"stage": "audit", "distillation": True}, "--distillation: fold models are taught by no other"),
         ({"stage": "audit", "resume": "x"}, "the same audit command goes on by itself"),
         ({"vote": True}, "--vote is part of an audit"),
         ({"stage": "check"}, "--stage: check is not one of train, audit"),

@@ -10,7 +10,10 @@ from project.work.audit.findings import Findings
 
 
 def rows(found: Findings, keys: np.ndarray, names: list[str]) -> pd.DataFrame:
-    """A line a row of the training file, the most suspicious first. keys: text, of every row of the file; names: of the K classes."""
+    """A line a row of the training file, the most suspicious first.
+
+    keys: text, of every row of the file; names: of the K classes.
+    """
     evidence, order, by_name = found.evidence, found.order, np.array(names, dtype=object)
     given, suggested = evidence.labels[order], found.scores.suggested[order]
     first = evidence.repeats.first[order]

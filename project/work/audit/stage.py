@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from project.work import run_folder
-from project.work.audit import audit_files, findings, repeats, summary, votes
+from project.work.audit import audit_files, findings, page, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
 from project.work.common import Settings
 from project.work.dataset import array_files, distillation_dataset, remote_data, storage
@@ -119,8 +119,9 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
     }
     folder = audit.folder
     print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
+    shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
     copy.send(folder)
-    print(f"audit folder {folder}")
+    print(f"to look at and to mend: {shown}\naudit folder {folder}")
 
 
 def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], facts: dict[str, Any]) -> str:

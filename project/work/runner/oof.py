@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from project.work import common
-from project.work.common import DistillationSettings, NoiseSettings, Settings
+from project.work.common import CleaningSettings, DistillationSettings, NoiseSettings, Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
@@ -40,9 +40,11 @@ def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
 
-    Noise is named by the labels it left; a setting that is added to the code later, at its default, changes no name.
+    Noise and mending are named by the labels they left; a setting that is added to the code later, at its default,
+    changes no name.
     """
-    within = {field.name for field in dataclasses.fields(NoiseSettings)} | {"dataset"}  # dataset.fingerprint
+    groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
+    within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset"}
     decided = {name: value for name, value in common.chosen(teacher).items() if name not in within}
     return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 
