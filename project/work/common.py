@@ -60,7 +60,9 @@ class TrainingSettings:
     """How it is learnt."""
 
     recipe: str = setting(
-        "default", "a named set of defaults for the settings below", choices=("default", "predecessor")
+        "default",
+        "a named set of defaults for the settings below; robust is for wrong labels",
+        choices=("default", "predecessor", "robust"),
     )
     model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
     epoch: int = setting(50, "passes over the training pictures", within="[1, inf)")
@@ -121,6 +123,24 @@ class RobustLossSettings:
 
 
 @dataclass(frozen=True)
+class LossMixtureSettings:
+    """Labels corrected while they are learnt, as far as their loss gives them away."""
+
+    loss_mixture: bool = setting(
+        False,
+        "trust each label as far as a mixture of two losses says, and for the rest the row's own belief (M-correction);"
+        " memory of rows x classes",
+    )
+    loss_mixture_start: float = setting(
+        0.3, "share of the epochs in which every label is still trusted", within="[0, 1]"
+    )
+    loss_mixture_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
+    loss_mixture_temperature: float = setting(
+        0.5, "temperature of a belief that stands for a label; lower is surer", within="(0, inf)"
+    )
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """Which spreadsheet a result goes to. Keys and tokens are no settings: settings are printed and kept."""
 
@@ -164,6 +184,7 @@ class RunSettings(ReportSettings):
 @dataclass(frozen=True)
 class Settings(
     RunSettings,
+    LossMixtureSettings,
     RobustLossSettings,
     DistillationSettings,
     MixupSettings,
@@ -186,6 +207,11 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "augment": "flip",
         "pixel_mean": 0.1093,
         "pixel_std": 0.2921,
+    },
+    "robust": {
+        "loss_mixture": True,
+        "mixup": True,
+        "mixup_alpha": 0.3,
     },
 }
 
@@ -239,8 +265,9 @@ def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
     if "recipe" not in layer:
         return {}
     name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
-    declared = {field.name: field.default for field in dataclasses.fields(TrainingSettings) if field.name != "seed"}
-    return declared | {"pixel_mean": None, "pixel_std": None} | RECIPES[name]
+    names = {field.name for field in dataclasses.fields(TrainingSettings)}.union(*RECIPES.values()) - {"seed"}
+    declared = {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
+    return declared | RECIPES[name]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

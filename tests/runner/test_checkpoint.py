@@ -39,8 +39,14 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"mixup": True, "ema": 0.9}, {"manifold_mixup": True, "accumulation_steps": 2}, {"recipe": "predecessor"}],
-    ids=["base", "mixup with average", "manifold mixup with accumulation", "sgd"],
+    [
+        {},
+        {"mixup": True, "ema": 0.9},
+        {"manifold_mixup": True, "accumulation_steps": 2},
+        {"recipe": "predecessor"},
+        {"loss_mixture": True, "mixup": True},
+    ],
+    ids=["base", "mixup with average", "manifold mixup with accumulation", "sgd", "loss mixture with mixup"],
 )
 def test_a_run_that_stopped_goes_on_to_the_very_same_weights(
     make_runner: Callable, monkeypatch: pytest.MonkeyPatch, values: dict

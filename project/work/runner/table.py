@@ -7,10 +7,12 @@ from project.work.runner.base_runner import BaseRunner
 from project.work.runner.distillation_runner import DistillationRunner
 from project.work.runner.elr_runner import ElrRunner
 from project.work.runner.gce_runner import GceRunner
+from project.work.runner.loss_mixture_runner import LossMixtureRunner
 from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
 from project.work.runner.sce_runner import SceRunner
 
 RUNNERS: Mapping[str, type[BaseRunner]] = {
+    "loss_mixture": LossMixtureRunner,  # first: targets are corrected before they are mixed
     "mixup": MixupRunner,
     "manifold_mixup": ManifoldMixupRunner,
     "distillation": DistillationRunner,
