@@ -134,9 +134,9 @@ class LossMixtureSettings:
     loss_mixture_start: float = setting(
         0.3, "share of the epochs in which every label is still trusted", within="[0, 1]"
     )
-    loss_mixture_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
+    loss_mixture_momentum: float = setting(0.8, "momentum of the beliefs that are remembered", within="[0, 1)")
     loss_mixture_temperature: float = setting(
-        0.5, "temperature of a belief that stands for a label; lower is surer", within="(0, inf)"
+        0.8, "temperature of a belief that stands for a label; lower is surer", within="(0, inf)"
     )
 
 
@@ -208,11 +208,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_mean": 0.1093,
         "pixel_std": 0.2921,
     },
-    "robust": {
-        "loss_mixture": True,
-        "mixup": True,
-        "mixup_alpha": 0.3,
-    },
+    "robust": {"loss_mixture": True},
 }
 
 

@@ -22,41 +22,44 @@ def label_losses(beliefs: Tensor, labels: Tensor) -> Tensor:
     return -beliefs.gather(1, labels[:, None])[:, 0].clamp(min=LEAST).log()
 
 
-def two_gaussians(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, means and variances, each float (2,), of the mixture of two Gaussians that fits best, lower mean first.
+def chance_losses(beliefs: Tensor, labels: Tensor) -> tuple[float, float]:
+    """Mean and variance of the losses of all labels but the given ones: what labels put in by chance would cost.
 
-    values: float (N,). By expectation maximisation from one start, so that neither chance nor the order of rows decides
-    (scikit-learn's begins with k-means, whose seeds are drawn among the rows).
+    beliefs: float (N, K), K >= 2; labels: int64 (N,).
     """
-    weights, means, variances = np.full(2, 0.5), np.quantile(values, [0.1, 0.9]), np.full(2, values.var() + NARROWEST)
-    for _ in range(ROUNDS):
-        shares = posterior(values, weights, means, variances)
-        counts, before = shares.sum(axis=1) + LEAST, means
-        weights, means = counts / counts.sum(), shares @ values / counts
-        variances = (shares * (values - means[:, None]) ** 2).sum(axis=1) / counts + NARROWEST
-        if np.abs(means - before).max() < TOLERANCE:
-            break
-    order = means.argsort(kind="stable")
-    return weights[order], means[order], variances[order]
+    losses = beliefs.clamp(min=LEAST).log_().neg_()
+    wrong = torch.ones_like(losses).scatter_(1, labels[:, None], 0)
+    mean = float((losses * wrong).sum(dtype=torch.float64) / wrong.sum(dtype=torch.float64))
+    spread = ((losses - mean) ** 2 * wrong).sum(dtype=torch.float64) / wrong.sum(dtype=torch.float64)
+    return mean, float(spread) + NARROWEST
 
 
 def posterior(values: np.ndarray, weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """The probability of each Gaussian given each value, float (2, N), columns sum to 1."""
+    """The probability of each of two Gaussians given each value, float (2, N), columns sum to 1."""
     distances = (values - means[:, None]) ** 2 / variances[:, None]
     logs = (np.log(weights) - np.log(variances) / 2)[:, None] - distances / 2
     densities = np.exp(logs - logs.max(axis=0))
     return densities / densities.sum(axis=0)
 
 
-def trust(losses: np.ndarray) -> np.ndarray:
-    """The probability that each row belongs to the lower of two Gaussians fitted to all losses: float (N,).
+def trust(losses: np.ndarray, chance: tuple[float, float]) -> np.ndarray:
+    """The probability that each row's label is not there by chance, float (N,): of a mixture of two Gaussians.
 
-    losses: float (N,). Rows with right labels are learnt first and gather at the low one (Arazo et al., 2019, with two
-    beta laws; Li et al., 2020, with these). A loss beyond both means counts as the nearer mean: the wider of two
-    Gaussians claims both ends, however low a loss is.
+    losses: float (N,). chance: mean and variance of the higher Gaussian. It is given: where both are fitted (Arazo et
+    al., 2019; Li et al., 2020) the harder half of clean labels counts as wrong. The rest is fitted by expectation
+    maximisation. A loss beyond both means counts as the nearer mean: the wider of two Gaussians claims both ends.
     """
-    weights, means, variances = two_gaussians(losses)
-    if means[1] - means[0] < TOLERANCE:
+    weights, means = np.full(2, 0.5), np.array([np.quantile(losses, 0.1), chance[0]])
+    variances = np.array([losses.var() + NARROWEST, chance[1]])
+    for _ in range(ROUNDS):
+        share = posterior(losses, weights, means, variances)[0]
+        count, before = share.sum() + LEAST, means[0]
+        weights = np.clip(np.array([count, len(losses) - count]) / len(losses), LEAST, 1)
+        means[0] = share @ losses / count
+        variances[0] = share @ (losses - means[0]) ** 2 / count + NARROWEST
+        if abs(means[0] - before) < TOLERANCE:
+            break
+    if means[0] > means[1] - TOLERANCE:  # labels are believed no more than others would be
         return np.ones(len(losses))
     return posterior(losses.clip(*means), weights, means, variances)[0]
 
@@ -93,8 +96,9 @@ class LossMixtureRunner(BaseRunner):
         """How far to trust the label of each row of the training file, float (N,): of those not trained on, fully."""
         rows, labels = self.dataset.train.rows.to(self.device), self.dataset.train.labels
         found = torch.ones(len(self.dataset.train.records.labels))
-        losses = label_losses(self._beliefs(rows), labels).double().cpu().numpy()
-        found[self.dataset.train.rows] = torch.from_numpy(trust(losses)).float()
+        beliefs = self._beliefs(rows)
+        losses = label_losses(beliefs, labels).double().cpu().numpy()
+        found[self.dataset.train.rows] = torch.from_numpy(trust(losses, chance_losses(beliefs, labels))).float()
         return found
 
     def _beliefs(self, rows: Tensor) -> Tensor:
