@@ -60,6 +60,14 @@ def test_a_recipe_on_the_command_line_holds_whole_over_settings_yaml(own_default
     assert parse(["--recipe", "default"]) == combine({"valid_rate": 0.2})
 
 
+def test_a_recipe_brings_its_methods_and_another_takes_them_away(own_defaults: Path) -> None:
+    own_defaults.write_text("recipe: robust\n")
+    assert parse([]).loss_mixture
+    assert parse(["--recipe", "default"]) == Settings()
+    assert not parse(["--recipe", "predecessor"]).loss_mixture
+    assert not parse(["--no-loss-mixture"]).loss_mixture
+
+
 @pytest.mark.parametrize("name", ["--learning-rate", "--lr"])
 def test_the_learning_rate_has_two_names(own_defaults: Path, name: str) -> None:
     assert parse([name, "0.03"]).learning_rate == 0.03

@@ -57,7 +57,7 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--model perceptron", "--model: perceptron is not one of "),
         ("--schedule never", "--schedule: never is not one of multistep, onecycle, cosine"),
         ("--augment cutout", "--augment: cutout is not one of none, flip, affine"),
-        ("--recipe secret", "--recipe: secret is not one of default, predecessor"),
+        ("--recipe secret", "--recipe: secret is not one of default, predecessor, robust"),
         ("--mixup --manifold-mixup", "--mixup and --manifold-mixup: choose one"),
         ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed picture has no label of its own"),
         ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR remembers the beliefs of one network"),

@@ -77,7 +77,9 @@ class TrainingSettings:
     """How it is learnt."""
 
     recipe: str = setting(
-        "default", "a named set of defaults for the settings below", choices=("default", "predecessor")
+        "default",
+        "a named set of defaults for the settings below; robust is for wrong labels",
+        choices=("default", "predecessor", "robust"),
     )
     model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
     epoch: int = setting(50, "passes over the training pictures", within="[1, inf)")
@@ -137,6 +139,24 @@ class RobustLossSettings:
     sce: bool = setting(False, "symmetric cross entropy (SCE): the belief judges the label too; costs 1x")
     sce_alpha: float = setting(1.0, "weight of cross entropy in SCE", within="[0, inf)")
     sce_beta: float = setting(1.0, "weight of reverse cross entropy in SCE", within="[0, inf)")
+
+
+@dataclass(frozen=True)
+class LossMixtureSettings:
+    """Labels corrected while they are learnt, as far as their loss gives them away."""
+
+    loss_mixture: bool = setting(
+        False,
+        "trust each label as far as a mixture of two losses says, and for the rest the row's own belief (M-correction);"
+        " memory of rows x classes",
+    )
+    loss_mixture_start: float = setting(
+        0.3, "share of the epochs in which every label is still trusted", within="[0, 1]"
+    )
+    loss_mixture_momentum: float = setting(0.8, "momentum of the beliefs that are remembered", within="[0, 1)")
+    loss_mixture_temperature: float = setting(
+        0.8, "temperature of a belief that stands for a label; lower is surer", within="(0, inf)"
+    )
 
 
 @dataclass(frozen=True)
@@ -233,6 +253,7 @@ class Settings(
     SamSettings,
     NtsSettings,
     CoTeachingSettings,
+    LossMixtureSettings,
     RobustLossSettings,
     DistillationSettings,
     MixupSettings,
@@ -249,6 +270,7 @@ APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
     ("mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
     ("manifold_mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
     ("elr", "co_teaching"): "ELR remembers the beliefs of one network, and co-teaching has two",
+    ("loss_mixture", "co_teaching"): "both decide which labels are learnt from",
     ("distillation", "nts"): "both put a teacher's belief beside the label",
     ("co_teaching", "nts"): "co-teaching chooses by the labels, which the teacher of --nts replaces",
 }
@@ -266,6 +288,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_mean": 0.1093,
         "pixel_std": 0.2921,
     },
+    "robust": {"loss_mixture": True},
 }
 
 
@@ -336,8 +359,9 @@ def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
     if "recipe" not in layer:
         return {}
     name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
-    declared = {field.name: field.default for field in dataclasses.fields(TrainingSettings) if field.name != "seed"}
-    return declared | {"pixel_mean": None, "pixel_std": None} | RECIPES[name]
+    names = {field.name for field in dataclasses.fields(TrainingSettings)}.union(*RECIPES.values()) - {"seed"}
+    declared = {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
+    return declared | RECIPES[name]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -69,8 +69,9 @@ def test_weights_follow_the_beta_law_of_mixup_alpha(
     runner = make_runner(mixup=True, mixup_alpha=alpha, model=tiny_network)
     batch = random_batch(2)
     weights = torch.tensor([runner._draw(batch)[0] for _ in range(4000)])
-    assert float(weights.mean()) == pytest.approx(0.5, abs=0.03)
-    assert float(weights.std()) == pytest.approx(deviation, abs=0.02)  # 1 / (2 sqrt(2 alpha + 1))
+    assert float(weights.min()) >= 0.5  # a row keeps the larger share of its own picture
+    spread = float(((weights - 0.5) ** 2).mean().sqrt())
+    assert spread == pytest.approx(deviation, abs=0.02)  # 1 / (2 sqrt(2 alpha + 1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

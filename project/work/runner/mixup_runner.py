@@ -41,7 +41,11 @@ def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
 
 
 class MixupRunner(BaseRunner):
-    """Mixes pictures and targets with one weight a batch from Beta(alpha, alpha) (Zhang et al., 2017)."""
+    """Mixes pictures and targets with one weight a batch from Beta(alpha, alpha) (Zhang et al., 2017).
+
+    A row keeps the larger share of its own picture (Berthelot et al., 2019): pairs are drawn evenly, so nothing else
+    changes, but margins and beliefs are those of the row they are noted for.
+    """
 
     def seen(self, count: int) -> slice:
         """All pictures: a partner may be in another process's share."""
@@ -54,7 +58,7 @@ class MixupRunner(BaseRunner):
 
     def _draw(self, batch: Batch) -> tuple[float, Tensor]:
         weight = float(self.numpy_generator.beta(self.settings.mixup_alpha, self.settings.mixup_alpha))
-        return weight, staged(torch.randperm(len(batch), generator=self.generator), self.device)
+        return max(weight, 1 - weight), staged(torch.randperm(len(batch), generator=self.generator), self.device)
 
 
 class ManifoldMixupRunner(MixupRunner):
