@@ -151,11 +151,11 @@ class LossMixtureSettings:
         " memory of rows x classes",
     )
     loss_mixture_start: float = setting(
-        0.3, "share of the epochs in which every label is still trusted", within="[0, 1]"
+        0.25, "share of the epochs in which every label is still trusted", within="[0, 1]"
     )
-    loss_mixture_momentum: float = setting(0.8, "momentum of the beliefs that are remembered", within="[0, 1)")
+    loss_mixture_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
     loss_mixture_temperature: float = setting(
-        0.8, "temperature of a belief that stands for a label; lower is surer", within="(0, inf)"
+        0.5, "temperature of the beliefs that judge labels and replace them; lower is surer", within="(0, inf)"
     )
 
 

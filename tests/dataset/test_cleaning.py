@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from project.work.common import combine
-from project.work.dataset import base_dataset, cleaning, mending
+from project.work.dataset import base_dataset, mending, noise_channel
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
@@ -56,8 +56,8 @@ def test_flagged_training_rows_take_the_suggestion_and_validation_does_not(setti
 
 def test_trust_is_what_bayes_says() -> None:
     # 0.8 x 0.5 = 0.4 against 0.2 / 2 x 0.5 = 0.05; certain either way; and of two classes 0.9 x 0.1 against 0.1 x 0.9.
-    np.testing.assert_allclose(cleaning.trust(np.array([0.5, 1.0, 0.0]), 0.2, 3), [8 / 9, 1, 0], atol=1e-10)
-    np.testing.assert_allclose(cleaning.trust(np.array([0.1]), 0.1, 2), [0.5])
+    np.testing.assert_allclose(noise_channel.trust(np.array([0.5, 1.0, 0.0]), 0.2, 3), [8 / 9, 1, 0], atol=1e-10)
+    np.testing.assert_allclose(noise_channel.trust(np.array([0.1]), 0.1, 2), [0.5])
 
 
 def test_the_rate_of_the_channel_is_found_from_the_beliefs_alone() -> None:
@@ -65,7 +65,7 @@ def test_the_rate_of_the_channel_is_found_from_the_beliefs_alone() -> None:
     generator = np.random.default_rng(0)
     label_is_top, wrong = generator.random(200_000) < 0.73, generator.random(200_000) < 0.2
     top = np.where(wrong, (generator.random(200_000) < 1 / 9) & ~label_is_top, label_is_top)
-    assert cleaning.channel_rate(np.where(top, 0.73, 0.03), 10) == pytest.approx(0.2, abs=0.01)
+    assert noise_channel.channel_rate(np.where(top, 0.73, 0.03), 10) == pytest.approx(0.2, abs=0.01)
 
 
 def test_weights_have_mean_one_and_a_person_is_trusted(settings, dataset, audit, tmp_path) -> None:

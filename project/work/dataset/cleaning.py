@@ -10,8 +10,6 @@ from project.work.dataset.corrections import DROPPED, Corrections
 from project.work.declaration import UserError
 
 FILE = "audit.csv"
-LEAST = 1e-12  # of a probability, so that none is certain
-FIRST_RATE, STEPS = 0.1, 100  # of the EM algorithm, which has long converged by then
 _COLUMNS = ("key_id", "given_label", "suggested_label", "self_confidence", "flagged")
 
 
@@ -76,25 +74,6 @@ def flagged_rows(audit: Audit, how: str) -> Corrections:
     """The flagged rows dropped (how: drop) or given the label that is suggested (how: relabel)."""
     some = audit.part(audit.flagged)
     return Corrections(some.rows, some.given, np.full_like(some.given, DROPPED) if how == "drop" else some.suggested)
-
-
-def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray:
-    """Probability that each given label is right, float (n,), by the E-step of a noise channel.
-
-    By Bayes' rule, where a share r of the labels became any other of K classes alike: (1 - r) p against r / (K - 1) x
-    (1 - p), where p is confidence, float (n,), what models that did not learn from a row believe of its label.
-    Source: Bekker and Goldberger, Training deep neural-networks based on unreliable labels, 2016.
-    """
-    right = (1 - noise_rate) * np.maximum(confidence, LEAST)
-    return right / (right + noise_rate / (classes - 1) * (1 - confidence))
-
-
-def channel_rate(confidence: np.ndarray, classes: int) -> float:
-    """The noise rate at which the mean trust says the same: the EM algorithm's estimate for that channel."""
-    rate = FIRST_RATE
-    for _ in range(STEPS):
-        rate = float(1 - trust(confidence, rate, classes).mean())
-    return rate
 
 
 def said(audit: Audit, how: str) -> str:

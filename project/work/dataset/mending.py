@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from project.work.common import Settings
-from project.work.dataset import array_files, cleaning, corrections
+from project.work.dataset import array_files, cleaning, corrections, noise_channel
 from project.work.dataset.corrections import DROPPED, Corrections
 from project.work.dataset.loaded import Records, unpacked
 from project.work.declaration import UserError
@@ -63,8 +63,8 @@ def make(
         left = train[(now[train] != DROPPED) & ~np.isin(train, done.rows)]
         audit = cleaning.audit_of(_audit_path(settings), left, now, keys, names)
         if settings.clean == "reweight":
-            rate = cleaning.channel_rate(audit.confidence, len(names))
-            trust = cleaning.trust(audit.confidence, rate, len(names))
+            rate = noise_channel.channel_rate(audit.confidence, len(names))
+            trust = noise_channel.trust(audit.confidence, rate, len(names))
             weights = _weights(trust, left, train[now[train] != DROPPED], len(labels))
         else:
             done = done.joined(cleaning.flagged_rows(audit, settings.clean))

@@ -66,6 +66,7 @@ class BaseRunner:
         self.precision = MixedPrecision(device, settings.amp)
         self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
+        self.valid_logits: Tensor | None = None  # of the epoch before, in this process
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
         self.memories = {"margins": self.make_memory(2)}  # sum and count
         self.repeating = False  # whether SAM passes a batch that has been passed before
@@ -170,7 +171,8 @@ class BaseRunner:
         if not np.isfinite(loss):
             rate = self.settings.learning_rate
             raise UserError(f"the loss became {loss} in epoch {epoch + 1}; try a --learning-rate below {rate:g}")
-        valid = measure(self.predict(self.dataset.valid), self.dataset.valid.labels)
+        self.valid_logits = self.predict(self.dataset.valid)
+        valid = measure(self.valid_logits, self.dataset.valid.labels)
         return EpochRow(
             epoch=epoch + 1,
             learning_rate=self.optimizers[0].param_groups[0]["lr"],
