@@ -79,7 +79,7 @@ def both(request: pytest.FixtureRequest, prepared: Path, tmp_path_factory: pytes
     """What one process computes, and what several do."""
     folder = tmp_path_factory.mktemp("epochs")
     # Of some seeds a unit lies within rounding of its ReLU's corner, and its gradient is there or not.
-    base = Settings(dataset=str(prepared), device="cpu", amp=False, epoch=1, seed=1, **BATCHES[request.param])
+    base = Settings(dataset=str(prepared), device="cpu", amp=False, epoch=1, seed=2, **BATCHES[request.param])
     many = workers.start(request.param, epochs, base, folder / "many.pt")
     alone = processes.fork(epochs, base, folder / "alone.pt")
     assert [processes.finish(alone), *workers.finish(many)] == [0] * (1 + request.param)
