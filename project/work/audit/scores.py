@@ -91,7 +91,7 @@ def percentiles(values: np.ndarray) -> np.ndarray:
 
 
 def levelled(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Margins (n,) less half the mean of their label's; labels: int (n,). Right labels of a hard class have low ones."""
+    """Margins (n,) less half the mean of their label's, int (n,): right labels of a hard class have low ones too."""
     counts, sums = np.bincount(labels), np.bincount(labels, margins)
     return margins - LEVEL * (sums / np.maximum(counts, 1))[labels]
 
