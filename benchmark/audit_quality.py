@@ -109,6 +109,7 @@ def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
         "self-confidence out of fold": rows["self_confidence"].to_numpy(),
         "margin of fold models": rows["margin"].to_numpy(),
         "margin of a single run": margins,
+        "the same, levelled by class": levelled(margins, labels),
         "normalised margin": scores.normalised_margin(labels, probabilities),
     }
     if rows["votes"].notna().any():
@@ -121,6 +122,13 @@ def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
         print(f"cleanlab is {measure.ABSENT}", file=sys.stderr)
     found = {name: judged(wrong, score) for name, score in each.items()}
     return found | estimates(facts, rows, wrong)
+
+
+def levelled(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """As `scores.levelled`, for rows some of which have no margin."""
+    there, found = np.isfinite(margins), np.full(len(margins), np.nan)
+    found[there] = scores.levelled(margins[there], labels[there])
+    return found
 
 
 def estimates(facts: dict[str, Any], rows: pd.DataFrame, wrong: np.ndarray) -> dict[str, dict[str, float]]:

@@ -19,6 +19,7 @@ LOADED = [
     "oauth2client.service_account",
     "project.work.main",
     "project.work.result",
+    "project.work.audit.stage",
     "project.work.dataset.base_dataset",
     "project.work.reporter.curve_plot",
     "project.work.reporter.summary",

@@ -38,9 +38,17 @@ def test_rows_without_a_margin_are_ranked_among_themselves_and_merged_by_percent
     believed = np.array([0.1, 0.2, 0.3, 0.4, 0.9, 0.8])
     margins = np.array([-3.0, 2.0, -1.0, 4.0, np.nan, np.nan])
     # Ranks of 4: by belief 1 2 3 4, by margin 1 3 2 4, mean 1 2.5 2.5 4; the two others are alone: the lower is first.
-    assert scores.suspicion(believed, margins).tolist() == [0.125, 0.5, 0.5, 0.875, 0.75, 0.25]
-    assert scores.suspicion(believed, None).argsort().tolist() == [0, 1, 2, 3, 5, 4]
-    assert scores.suspicion(believed, np.full(6, np.nan)).tolist() == scores.suspicion(believed, None).tolist()
+    labels = np.zeros(6, int)
+    assert scores.suspicion(believed, margins, labels).tolist() == [0.125, 0.5, 0.5, 0.875, 0.75, 0.25]
+    alone = scores.suspicion(believed, None, labels)
+    assert alone.argsort().tolist() == [0, 1, 2, 3, 5, 4]
+    assert scores.suspicion(believed, np.full(6, np.nan), labels).tolist() == alone.tolist()
+
+
+def test_margins_are_set_half_right_for_their_class() -> None:
+    # The classes' means are 2 and -3.
+    levelled = scores.levelled(np.array([1.0, -4.0, 3.0, -2.0]), np.array([0, 2, 0, 2]))
+    assert levelled.tolist() == [0.0, -2.5, 2.0, -0.5]
 
 
 @pytest.mark.parametrize("rows", [2, 1000])

@@ -56,7 +56,7 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     labels, classes = evidence.labels, evidence.logits.shape[1]
     generator = np.random.default_rng(common.derive_seed(seed, "audit"))
     found = scores.score(labels, evidence.logits, generator)
-    suspicion = scores.suspicion(found.self_confidence, evidence.margins)
+    suspicion = scores.suspicion(found.self_confidence, evidence.margins, labels)
     order = np.argsort(suspicion, kind="stable")
     guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
     joint = confident.confident_joint(labels, guessed, classes)

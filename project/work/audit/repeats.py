@@ -1,6 +1,7 @@
 """Pictures that are suspicious whatever their label: exact copies of another, and blank ones."""
 
 import hashlib
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,8 +41,10 @@ def find(pictures: Resident | Mapped) -> Repeats:
 
 
 def _parts(pictures: Resident | Mapped) -> Iterator[np.ndarray]:
-    """uint8 (n, H, W[, C]) a few at a time, copied: pages of a map would count as memory while they are looked at."""
+    """uint8 (n, H, W[, C]) a few at a time; pages of a map are let go of, for they would count as memory."""
     pixels, step = pictures.pixels, at_once(tuple(pictures.pixels.shape[1:]))
     for start in range(0, len(pixels), step):
         some = pixels[start : start + step]
         yield np.ascontiguousarray(some.cpu().numpy() if isinstance(some, torch.Tensor) else some)
+        if isinstance(pictures, Mapped) and hasattr(mmap, "MADV_DONTNEED"):
+            pixels._mmap.madvise(mmap.MADV_DONTNEED)

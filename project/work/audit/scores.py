@@ -11,6 +11,7 @@ import numpy as np
 
 ROWS = 16_384  # of logits, whose probabilities are in memory at once
 DRAWS = 8  # wrong labels drawn for each row
+LEVEL = 0.5  # how far margins are set right for their class: half way, as how noisy a class is lowers its mean too
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,27 @@ def percentiles(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - counts / 2)[place] / max(1, len(values))
 
 
-def suspicion(believed: np.ndarray, margins: np.ndarray | None) -> np.ndarray:
+def levelled(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Margins (n,) less half the mean of their label's, int (n,): right labels of a hard class have low ones too."""
+    counts, sums = np.bincount(labels), np.bincount(labels, margins)
+    return margins - LEVEL * (sums / np.maximum(counts, 1))[labels]
+
+
+def suspicion(believed: np.ndarray, margins: np.ndarray | None, labels: np.ndarray) -> np.ndarray:
     """What rows are ranked by, float (N,) in 0..1: low means suspicious.
 
     The mean of two percentiles: self-confidence out of fold, and the mean margin while fold models learnt the row
-    (AUM, Pleiss et al., 2020); benchmark/audit_quality.py shows that both find more than either. Rows of validation
-    have no margin. They were drawn at random, so that as large a share of them is wrong: they are ranked among
-    themselves, by self-confidence, and the two rankings are merged by percentile.
-    believed: (N,); margins: (N,), not a number where there is none, or None.
+    (AUM, Pleiss et al., 2020), levelled by class; benchmark/audit_quality.py shows that both find more than either.
+    Rows of validation have no margin. They were drawn at random, so that as large a share of them is wrong: they are
+    ranked among themselves, by self-confidence, and the two rankings are merged by percentile.
+    believed: (N,); margins: (N,), not a number where there is none, or None; labels: int (N,).
     """
     if margins is None:
         return percentiles(believed)
     found = np.empty(len(believed))
     learnt = np.isfinite(margins)
-    both = (percentiles(believed[learnt]) + percentiles(margins[learnt])) / 2
+    level = levelled(margins[learnt], labels[learnt])
+    both = (percentiles(believed[learnt]) + percentiles(level)) / 2
     found[learnt] = percentiles(both)
     found[~learnt] = percentiles(believed[~learnt])
     return found
