@@ -49,14 +49,15 @@ def test_the_interval_is_students() -> None:
         (Gain(Spread(-4.0, 0.5, 3), 1.0), 0.2,
          "At 20% noise, elr loses 4.0 +- 0.5 points against base for 1.0x the time."),
         (Gain(Spread(-1.2, 0.1, 3), 2.0), 0.0,
-         "On clean labels, elr loses 1.2 +- 0.1 points against base for 2.0x the time."),
+         "Without added noise, elr loses 1.2 +- 0.1 points against base for 2.0x the time."),
         (
             Gain(Spread(1.9, 0.8, 3), 1.0), 0.4,  # the interval reaches to 1.9 - 1.99
             "At 40% noise, elr is not shown to help: +1.9 +- 0.8 points over 3 seeds, for 1.0x the time.",
         ),
         (
             Gain(Spread(-0.04, 0.3, 3), 1.0), 0.0,
-            "On clean labels, elr is not shown to help or harm: +0.0 +- 0.3 points over 3 seeds, for 1.0x the time.",
+            "Without added noise, elr is not shown to help or harm: +0.0 +- 0.3 points over 3 seeds,"
+            " for 1.0x the time.",
         ),
         (
             Gain(Spread(5.0, None, 1), 1.0), 0.4,

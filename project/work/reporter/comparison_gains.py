@@ -36,7 +36,9 @@ def draw_gains(figure: SubFigure, comparison: Comparison, theme: "Theme") -> Non
             if (method, rate) in gains:
                 _draw(axes, at, gains[method, rate], theme)
         axes.axvline(0, color=theme.base, linewidth=1)
-        axes.set_title(f"{noise(rate)} noise" if rate > 0 else "clean labels", fontsize=10, color=theme.ink, loc="left")
+        axes.set_title(
+            f"{noise(rate)} noise" if rate > 0 else "no added noise", fontsize=10, color=theme.ink, loc="left"
+        )
         axes.set_ylim(len(methods) - 0.4, -0.6)
         axes.set_xlim(-1.08 * reach, 1.08 * reach)
         _dress(axes, theme)

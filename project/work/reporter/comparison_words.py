@@ -10,6 +10,7 @@ HEADER = (
 UNSEEN = 1.25  # times more than measured: a declared cost that lies elsewhere than in the epochs
 READING = (
     "Top-1 accuracy in percent, mean +- standard deviation over seeds; each seed has its own noise, weights and order."
+    " noise none: the labels as they are, the clean control."
     " valid and test: at the epoch selected on validation; last epoch: test at the last one; gain: of test over base's,"
     " paired by seed. A gain or loss is called one where 0 lies outside the 95% interval of its mean (Student's t); of"
     " twenty that are none, one is called so by chance. time: seconds of the epochs against base's; declared: CPU time"
@@ -78,7 +79,7 @@ def noise(rate: float) -> str:
 
 
 def _place(rate: float) -> str:
-    return f"At {noise(rate)} noise" if rate > 0 else "On clean labels"
+    return f"At {noise(rate)} noise" if rate > 0 else "Without added noise"
 
 
 def lines(comparison: Comparison) -> list[list[str]]:
