@@ -29,7 +29,7 @@ METHODS = {
     "manifold mixup with batch normalisation": {"model": "narrow", "manifold_mixup": True},
     "average of weights": {"ema": 0.5, "model": "narrow"},
     "co-teaching": {"co_teaching": True, "co_teaching_rate": 0.3, "co_teaching_epochs": 1, "epoch": 2},
-    "SAM": {"sam": True, "model": "narrow", "optimizer": "sgd"},
+    "SAM with batch normalisation": {"sam": True, "model": "narrow", "optimizer": "sgd", "batch_size": 54},
     "SAM and mixup": {"sam": True, "mixup": True},
 }
 # 108 pictures: for two processes 31, 31, 31 and 15; for three 53, 53 and 2, which leaves one process without a picture
