@@ -29,7 +29,7 @@ METHODS = {
     "manifold mixup with batch normalisation": {"model": "narrow", "manifold_mixup": True},
     "average of weights": {"ema": 0.5, "model": "narrow"},
     "co-teaching": {"co_teaching": True, "co_teaching_rate": 0.3, "co_teaching_epochs": 1, "epoch": 2},
-    "SAM with batch normalisation": {"sam": True, "model": "narrow", "optimizer": "sgd", "batch_size": 36},
+    "SAM with batch normalisation": {"sam": True, "model": "narrow", "optimizer": "sgd", "batch_size": 54},
     "SAM and mixup": {"sam": True, "mixup": True},
     "loss mixture and mixup": {"loss_mixture": True, "mixup": True, "epoch": 2},  # trust begins with the second
 }
