@@ -8,7 +8,6 @@ Confusion noise is drawn from the transition matrix of an audit of the labels as
 
 import json
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -145,8 +144,8 @@ def table(found: list[dict[str, dict[str, float]]]) -> str:
     """Mean and deviation over seeds, a line a score."""
     lines = []
     for name in found[0]:
-        of = {key: [each[name][key] for each in found] for key in found[0][name]}
-        words = [f"{key} {statistics.mean(each):.3f} +- {statistics.pstdev(each):.3f}" for key, each in of.items()]
+        of = {key: np.array([each[name][key] for each in found], float) for key in found[0][name]}
+        words = [f"{key} {values.mean():.3f} +- {values.std():.3f}" for key, values in of.items()]
         lines.append(f"{name:<30} {'  '.join(words)}")
     return "\n".join(lines)
 
