@@ -55,9 +55,8 @@ class Audit:
     def logits(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> tuple[OofLogits | None, Path]:
         """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
         if self.settings.oof_logits is None:
-            path = teachers.logits_file(
-                teachers.OUT_OF_FOLD, self.teacher, self.dataset, device, copy, parallel, margins=True
-            )
+            kind, usable = teachers.OUT_OF_FOLD, distillation_dataset.has_margins
+            path = teachers.logits_file(kind, self.teacher, self.dataset, device, copy, parallel, usable)
         else:
             path = parallel.first(self._given_logits)
         made = None

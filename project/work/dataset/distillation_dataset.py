@@ -63,7 +63,9 @@ def read(path: Path, seen: bool = False) -> OofLogits:
 
 
 def has_margins(path: Path) -> bool:
-    """Whether a file of logits has margins too; they are not read. Raises UserError when it is none."""
+    """Whether there is a file of logits, with margins; they are not read. Raises UserError when it is none."""
+    if not path.exists():
+        return False
     try:
         with np.load(path, allow_pickle=False) as file:
             return "margins" in file
