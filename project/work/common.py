@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from project.work.declaration import UserError, build, flag, given, setting
+from project.work.method_settings import APART, MethodSettings
 
 if TYPE_CHECKING:
     import torch
@@ -100,98 +101,6 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class MixupSettings:
-    """Mixup and manifold mixup."""
-
-    mixup: bool = setting(False, "mix pairs of pictures and their labels; costs 1x")
-    manifold_mixup: bool = setting(False, "mix after the input or one of the first stages; costs 1x")
-    mixup_alpha: float = setting(0.2, "alpha of Beta(alpha, alpha), the law of the mixing weight", within="(0, inf)")
-
-
-@dataclass(frozen=True)
-class DistillationSettings:
-    """Distillation from out-of-fold (OOF) logits."""
-
-    distillation: bool = setting(
-        False, "learn from out-of-fold logits beside the labels, made first when missing; costs --folds x"
-    )
-    soft_loss_weight: float = setting(1.0, "weight of the soft loss; that of the hard loss is 1", within="[0, inf)")
-    softmax_temperature: float = setting(1.0, "temperature of both softmaxes in the soft loss", within="(0, inf)")
-    folds: int | None = setting(
-        None,
-        "fold models behind OOF logits (5 with --distillation), trained plainly; alone: make the logits and stop",
-        within="[2, inf)",
-    )
-    oof_logits: str | None = setting(
-        None, "a logits file made elsewhere; found or made under project/output if not given"
-    )
-
-
-@dataclass(frozen=True)
-class RobustLossSettings:
-    """Losses for labels that are wrong here and there."""
-
-    elr: bool = setting(False, "hold on to early beliefs (ELR): for long training; costs 1x, memory of rows x classes")
-    elr_weight: float = setting(3.0, "weight of ELR's regulariser", within="[0, inf)")
-    elr_momentum: float = setting(0.7, "momentum of the beliefs that ELR remembers", within="[0, 1)")
-    gce: bool = setting(False, "generalised cross entropy (GCE): listens less to labels that surprise it; costs 1x")
-    gce_power: float = setting(0.7, "GCE's q: near 0 it is cross entropy, 1 is absolute error", within="(0, 1]")
-    sce: bool = setting(False, "symmetric cross entropy (SCE): the belief judges the label too; costs 1x")
-    sce_alpha: float = setting(1.0, "weight of cross entropy in SCE", within="[0, inf)")
-    sce_beta: float = setting(1.0, "weight of reverse cross entropy in SCE", within="[0, inf)")
-
-
-@dataclass(frozen=True)
-class LossMixtureSettings:
-    """Labels corrected while they are learnt, as far as their loss gives them away."""
-
-    loss_mixture: bool = setting(
-        False,
-        "trust each label as far as a mixture of two losses says, and for the rest the row's own belief (M-correction);"
-        " memory of rows x classes",
-    )
-    loss_mixture_start: float = setting(
-        0.25, "share of the epochs in which every label is still trusted", within="[0, 1]"
-    )
-    loss_mixture_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
-    loss_mixture_temperature: float = setting(
-        0.5, "temperature of the beliefs that judge labels and replace them; lower is surer", within="(0, inf)"
-    )
-
-
-@dataclass(frozen=True)
-class CoTeachingSettings:
-    """Two networks, each taught by what the other thinks is right."""
-
-    co_teaching: bool = setting(
-        False, "two networks, each choosing what the other learns from; for much noise; costs 2x"
-    )
-    co_teaching_rate: float = setting(
-        0.2, "share of a batch that co-teaching leaves out in the end: about the share of wrong labels", within="[0, 1)"
-    )
-    co_teaching_epochs: int = setting(10, "epochs until that share is reached, from 0 in the first", within="[1, inf)")
-
-
-@dataclass(frozen=True)
-class NtsSettings:
-    """Noisy teacher-student: learning anew from the epoch that was selected."""
-
-    nts: bool = setting(
-        False, "train a teacher as without --nts, then a student on its beliefs instead of labels; costs 2x"
-    )
-    nts_label_weight: float = setting(0.0, "weight of the labels beside the teacher's beliefs", within="[0, 1]")
-    nts_temperature: float = setting(1.0, "temperature of the teacher's softmax; lower is surer", within="(0, inf)")
-
-
-@dataclass(frozen=True)
-class SamSettings:
-    """Sharpness-aware minimisation (SAM)."""
-
-    sam: bool = setting(False, "step by the gradient where the loss nearby is highest (SAM): memorises less; costs 2x")
-    sam_radius: float = setting(0.05, "how far away that is, in the norm of all weights (rho)", within="(0, inf)")
-
-
-@dataclass(frozen=True)
 class ReportSettings:
     """Which spreadsheet a result goes to. Keys and tokens are no settings: settings are printed and kept."""
 
@@ -248,32 +157,9 @@ class RunSettings(AuditSettings, ReportSettings):
 
 
 @dataclass(frozen=True)
-class Settings(
-    RunSettings,
-    SamSettings,
-    NtsSettings,
-    CoTeachingSettings,
-    LossMixtureSettings,
-    RobustLossSettings,
-    DistillationSettings,
-    MixupSettings,
-    TrainingSettings,
-    CleaningSettings,
-    NoiseSettings,
-    DataSettings,
-):
+class Settings(RunSettings, MethodSettings, TrainingSettings, CleaningSettings, NoiseSettings, DataSettings):
     """All settings of one run; a method's settings stand in its own class above."""
 
-
-APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
-    ("mixup", "manifold_mixup"): "manifold mixup mixes the input too",
-    ("mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
-    ("manifold_mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
-    ("elr", "co_teaching"): "ELR remembers the beliefs of one network, and co-teaching has two",
-    ("loss_mixture", "co_teaching"): "both decide which labels are learnt from",
-    ("distillation", "nts"): "both put a teacher's belief beside the label",
-    ("co_teaching", "nts"): "co-teaching chooses by the labels, which the teacher of --nts replaces",
-}
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -404,10 +290,7 @@ def place_settings() -> list[str]:
 
 def method_defaults() -> dict[str, Any]:
     """The settings of all methods as they are when none is asked for: plain training."""
-    groups = (DataSettings, NoiseSettings, CleaningSettings, TrainingSettings)
-    general = {field.name for group in groups for field in dataclasses.fields(group)}
-    names = set(experiment_settings()) - general
-    return {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
+    return {field.name: field.default for field in dataclasses.fields(MethodSettings)}
 
 
 def method_switches() -> list[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from project.work.common import NtsSettings, Settings
+from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
+from project.work.method_settings import NtsSettings
 from project.work.runner.oof import refuse_twins
 from project.work.runner.parallel import ALONE, Parallel
 from project.work.runner.table import runner_class

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from project.work import common
-from project.work.common import CleaningSettings, DistillationSettings, NoiseSettings, Settings
+from project.work.common import CleaningSettings, NoiseSettings, Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
+from project.work.method_settings import DistillationSettings
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.fold_models import FoldModels
 from project.work.runner.margins import means
