@@ -133,7 +133,7 @@ def levelled(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def estimates(facts: dict[str, Any], rows: pd.DataFrame, wrong: np.ndarray) -> dict[str, dict[str, float]]:
     """The estimated noise rate by both ways, and precision and recall of what each flags."""
     order, disagree = rows["rank"].to_numpy().argsort(), (rows["given_label"] != rows["suggested_label"]).to_numpy()
-    ways = {"flagged by chance": facts["noise_rate"], "flagged by confident learning": facts["confident_rate"]}
+    ways = {"flagged by a noise channel": facts["noise_rate"], "flagged by confident learning": facts["confident_rate"]}
     return {
         name: {"true_rate": float(wrong.mean()), "rate": rate, **judged_flags(wrong, flagged(order, disagree, rate))}
         for name, rate in ways.items()

@@ -120,8 +120,8 @@ class AuditSettings:
 
     vote: bool = setting(False, "audit: models that each learnt from one fold alone vote on the rest too")
     flag_by: str = setting(
-        "chance", "audit: flag as many as look drawn by chance, or as confident learning counts",
-        choices=("chance", "confident"),
+        "channel", "audit: flag as many as a noise channel makes likeliest, or as confident learning counts",
+        choices=("channel", "confident"),
     )  # fmt: skip
 
 

@@ -6,19 +6,24 @@ import pytest
 from project.work.audit import noise_rate, scores
 
 
-def test_the_estimate_counts_twice_what_lies_below_the_median_of_chance() -> None:
-    chance = np.array([0.1, 0.5, 0.6, 0.9, 1, 1, 1, 1, 1, 1])
-    rate = noise_rate.by_chance(chance, 10**9, np.random.default_rng(0))
-    assert rate.rate == pytest.approx(0.4)
-    # Twice a binomial share of 0.2 in 10: 95% of its draws are from 0 to 0.5.
-    assert (rate.low, rate.high) == pytest.approx((0, 1))
+def drawn(random: np.random.Generator, classes: int, rate: float, sharp: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of which a share is wrong, and logits of a model that is right about itself but for a factor, sharp."""
+    logits = 2 * random.normal(size=(8000, classes))
+    probabilities = scores.softmax(logits)
+    true = (probabilities.cumsum(axis=1) > random.random((8000, 1))).argmax(axis=1)
+    wrong = random.random(8000) < rate
+    return np.where(wrong, (true + random.integers(1, classes, 8000)) % classes, true), sharp * logits
 
 
-def test_labels_drawn_for_a_wrong_one_may_be_right() -> None:
-    # Of 2 classes, 40% wrong: 60% of the draws are wrong labels, so that 5/6 of the wrong labels are below the median.
-    assert noise_rate.unmixed(0.4 * 0.5 / 0.6, 2) == pytest.approx(0.4)
-    assert noise_rate.unmixed(0.4 * 0.5 / 0.9, 5) == pytest.approx(0.4)
-    assert noise_rate.unmixed(np.array([0.0, 0.8, 1.0]), 2).tolist() == [0, 0.8, 1]
+@pytest.mark.parametrize("sharp", [1.0, 0.6, 1.7])
+@pytest.mark.parametrize("true_rate", [0.05, 0.2, 0.6])
+def test_it_finds_the_rate_though_models_are_weak_and_wrong_about_themselves(true_rate: float, sharp: float) -> None:
+    random = np.random.default_rng(4)
+    labels, logits = drawn(random, 50, true_rate, sharp)
+    rate = noise_rate.by_channel(labels, logits, random)
+    assert rate.rate == pytest.approx(true_rate, abs=0.03)
+    assert rate.low <= rate.rate <= rate.high < rate.low + 0.06
+    assert noise_rate.fitted_temperature(labels, logits) == pytest.approx(sharp, rel=0.1)
 
 
 @pytest.mark.parametrize("true_rate", [0.1, 0.4])
@@ -27,21 +32,8 @@ def test_it_finds_the_rate_in_two_classes(true_rate: float) -> None:
     true = random.integers(0, 2, 8000)
     given = np.where(random.random(8000) < true_rate, 1 - true, true)
     logits = random.normal(size=(8000, 2)) + 6 * np.eye(2)[true]
-    rate = noise_rate.by_chance(scores.score(given, logits, random).chance, 2, random)
+    rate = noise_rate.by_channel(given, logits, random)
     assert rate.rate == pytest.approx(true_rate, abs=0.02)
-
-
-@pytest.mark.parametrize("true_rate", [0.05, 0.2, 0.6])
-def test_it_finds_the_rate_of_labels_that_are_wrong_by_chance_where_models_are_weak(true_rate: float) -> None:
-    random = np.random.default_rng(4)
-    true = random.integers(0, 50, 8000)
-    given = np.where(random.random(8000) < true_rate, (true + random.integers(1, 50, 8000)) % 50, true)
-    logits = random.normal(size=(8000, 50)) * 1.5 + 3 * np.eye(50)[true]
-    assert 0.4 < (logits.argmax(axis=1) == true).mean() < 0.6
-    rate = noise_rate.by_chance(scores.score(given, logits, random).chance, 50, random)
-    # Of the right labels 2.3% lie two deviations low, where every second label drawn by chance lies.
-    assert rate.rate == pytest.approx(true_rate + 2 * 0.023 * (1 - true_rate), abs=0.03)
-    assert rate.high - rate.low < 0.05
 
 
 def test_as_many_are_flagged_as_are_wrong_of_those_that_models_dispute() -> None:

@@ -23,11 +23,6 @@ def test_normalised_margin_is_that_less_the_best_other() -> None:
     np.testing.assert_allclose(scores.normalised_margin(LABELS, PROBABILITIES), [0.5, -0.3, -0.2])
 
 
-def test_chance_is_the_share_of_drawn_labels_believed_less() -> None:
-    drawn = np.array([0.1, 0.2, 0.3, 0.4])
-    assert scores.chance(np.array([0.05, 0.2, 0.35, 0.9]), drawn).tolist() == [0, 0.375, 0.75, 1]
-
-
 def test_percentiles_share_a_place_where_values_are_equal() -> None:
     assert scores.percentiles(np.array([5.0, 1.0, 5.0, 9.0])).tolist() == [0.5, 0.125, 0.5, 0.875]
     assert scores.percentiles(np.zeros(3)).tolist() == [0.5, 0.5, 0.5]
@@ -54,18 +49,6 @@ def test_margins_are_set_half_right_for_their_class() -> None:
 @pytest.mark.parametrize("rows", [2, 1000])
 def test_scores_do_not_depend_on_how_many_rows_are_taken_at_once(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(scores, "ROWS", rows)
-    found = scores.score(LABELS, np.log(PROBABILITIES), np.random.default_rng(0))
+    found = scores.score(LABELS, np.log(PROBABILITIES))
     np.testing.assert_allclose(found.self_confidence, [0.7, 0.3, 0.3], rtol=1e-6)
     assert found.suggested.tolist() == [0, 2, 1]
-    assert found.chance[0] == 1
-
-
-def test_chance_is_uniform_over_labels_that_are_drawn_by_chance() -> None:
-    random = np.random.default_rng(0)
-    true = random.integers(0, 5, 4000)
-    given = np.where(random.random(4000) < 0.2, random.integers(0, 5, 4000), true)
-    logits = random.normal(size=(4000, 5)) + 3 * np.eye(5)[true]
-    found = scores.score(given, logits, random)
-    wrong = found.chance[given != true]
-    assert np.abs(np.quantile(wrong, [0.1, 0.3, 0.5, 0.7, 0.9]) - [0.1, 0.3, 0.5, 0.7, 0.9]).max() < 0.12
-    assert (found.chance[given == true] < 0.5).mean() < 0.05

@@ -166,7 +166,7 @@ def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
     labels, logits = separate(classes, 40, wrong)
     nothing = stage.repeats.Repeats(np.full(40, -1), np.zeros(40, bool))
     evidence = stage.Evidence(np.arange(40), labels, logits, np.arange(40) < 4, nothing, truth=labels.astype(float))
-    found = stage.findings.find(evidence, "chance", 0)
+    found = stage.findings.find(evidence, "channel", 0)
     names = [f"class {label}" for label in range(classes)]
     facts = stage.audit_files.facts(found) | {"folds": 5}
     assert said in stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)

@@ -52,17 +52,17 @@ class Findings:
 
 
 def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
-    """Score, rank and flag. flag_by: chance or confident, see `noise_rate`; seed: of the draws behind estimates."""
+    """Score, rank and flag. flag_by: channel or confident, see `noise_rate`; seed: of the draws behind estimates."""
     labels, classes = evidence.labels, evidence.logits.shape[1]
     generator = np.random.default_rng(common.derive_seed(seed, "audit"))
-    found = scores.score(labels, evidence.logits, generator)
+    found = scores.score(labels, evidence.logits)
     suspicion = scores.suspicion(found.self_confidence, evidence.margins, labels)
     order = np.argsort(suspicion, kind="stable")
     guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
     joint = confident.confident_joint(labels, guessed, classes)
     shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
     rates = {
-        "chance": noise_rate.by_chance(found.chance, classes, generator),
+        "channel": noise_rate.by_channel(labels, evidence.logits, generator),
         "confident": noise_rate.by_confidence(labels, guessed, shares, generator),
     }
     rate = rates[flag_by]

@@ -1,9 +1,7 @@
 """How many labels are wrong: two estimates, each with a 95% interval.
 
-By chance: Storey's estimate of the share of true null hypotheses (JRSS B, 2002), the null being that a label was drawn
-by chance. Labels that models believe no more than every second label drawn by chance are counted, twice. What a weak
-model confuses does not count as noise here, as long as it believes such labels more than most others; right labels of
-pictures that it takes for anything do, and wrong labels that it finds likely do not.
+Channel: the rate and the temperature of the models' beliefs under which the given labels are likeliest, where a wrong
+label is any other class alike. What a weak model confuses is not counted as noise, as its beliefs say how much that is.
 Confident: confident learning's, which counts all that a model takes for another class: a weak model's confusions too.
 benchmark/audit_quality.py holds both against known noise.
 """
@@ -13,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from project.work.audit import confident
+from project.work.audit.scores import chunks, self_confidence, softmax
+from project.work.dataset.noise_channel import LEAST, channel_rate, likelihood
 
-LIMIT = 0.5  # Storey's lambda
-TIMES = 1000  # that rows are drawn again
-MANY = 200  # the same for confident learning, whose estimate takes longer
+TEMPERATURES = np.geomspace(0.4, 2.5, 20)
+ENOUGH = 50_000  # rows that a temperature is fitted on
+BINS = 1000  # of confidences, that rows are drawn again from
+TIMES = 200  # that they are
 
 
 @dataclass(frozen=True)
@@ -28,29 +29,39 @@ class NoiseRate:
     high: float
 
 
-def by_chance(chance: np.ndarray, classes: int, generator: np.random.Generator) -> NoiseRate:
-    """Storey's estimate. chance: p-values (N,), see `scores.chance`; what they are held against is not drawn again."""
-    below = (chance <= LIMIT).mean()
-    drawn = generator.binomial(len(chance), below, TIMES) / len(chance)
-    return _rate(unmixed(below, classes), unmixed(drawn, classes))
+def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> NoiseRate:
+    """The channel's estimate. labels: int (N,); logits: float (N, K), out of fold.
 
-
-def unmixed(below: np.ndarray | float, classes: int) -> np.ndarray:
-    """The share of wrong labels, of the share of p-values below LIMIT.
-
-    A label drawn in place of a wrong one is the right one once in K - 1 times, so that a share c = rate / (K - 1) of
-    the draws is believed: below = rate x LIMIT / (1 - c), or the rate itself where that would be more.
+    Sources: Bekker and Goldberger, 2016, for the channel; Guo et al., On calibration of modern neural networks, 2017,
+    for the temperature, which the interval holds fixed.
     """
-    rate = np.asarray(below) / LIMIT
-    rate = rate / (1 + rate / (classes - 1))
-    return np.where(rate / (classes - 1) > 1 - LIMIT, below, rate)
+    some = generator.permutation(len(labels))[:ENOUGH]
+    temperature = fitted_temperature(labels[some], logits[some])
+    believed = np.concatenate([self_confidence(labels[at], each) for at, each in chunks(logits, temperature)])
+    believed = believed.astype(float).clip(LEAST, 1 - LEAST)
+    odds = np.log(believed / (1 - believed))
+    counts, edges = np.histogram(odds, BINS)
+    centres = 1 / (1 + np.exp(-(edges[1:] + edges[:-1]) / 2))
+    drawn = generator.multinomial(len(labels), counts / len(labels), TIMES)
+    rates = [channel_rate(centres, logits.shape[1], each) for each in drawn]
+    return _rate(channel_rate(believed, logits.shape[1]), np.array(rates))
+
+
+def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+    """The temperature at which the labels are likeliest, together with the best noise rate for it."""
+
+    def fit(temperature: float) -> float:
+        believed = self_confidence(labels, softmax(logits / temperature)).astype(float)
+        return likelihood(believed, channel_rate(believed, logits.shape[1]), logits.shape[1])
+
+    return float(max(TEMPERATURES, key=fit))
 
 
 def by_confidence(
     labels: np.ndarray, guessed: np.ndarray, shares: np.ndarray, generator: np.random.Generator
 ) -> NoiseRate:
     """Confident learning's. guessed: see `confident.guesses`, int (N,); shares: `confident.calibrated`, (K, K)."""
-    drawn = confident.bootstrapped(labels, guessed, len(shares), MANY, generator)
+    drawn = confident.bootstrapped(labels, guessed, len(shares), TIMES, generator)
     return _rate(1 - shares.trace(), drawn)
 
 

@@ -10,20 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 ROWS = 16_384  # of logits, whose probabilities are in memory at once
-DRAWS = 8  # wrong labels drawn for each row
 LEVEL = 0.5  # how far margins are set right for their class: half way, as how noisy a class is lowers its mean too
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What out-of-fold models say of N rows. self_confidence, chance: float32 (N,), see the functions of these names.
-
-    suggested: int64 (N,), the class they believe most, which may be the given one.
-    """
+    """What out-of-fold models say of N rows. self_confidence: float32 (N,), see the function of this name; suggested:
+    int64 (N,), the class they believe most, which may be the given one."""
 
     self_confidence: np.ndarray
     suggested: np.ndarray
-    chance: np.ndarray
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -34,11 +30,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers
 
 
-def chunks(logits: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The probabilities of logits (N, K), ROWS at a time, each with its place among the N."""
+def chunks(logits: np.ndarray, temperature: float = 1.0) -> Iterator[tuple[slice, np.ndarray]]:
+    """softmax(logits / temperature) of logits (N, K), ROWS at a time, each with its place among the N."""
     for start in range(0, len(logits), ROWS):
         at = slice(start, start + ROWS)
-        yield at, softmax(logits[at])
+        yield at, softmax(logits[at] / temperature)
 
 
 def self_confidence(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -60,28 +56,13 @@ def normalised_margin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
     return self_confidence(labels, probabilities) - others.max(axis=1)
 
 
-def chance(believed: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """The share of labels drawn by chance that is believed less than a row's own, equals by half: float32 (n,), 0..1.
-
-    A (mid-) p-value: over rows whose label was drawn by chance it is uniform, right labels are near 1. believed: their
-    self-confidence (n,); drawn: the probabilities (m,) that the same models gave to labels drawn by chance, sorted.
-    """
-    below, through = (np.searchsorted(drawn, believed, side) for side in ("left", "right"))
-    return ((below + through) / (2 * len(drawn))).astype(np.float32)
-
-
-def score(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> Scores:
-    """All scores of N rows. labels: int (N,); logits: float (N, K); generator: draws the wrong labels of `chance`."""
-    count, classes = logits.shape
-    believed, suggested = np.empty(count, np.float32), np.empty(count, np.int64)
-    drawn = np.empty((count, DRAWS), np.float32)
+def score(labels: np.ndarray, logits: np.ndarray) -> Scores:
+    """All scores of N rows. labels: int (N,); logits: float (N, K)."""
+    believed, suggested = np.empty(len(logits), np.float32), np.empty(len(logits), np.int64)
     for at, probabilities in chunks(logits):
-        own = labels[at]
-        believed[at] = self_confidence(own, probabilities)
+        believed[at] = self_confidence(labels[at], probabilities)
         suggested[at] = probabilities.argmax(axis=1)
-        others = (own[:, None] + generator.integers(1, classes, (len(own), DRAWS))) % classes
-        drawn[at] = np.take_along_axis(probabilities, others, axis=1)
-    return Scores(believed, suggested, chance(believed, np.sort(drawn, axis=None)))
+    return Scores(believed, suggested)
 
 
 def percentiles(values: np.ndarray) -> np.ndarray:

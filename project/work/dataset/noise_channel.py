@@ -17,9 +17,18 @@ def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray
     return right / (right + noise_rate / (classes - 1) * (1 - confidence))
 
 
-def channel_rate(confidence: np.ndarray, classes: int) -> float:
-    """The noise rate at which the mean trust says the same: the EM algorithm's estimate for that channel."""
+def channel_rate(confidence: np.ndarray, classes: int, counts: np.ndarray | None = None) -> float:
+    """The noise rate at which the mean trust says the same: the EM algorithm's estimate for that channel.
+
+    counts: float (n,), how often each confidence occurs; once when not given.
+    """
     rate = FIRST_RATE
     for _ in range(STEPS):
-        rate = float(1 - trust(confidence, rate, classes).mean())
+        rate = float(1 - np.average(trust(confidence, rate, classes), weights=counts))
     return rate
+
+
+def likelihood(confidence: np.ndarray, noise_rate: float, classes: int) -> float:
+    """Mean logarithm of the probability of the given labels, of their confidence (n,), under that channel."""
+    right = (1 - noise_rate) * np.maximum(confidence, LEAST)
+    return float(np.log(right + noise_rate / (classes - 1) * (1 - confidence)).mean())
