@@ -43,6 +43,7 @@ BOXES = {
     "output": Box(1075, 210, "project/output", "a folder a run:\nhistory, checkpoint", FILES),
     "table": Box(1280, 210, "table", "results.csv", FILES, height=58),
     "curve": Box(1280, 85, "curve", "loss and accuracy", FILES, height=58),
+    "audit": Box(690, 85, "audit", "wrong labels", width=150, height=58),
     "model": Box(880, 85, "model", "networks by name", width=150, height=58),
 }
 STRAIGHT, STEP, DROP, CORNER = "straight", "across, down, across", "down, across, down", "down, across"
@@ -57,6 +58,8 @@ ARROWS = (
     ("remote", "main", DROP),
     ("main", "dataset", DROP),
     ("main", "runner", DROP),
+    ("dataset", "audit", STRAIGHT),
+    ("audit", "dataset", STRAIGHT),
     ("main", "reporter", STRAIGHT),
     ("reporter", "abroad", STRAIGHT),
     ("reporter", "output", STRAIGHT),
