@@ -45,15 +45,18 @@ def make(folder: Path, rows: int, classes: int) -> None:
     data, sums = folder / "data", {}
     data.mkdir()
     for part, labels in true.items():
-        path = storage.map_file(data, part)
-        array_files.create_map(path, (len(labels), SIDE, SIDE))
-        for start in range(0, len(labels), AT_ONCE):
-            some = min(AT_ONCE, len(labels) - start)
-            array_files.write_map(path, start, random.integers(0, 256, (some, SIDE, SIDE), dtype=np.uint8))
         wrong = random.random(len(labels)) < (WRONG if part == "train" else 0)
         given = np.where(wrong, random.integers(0, classes, len(labels)), labels)
         keys = pd.DataFrame({"key_id": _keys(part, len(labels))}).rename_axis("row")
-        sums |= storage.write_part(data, part, given, [keys.to_csv().encode()])
+        shape, texts = (len(labels), SIDE, SIDE), [array_files.compressed(keys.to_csv().encode())]
+        pixels, path = random.integers(0, 256, shape, dtype=np.uint8), storage.map_file(data, part)
+        images = None
+        if storage.mapped(shape):
+            array_files.create_map(path, shape)
+            array_files.write_map(path, 0, pixels)
+        else:
+            images = array_files.array_members(pixels)
+        sums |= storage.write_part(data, part, given, texts, shape, images)
     storage.write_facts(data, names, {"source": "benchmark"}, sums)
     logits = np.empty((rows, classes), np.float32)
     for start in range(0, rows, AT_ONCE):
