@@ -3,8 +3,9 @@
     .venv/bin/python benchmark/preparation.py
     .venv/bin/python benchmark/preparation.py --input ~/quickdraw --classes 340
 
-Start-up is a run on two classes of two drawings; "beyond start-up" subtracts each contender's own. Ours samples each
-file uniformly, the predecessor takes the head.
+Start-up is a run on two classes of two drawings; "beyond start-up" subtracts each contender's own. Ours has ten times
+as many drawings a class to prepare, as its start-up would hide the work otherwise. It samples each file uniformly, the
+predecessor takes the head.
 """
 
 import dataclasses
@@ -33,8 +34,8 @@ class PreparationOptions(Options):
     rounds: int = setting(3, "times that each contender has its turn", within="[1, 1000]")
     input: str | None = setting(None, "Kaggle's folder of simplified drawings; made from a seed when not given")
     classes: int = setting(100, "classes to make when there is no --input", within="[2, 676]")
-    per_class: int = setting(300, "drawings a class", within="[2, inf)")
-    many: int = setting(3000, "drawings a class for two processes, which few are not worth", within="[2, inf)")
+    per_class: int = setting(300, "drawings a class for the others", within="[2, inf)")
+    many: int = setting(3000, "drawings a class for ours", within="[2, inf)")
     raw_classes: int = setting(10, "classes of raw strokes, made from a seed", within="[2, 676]")
 
 
@@ -104,27 +105,35 @@ def _beyond(whole: Sequence[Cost], starts: Sequence[Cost]) -> list[Cost]:
     return [Cost(a.units, a.cpu - b.cpu, a.wall - b.wall) for a, b in pairs]
 
 
-def simplified(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
+@dataclass(frozen=True)
+class Input:
+    """A folder, and how many drawings of each of its classes are prepared."""
+
+    folder: Path
+    per_class: int
+
+
+def simplified(runs: Runs, mine: Input, theirs: Input) -> list[Contender]:
     """Ours and the predecessor on simplified strokes."""
     return [
-        runs.ours("ours", folder, per_class, processes=1),
-        runs.ours("ours, raster upstream", folder, per_class, raster="upstream", processes=1),
-        runs.theirs("predecessor", "predecessor_preparation.py", folder, per_class),
+        runs.ours("ours", mine.folder, mine.per_class, processes=1),
+        runs.ours("ours, raster upstream", mine.folder, mine.per_class, raster="upstream", processes=1),
+        runs.theirs("predecessor", "predecessor_preparation.py", theirs.folder, theirs.per_class),
     ]
 
 
-def raw_strokes(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
+def raw_strokes(runs: Runs, mine: Input, theirs: Input) -> list[Contender]:
     """Ours and plain Python on raw strokes."""
     return [
-        runs.ours("ours on raw", folder, per_class, raw=True, processes=1),
-        runs.theirs("plain Python on raw", "plain_raw_preparation.py", folder, per_class),
+        runs.ours("ours on raw", mine.folder, mine.per_class, raw=True, processes=1),
+        runs.theirs("plain Python on raw", "plain_raw_preparation.py", theirs.folder, theirs.per_class),
     ]
 
 
-def processes(runs: Runs, folder: Path, per_class: int) -> list[Contender]:
+def processes(runs: Runs, mine: Input, theirs: Input) -> list[Contender]:
     """Ours in two processes and in one: look at seconds."""
     return [
-        runs.ours(f"ours, {count} process{'es' * (count > 1)}", folder, per_class, False, processes=count)
+        runs.ours(f"ours, {count} process{'es' * (count > 1)}", mine.folder, mine.per_class, False, processes=count)
         for count in (2, 1)
     ]
 
@@ -134,22 +143,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(PreparationOptions, argv, "Measure preparation as whole processes.")
     if options.quick:
         options = dataclasses.replace(options, classes=2, per_class=10, many=20, raw_classes=2)
-    classes, per_class = options.classes, options.per_class
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
-        given = options.input
-        folder = Path(given) if given else inputs.kaggle_folder(scratch / "input", classes, per_class)
-        tiny = inputs.kaggle_folder(scratch / "tiny", 2, 2)
-        many = Path(given) if given else inputs.kaggle_folder(scratch / "many", classes, options.many)
-        raw = inputs.kaggle_folder(scratch / "raw", options.raw_classes, per_class, as_raw=True)
-        raw_tiny = inputs.kaggle_folder(scratch / "raw-tiny", 2, 2, as_raw=True)
+        tiny, few, many = simplified_inputs(scratch, options)
+        raw_tiny, raw_few, raw_many = (
+            Input(inputs.kaggle_folder(scratch / f"raw-{rows}", classes, rows, as_raw=True), rows)
+            for classes, rows in ((2, 2), (options.raw_classes, options.per_class), (options.raw_classes, options.many))
+        )
         runs = Runs(scratch)
-        for title, make, place, start, count in (
-            ("Preparation of simplified strokes", simplified, folder, tiny, per_class),
-            ("Preparation of raw strokes", raw_strokes, raw, raw_tiny, per_class),
-            ("Preparation in two processes", processes, many, tiny, options.many),
+        for title, make, start, mine, theirs in (
+            ("Preparation of simplified strokes", simplified, tiny, many, few),
+            ("Preparation of raw strokes", raw_strokes, raw_tiny, raw_many, raw_few),
+            ("Preparation in two processes", processes, tiny, many, few),
         ):
-            study(title, make(runs, start, 2), make(runs, place, count), runs, options)
+            study(title, make(runs, start, start), make(runs, mine, theirs), runs, options)
+
+
+def simplified_inputs(scratch: Path, options: PreparationOptions) -> list[Input]:
+    """For starts, for the others and for ours."""
+    tiny = Input(inputs.kaggle_folder(scratch / "tiny", 2, 2), 2)
+    if options.input is not None:
+        return [tiny, *(Input(Path(options.input), rows) for rows in (options.per_class, options.many))]
+    counts = (options.per_class, options.many)
+    return [tiny, *(Input(inputs.kaggle_folder(scratch / str(rows), options.classes, rows), rows) for rows in counts)]
 
 
 if __name__ == "__main__":
