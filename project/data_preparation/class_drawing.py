@@ -81,13 +81,16 @@ def _draw_class(
     parts = dict(zip(pieces.rows, split(settings.per_class, settings.train_ratio, generator), strict=True))
     start = 0
     for some in rows:
-        pictures = raster.render(_simplified(source, word, some), settings.size, settings.raster)
         columns, end = _keys(some.keys, pieces.names), start + len(some.positions)
-        for part, chosen in parts.items():
-            first, after = np.searchsorted(chosen, (start, end))
-            within = chosen[first:after] - start
-            pieces.put(labels, part, (label - labels.start) * pieces.rows[part] + int(first), pictures[within])
-            yield part, {name: column[within] for name, column in columns.items()}
+        first = {part: int(np.searchsorted(chosen, start)) for part, chosen in parts.items()}
+        within = {part: chosen[first[part] : np.searchsorted(chosen, end)] - start for part, chosen in parts.items()}
+        order = np.concatenate(list(within.values()))
+        pictures = raster.render(_simplified(source, word, some), settings.size, settings.raster, order)
+        for part, own in within.items():
+            place = (label - labels.start) * pieces.rows[part] + first[part]
+            pieces.put(labels, part, place, pictures[: len(own)])
+            yield part, {name: column[own] for name, column in columns.items()}
+            pictures = pictures[len(own) :]
         start = end
 
 

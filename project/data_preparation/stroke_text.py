@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from project.data_preparation.fields import CLOSE_LIST, COMMA, OPEN_LIST, SPACE
+from project.data_preparation.fields import CLOSE_LIST, COMMA, OPEN_LIST, SPACE, STRIDE
 from project.work.dataset.drawings import compiled
 
-MINUS, POINT, ZERO = 45, 46, 48
+MINUS, POINT, ZERO, NINE = 45, 46, 48, 57
 _ZERO = np.uint8(ZERO)
 DIGITS = 18  # so many decimal digits fit an int64; powers of ten up to 22 are exact in a double
 POWERS = np.array([float(10**power) for power in range(DIGITS + 1)])
 EXACT = 1 << 53  # whole numbers up to here are doubles, so that their quotient is rounded once as it is
 SPLITTER = 134217729.0  # 2^27 + 1
-OTHER = -1  # an axis that is neither x nor y
 LEAST_POINT, LEAST_STROKE = 4, 9  # characters: "1,1," and "[[1],[1]]"
 
 
@@ -51,7 +50,7 @@ def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: n
             return 0
         after = _expect(text, at, end, COMMA)
         while after >= 0:
-            at, _ = _axis(text, after, end, points, begin, OTHER)
+            at = _pass_over(text, after, end)
             after = _expect(text, at, end, COMMA)
         at = _expect(text, at, end, CLOSE_LIST)
         if at < 0:
@@ -68,41 +67,66 @@ def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: n
 
 @compiled
 def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, axis: int) -> tuple[int, int]:
-    """Read a list of numbers into a column of points, or pass over it; returns the place behind it, -1 on failure,
-    and how many they are."""
+    """Read a list of numbers into a column of points; returns the place behind it (-1: no list), and how many."""
     at = _expect(text, at, end, OPEN_LIST)
     if at < 0:
         return -1, 0
     for row in range(begin, len(points)):
         at = _blank(text, at, end)
-        negative = at < end and text[at] == MINUS
+        negative = at < end and text[np.uint64(at)] == MINUS
         first = at + negative
         at, value = _digits(text, first, end, 0)
-        if at == first or (at > first + 1 and text[first] == ZERO) or at - first > DIGITS:
+        if at == first or (at > first + 1 and text[np.uint64(first)] == ZERO) or at - first > DIGITS:
             return -1, 0
         number = float(value)
-        if at < end and text[at] == POINT:
+        if at < end and text[np.uint64(at)] == POINT:
             point = at
             at, value = _digits(text, point + 1, end, value)
             if at == point + 1 or at - first > DIGITS + 1:
                 return -1, 0
             number = _quotient(value, POWERS[at - point - 1])
-        if axis != OTHER:
-            points[row, axis] = -number if negative else number
+        points[row, axis] = -number if negative else number
         at = _blank(text, at, end)
-        if at < end and text[at] == CLOSE_LIST:
+        if at < end and text[np.uint64(at)] == CLOSE_LIST:
             return at + 1, row + 1 - begin
-        if at >= end or text[at] != COMMA:
+        if at >= end or text[np.uint64(at)] != COMMA:
             return -1, 0
         at += 1
     return -1, 0
 
 
 @compiled
+def _pass_over(text: np.ndarray, at: int, end: int) -> int:
+    """The place behind a list of what numbers are written with, -1 when there is none. Its numbers are not read."""
+    at = _expect(text, at, end, OPEN_LIST)
+    if at < 0:
+        return -1
+    while at + STRIDE <= end and _all_of_numbers(text, at):
+        at += STRIDE
+    while at < end and _of_number(text[np.uint64(at)]):
+        at += 1
+    return _expect(text, at, end, CLOSE_LIST)
+
+
+@compiled
+def _all_of_numbers(text: np.ndarray, at: int) -> bool:
+    """Whether the next STRIDE characters are: without branches, so that they are looked at together."""
+    every = True
+    for ahead in range(STRIDE):
+        every &= _of_number(text[np.uint64(at + ahead)])
+    return every
+
+
+@compiled
+def _of_number(code: int) -> bool:
+    return (code == SPACE) | (code == COMMA) | (code == MINUS) | (code == POINT) | ((code >= ZERO) & (code <= NINE))
+
+
+@compiled
 def _digits(text: np.ndarray, at: int, end: int, value: int) -> tuple[int, int]:
     """Go on reading a number's digits; returns the place behind them and the number."""
     while at < end:
-        digit = np.uint8(text[at] - _ZERO)  # what comes before "0" wraps around to beyond 9
+        digit = np.uint8(text[np.uint64(at)] - _ZERO)  # what comes before "0" wraps around to beyond 9
         if digit > 9:
             break
         value = value * 10 + np.int64(digit)
@@ -132,11 +156,11 @@ def _expect(text: np.ndarray, at: int, end: int, wanted: int) -> int:
     if at < 0:
         return -1
     at = _blank(text, at, end)
-    return at + 1 if at < end and text[at] == wanted else -1
+    return at + 1 if at < end and text[np.uint64(at)] == wanted else -1
 
 
 @compiled
 def _blank(text: np.ndarray, at: int, end: int) -> int:
-    while at < end and text[at] == SPACE:
+    while at < end and text[np.uint64(at)] == SPACE:
         at += 1
     return at

@@ -13,12 +13,15 @@ from project.data_preparation.strokes import BrokenDrawing, parse, read
 
 HEADER = ["countrycode", "drawing", "key_id", "recognized", "timestamp", "word"]
 DRAWING = "[[[0, 12, 255], [3, 4, 5]], [[7], [8.25]]]"
+LONG = json.dumps([[list(range(90)), list(range(100, 190))], [[7], [8.25]]])  # longer than what is seen at once
 CSV = f'US,"{DRAWING}",5000123,True,2017-03-02 23:25:10.07453,cat'.encode()
+LONG_CSV = CSV.replace(DRAWING.encode(), LONG.encode())
 JSON = json.dumps(
     {"word": "cat", "countrycode": "US", "timestamp": "2017", "recognized": False, "key_id": "5000123", "n": 1.5e3}
     | {"drawing": json.loads(DRAWING)}
 ).encode()
 FORMATS = {
+    "long csv": (LONG_CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
     "csv": (CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
     "json": (JSON, read_json, records._json_record),
 }
@@ -130,16 +133,17 @@ def drawn(text):
 
 def plain(text):
     strokes = parse(text)
-    if np.abs(np.concatenate(strokes)).max() >= 1e9:
+    if np.abs(np.concatenate(strokes)).max() > 1e9:
         raise ValueError("the drawing has coordinates beyond a billion")
     return [stroke.tolist() for stroke in strokes]
 
 
-def test_a_damaged_drawing_is_read_or_refused_as_the_careful_reader_does():
+@pytest.mark.parametrize("drawing", [DRAWING, LONG])
+def test_a_damaged_drawing_is_read_or_refused_as_the_careful_reader_does(drawing):
     generator = np.random.default_rng(1)
     read_well = 0
     for _ in range(6000):
-        text = damaged(DRAWING.encode(), generator)
+        text = damaged(drawing.encode(), generator)
         expected = outcome(lambda text=text: plain(text))
         assert outcome(lambda text=text: drawn(text)) == expected, text
         read_well += not isinstance(expected, str)

@@ -80,6 +80,20 @@ def test_reading_fast_is_reading_carefully(text):
         assert [stroke.tolist() for stroke in drawing] == [stroke.tolist() for stroke in expected]
 
 
+@pytest.mark.parametrize("count", [1, 20, 40, 41, 42, 100])  # 62 to 66 characters, and many more
+@pytest.mark.parametrize("fault", ["", "[", "]", "x", "1..2,"])
+def test_times_are_passed_over(count, fault):
+    # Nobody reads them: they have to be a list of what numbers are written with, and need not be numbers.
+    times = ",".join(["7"] * count) + fault
+    text = f"[[[1,2],[3,4],[{times}]],[[5],[6],[{times}]]]"
+    if fault in ("", "1..2,"):
+        expected = [[[1, 3], [2, 4]], [[5, 6]]]
+        assert [stroke.tolist() for stroke in drawn(text)[0]] == expected
+    else:
+        with pytest.raises(BrokenDrawing, match="the drawing is not JSON"):
+            drawn(text)
+
+
 def test_decimal_numbers_are_rounded_once():
     # Up to 18 digits at any place of the point: what Python itself makes of them, to the bit.
     generator = np.random.default_rng(0)

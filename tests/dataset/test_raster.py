@@ -111,6 +111,13 @@ def test_packed_drawings_are_the_drawings():
     assert packed.outside(0, max(stroke.max() for stroke in drawings[0])) in (None, 1, 2)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_pictures_come_in_the_order_that_is_asked_for(method):
+    generator = np.random.default_rng(0)
+    drawings, order = [scribble(generator) for _ in range(5)], np.array([3, 0, 4, 1, 2])
+    np.testing.assert_array_equal(render(drawings, 32, method, order), render(drawings, 32, method)[order])
+
+
 @pytest.mark.parametrize("size", [8, 28, 32, 33, 100, 256])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_size_keeps_the_drawing_where_it_was(method, size):

@@ -16,11 +16,13 @@ def draw_distances(
     scale: np.float32,
     width: np.float32,
     pictures: np.ndarray,
+    places: np.ndarray,
 ) -> None:
     """Draw white lines on black, nearly as smooth as the mean of infinitely many pixels under each would be.
 
     points, strokes, drawings: as in Drawings; scale: pixels of the picture a pixel of the canvas; width: of a line, in
-    pixels of the picture; pictures: uint8 (D, size, size), is filled. The ink of a pixel is the overlap of its width
+    pixels of the picture; pictures: uint8 (D, size, size), is filled; places: int64 (D,), of each drawing's picture in
+    it. The ink of a pixel is the overlap of its width
     with the line's, taken at the distance from its centre to the nearest segment (Gupta and Sproull, 1981).
     """
     size = pictures.shape[1]
@@ -39,7 +41,7 @@ def draw_distances(
                 right, down = np.float32(points[point, 0]) * scale + shift, np.float32(points[point, 1]) * scale + shift
                 _approach(nearest, x, y, right - x, down - y, reach)
                 x, y = right, down
-        _ink(nearest, reach, most, pictures[number])
+        _ink(nearest, reach, most, pictures[places[number]])
 
 
 @_fast
