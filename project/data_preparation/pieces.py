@@ -1,10 +1,11 @@
 """A data set made piece by piece: what is finished stays finished, and no more than a few classes are in memory."""
 
+import itertools
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ class Pieces:
         text = json.dumps(plan)
         path = self.scratch / "plan.json"
         if path.exists() and path.read_text() == text:
+            for partial in self.ready.glob(".*"):  # of a process that was killed while it put pieces together
+                partial.unlink()
             return
         for folder in (self.ready, self._marks):
             shutil.rmtree(folder, ignore_errors=True)
@@ -111,18 +114,28 @@ class Pieces:
         keys = pd.concat(tables).set_index("row").loc[rows.ravel()].reset_index(drop=True)
         return np.concatenate(images), np.repeat(labels, count), keys
 
-    def assemble(self, provenance: dict[str, Any]) -> None:
-        """Make the data set of the finished pieces."""
+    def assemble(self, provenance: dict[str, Any], finished: Iterable[range]) -> None:
+        """Make the data set. finished: all pieces, each as soon as it is, since others are being made meanwhile."""
+        ordered = itertools.tee(self._in_order(finished), 2 * len(self.rows))
         checksums: dict[str, str] = {}
-        for part, count in self.rows.items():
+        for part, count, of_images, of_keys in zip(
+            self.rows, self.rows.values(), ordered[::2], ordered[1::2], strict=True
+        ):
             labels = np.repeat(np.arange(len(self.names)), count)
-            keys = (self._keys(piece, part).read_bytes() for piece in self.all())
-            images = (self._images(piece, part).read_bytes() for piece in self.all())
+            images = (self._images(piece, part).read_bytes() for piece in of_images)
+            keys = (self._keys(piece, part).read_bytes() for piece in of_keys)
             known = None if self._mapped(part) else images
             checksums |= storage.write_part(self.ready, part, labels, keys, self._shape(part), known)
         if "true_label" in self._columns():
             checksums[noise_manifest.NAME] = self._write_manifest()
         storage.write_facts(self.ready, self.names, provenance, checksums)
+
+    def _in_order(self, finished: Iterable[range]) -> Iterator[range]:
+        there, waiting = set(), self.all()
+        for piece in finished:
+            there.add(piece)
+            while waiting and waiting[0] in there:
+                yield waiting.pop(0)
 
     def _write_manifest(self) -> str:
         """List the training rows that show something else than their label says; returns the checksum of the list."""

@@ -1,9 +1,13 @@
 """Turn doodles drawn as strokes into a prepared data set: strokes -> project/input/<dataset>."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+
+from tqdm import tqdm
 
 from project.data_preparation import sources
 from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece, warm_up
@@ -49,13 +53,21 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
     if processes > 1:
         warm_up(settings, source, names[0])
     work = partial(draw_piece, settings, source, pieces)
+    ready = [labels for labels in pieces.all() if labels not in missing]
     done = len(names) - sum(map(len, missing))
-    with progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar:
-        for labels in each(work, missing, processes):
-            bar.update(len(labels))
+    with (
+        progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar,
+        closing(each(work, missing, processes)) as made,
+    ):
+        pieces.assemble(provenance, itertools.chain(ready, _counted(made, bar)))
     shown = storage.Pictures(*pieces.preview(shown_labels(len(names))))
-    pieces.assemble(provenance)
     return storage.Prepared(shown, shown, names, provenance)
+
+
+def _counted(made: Iterable[range], bar: tqdm) -> Iterator[range]:
+    for labels in made:
+        bar.update(len(labels))
+        yield labels
 
 
 def _processes(settings: PreparationSettings, classes: int) -> int:

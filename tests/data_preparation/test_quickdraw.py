@@ -343,6 +343,7 @@ def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, m
     assert sorted(drawn) == sorted(first + more for first in left for more in range(3))
     prepared = storage.read(out / "quickdraw")
     assert prepared.train.keys["key_id"].str.split("-").str[0].tolist() == np.repeat(words, 1040).tolist()
+    assert not list((out / "quickdraw").glob(".*"))  # of the files that were begun when the process was killed
 
 
 def test_two_processes_make_the_same_bytes_as_one(tmp_path, small_pieces):

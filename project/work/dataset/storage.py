@@ -79,18 +79,20 @@ def write_part(
 ) -> dict[str, str]:
     """Write one part; returns the checksums of its files.
 
-    keys: its key file, compressed, in pieces; images: the numbers of its pictures, uint8 of this shape, likewise; None
-    when they are in its map_file already.
+    keys: its key file, compressed, in pieces; images: the numbers of its pictures, uint8 of this shape, likewise, taken
+    before keys are; None when they are in its map_file already.
     """
-    checksums = {f"{part}_keys.csv.gz": array_files.write_members(folder / f"{part}_keys.csv.gz", keys)}
-    name = _file(part, "labels")
-    checksums[name] = array_files.write_pickle(folder / name, labels.astype(np.int64))
+    checksums = {}
+    if images is not None:
+        name = _file(part, "images")
+        members = array_files.pickle_members(shape, np.dtype(np.uint8), images)
+        checksums[name] = array_files.write_members(folder / name, members)
+    checksums[f"{part}_keys.csv.gz"] = array_files.write_members(folder / f"{part}_keys.csv.gz", keys)
     if images is None:
         path = map_file(folder, part)
-        return checksums | {path.name: array_files.file_digest(path)}
-    name = _file(part, "images")
-    members = array_files.pickle_members(shape, np.dtype(np.uint8), images)
-    return checksums | {name: array_files.write_members(folder / name, members)}
+        checksums[path.name] = array_files.file_digest(path)
+    name = _file(part, "labels")
+    return checksums | {name: array_files.write_pickle(folder / name, labels.astype(np.int64))}
 
 
 def write_facts(folder: Path, names: list[str], provenance: dict[str, Any], checksums: dict[str, str]) -> None:
