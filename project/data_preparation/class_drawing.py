@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from project.data_preparation.options import PreparationSettings
-from project.data_preparation.pieces import Pieces
+from project.data_preparation.pieces import Piece, Pieces
 from project.data_preparation.publishing import check_classes, split
 from project.data_preparation.rows import Rows
 from project.data_preparation.simplification import LARGEST, simplify
@@ -59,19 +59,19 @@ def draw_piece(settings: PreparationSettings, source: Source, pieces: Pieces, la
     """Sample, draw and divide some classes. Raises UserError for bad input."""
     versions = {pieces.names[label]: source.version(pieces.names[label]) for label in labels}
     keys: dict[str, list[Columns]] = {part: [] for part in pieces.rows}
-    pieces.begin(labels)
+    piece = pieces.begin(labels)
     for label in labels:
-        for part, columns in _draw_class(settings, source, pieces, labels, label):
+        for part, columns in _draw_class(settings, source, pieces, piece, label):
             keys[part].append(columns)
     whole = {
         part: {name: np.concatenate([columns[name] for columns in each]) for name in each[0]}
         for part, each in keys.items()
     }
-    pieces.finish(labels, whole, versions.__getitem__)
+    pieces.finish(piece, whole, versions.__getitem__)
 
 
 def _draw_class(
-    settings: PreparationSettings, source: Source, pieces: Pieces, labels: range, label: int
+    settings: PreparationSettings, source: Source, pieces: Pieces, piece: Piece, label: int
 ) -> Iterator[tuple[str, Columns]]:
     """Put one class's pictures into their places; gives its keys by part, in the order of the pictures."""
     word = pieces.names[label]
@@ -87,8 +87,8 @@ def _draw_class(
         order = np.concatenate(list(within.values()))
         pictures = raster.render(_simplified(source, word, some), settings.size, settings.raster, order)
         for part, own in within.items():
-            place = (label - labels.start) * pieces.rows[part] + first[part]
-            pieces.put(labels, part, place, pictures[: len(own)])
+            place = (label - piece.labels.start) * pieces.rows[part] + first[part]
+            pieces.put(piece, part, place, pictures[: len(own)])
             yield part, {name: column[own] for name, column in columns.items()}
             pictures = pictures[len(own) :]
         start = end

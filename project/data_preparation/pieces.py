@@ -1,5 +1,6 @@
 """A data set made piece by piece: what is finished stays finished, and no more than a few classes are in memory."""
 
+import io
 import itertools
 import json
 import math
@@ -19,8 +20,17 @@ from project.data_preparation.publishing import READY
 from project.work.dataset import array_files, noise_manifest, storage
 from project.work.declaration import UserError
 
-MARKS = "pieces"
+FOLDER = "pieces"
 ROWS = 4096  # a piece is one class, or as many that follow each other as have so many rows
+SHOWN = "shown"
+
+
+@dataclass
+class Piece:
+    """A piece that is being made. sections: what its file will hold, by name."""
+
+    labels: range
+    sections: dict[str, list[bytes]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Pieces:
     @staticmethod
     def begun(scratch: Path) -> bool:
         """Whether a scratch folder holds anything that is worth keeping."""
-        return any((scratch / MARKS).glob("*.json"))
+        return any((scratch / FOLDER).glob("*.piece"))
 
     def open(self, plan: dict[str, Any]) -> None:
         """Go on with what the same plan made; begin anew otherwise. Raises UserError when the disk is too small."""
@@ -52,7 +62,7 @@ class Pieces:
             for partial in self.ready.glob(".*"):  # of a process that was killed while it put pieces together
                 partial.unlink()
             return
-        for folder in (self.ready, self._marks):
+        for folder in (self.ready, self._folder):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         self._refuse_small_disk()
@@ -67,36 +77,42 @@ class Pieces:
 
     def missing(self, version: Callable[[str], str]) -> list[range]:
         """The pieces that are not finished, or whose source has changed since."""
-        return [labels for labels in self.all() if _read(self._mark(labels)) != self._versions(labels, version)]
+        return [labels for labels in self.all() if not self._is_finished(labels, self._versions(labels, version))]
 
-    def begin(self, labels: range) -> None:
-        """Begin a piece; what a process that was killed had put into it is gone."""
-        for path in (self._shown(labels), *(self._images(labels, part) for part in self.rows)):
-            path.write_bytes(b"")
+    def begin(self, labels: range) -> Piece:
+        """Begin a piece."""
+        return Piece(labels, {name: [] for name in (*self.rows, *map(_keys, self.rows), SHOWN)})
 
-    def put(self, labels: range, part: str, first: int, images: np.ndarray) -> None:
-        """Write pictures of a class, uint8 (N, side, side), from number `first` of its piece's in a part; in order."""
+    def put(self, piece: Piece, part: str, first: int, images: np.ndarray) -> None:
+        """Add pictures of a class, uint8 (N, side, side), from number `first` of the piece's in a part; in order."""
         if len(images) == 0:
             return
         if part == "train":
             wanted = max(0, self.shown - first % self.rows[part])
-            _append(self._shown(labels), images[:wanted].tobytes())
+            piece.sections[SHOWN].append(images[:wanted].tobytes())
         if self._mapped(part):
-            first += labels.start * self.rows[part]
+            first += piece.labels.start * self.rows[part]
             array_files.write_map(storage.map_file(self.ready, part), first, images)
         else:
-            _append(self._images(labels, part), array_files.compressed(images))
+            piece.sections[part].append(array_files.compressed(images))
 
-    def finish(self, labels: range, keys: dict[str, dict[str, np.ndarray]], version: Callable[[str], str]) -> None:
-        """Write the keys of a piece whose pictures are all there, by part and column, and that it is finished.
+    def finish(self, piece: Piece, keys: dict[str, dict[str, np.ndarray]], version: Callable[[str], str]) -> None:
+        """Write the file of a piece whose pictures are all there. keys: by part and column.
 
         version: of each class, as it was before its drawings were read.
         """
         for part, columns in keys.items():
-            rows = np.arange(labels.start * self.rows[part], labels.stop * self.rows[part])
-            text = csv_text({"row": rows} | columns, header=labels.start == 0)
-            self._keys(labels, part).write_bytes(array_files.compressed(text))
-        _replace(self._mark(labels), self._versions(labels, version))
+            rows = np.arange(piece.labels.start * self.rows[part], piece.labels.stop * self.rows[part])
+            text = csv_text({"row": rows} | columns, header=piece.labels.start == 0)
+            piece.sections[_keys(part)].append(array_files.compressed(text))
+        sizes = {name: sum(map(len, section)) for name, section in piece.sections.items()}
+        head = {"versions": self._versions(piece.labels, version), "sizes": sizes}
+        path = self._path(piece.labels)
+        partial = path.with_suffix(".partial")
+        with open(partial, "wb") as file:  # not waited for: to draw again costs less than the disk
+            file.write(json.dumps(head).encode() + b"\n")
+            file.writelines(itertools.chain.from_iterable(piece.sections.values()))
+        os.replace(partial, path)
 
     def preview(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
         """The first training pictures of some classes, `shown` of each, with their labels and keys."""
@@ -106,11 +122,9 @@ class Pieces:
         for piece in self.all():
             wanted = np.array([label - piece.start for label in labels if label in piece], dtype=int)
             if len(wanted):
-                names, header = self._columns(), 0 if piece.start == 0 else None
-                enough = wanted[-1] * every + count
-                tables.append(pd.read_csv(self._keys(piece, "train"), names=names, header=header, nrows=enough))
-                shown = np.fromfile(self._shown(piece), np.uint8).reshape(len(piece), count, self.side, self.side)
-                images += list(shown[wanted])
+                tables.append(self._table(piece, wanted[-1] * every + count))
+                shown = np.frombuffer(self._section(piece, SHOWN), np.uint8)
+                images += list(shown.reshape(len(piece), count, self.side, self.side)[wanted])
         keys = pd.concat(tables).set_index("row").loc[rows.ravel()].reset_index(drop=True)
         return np.concatenate(images), np.repeat(labels, count), keys
 
@@ -122,8 +136,8 @@ class Pieces:
             self.rows, self.rows.values(), ordered[::2], ordered[1::2], strict=True
         ):
             labels = np.repeat(np.arange(len(self.names)), count)
-            images = (self._images(piece, part).read_bytes() for piece in of_images)
-            keys = (self._keys(piece, part).read_bytes() for piece in of_keys)
+            images = (self._section(piece, part) for piece in of_images)
+            keys = (self._section(piece, _keys(part)) for piece in of_keys)
             known = None if self._mapped(part) else images
             checksums |= storage.write_part(self.ready, part, labels, keys, self._shape(part), known)
         if "true_label" in self._columns():
@@ -141,12 +155,7 @@ class Pieces:
         """List the training rows that show something else than their label says; returns the checksum of the list."""
         path, tables = self.ready / noise_manifest.NAME, []
         for piece in self.all():
-            table = pd.read_csv(
-                self._keys(piece, "train"),
-                names=self._columns(),
-                dtype={"key_id": str},
-                skiprows=0 if piece.start else 1,
-            )
+            table = self._table(piece)
             table["label"] = table["row"] // self.rows["train"]
             tables.append(table[table["true_label"] != table["label"]])
         wrong = pd.concat(tables)
@@ -161,11 +170,31 @@ class Pieces:
         return storage.mapped(self._shape(part))
 
     def _columns(self) -> list[str]:
-        with igzip.open(self._keys(self.all()[0], "train"), "rt", encoding="utf-8") as file:
-            return file.readline().rstrip("\n").split(",")
+        text = igzip.decompress(self._section(self.all()[0], _keys("train")))
+        return text[: text.index(b"\n")].decode().split(",")
 
-    def _versions(self, labels: range, version: Callable[[str], str]) -> str:
-        return json.dumps([version(self.names[label]) for label in labels])
+    def _table(self, piece: range, rows: int | None = None) -> pd.DataFrame:
+        """The first of a piece's training keys; all by default."""
+        file, header = io.BytesIO(self._section(piece, _keys("train"))), None if piece.start else 0
+        names, types = self._columns(), {"key_id": str}
+        return pd.read_csv(file, names=names, header=header, nrows=rows, dtype=types, compression="gzip")
+
+    def _versions(self, labels: range, version: Callable[[str], str]) -> list[str]:
+        return [version(self.names[label]) for label in labels]
+
+    def _is_finished(self, labels: range, versions: list[str]) -> bool:
+        path = self._path(labels)
+        if not path.exists():
+            return False
+        with open(path, "rb") as file:
+            return json.loads(file.readline())["versions"] == versions
+
+    def _section(self, labels: range, name: str) -> bytes:
+        with open(self._path(labels), "rb") as file:
+            sizes = json.loads(file.readline())["sizes"]
+            before = itertools.takewhile(lambda other: other != name, sizes)
+            file.seek(sum(sizes[other] for other in before), io.SEEK_CUR)
+            return file.read(sizes[name])
 
     def _refuse_small_disk(self) -> None:
         needed = sum(math.prod(self._shape(part)) for part in self.rows)  # compressed it is less
@@ -174,34 +203,12 @@ class Pieces:
             raise UserError(f"{self.scratch.parent}: {needed:,} bytes are needed and {free:,} are free: make room")
 
     @property
-    def _marks(self) -> Path:
-        return self.scratch / MARKS
+    def _folder(self) -> Path:
+        return self.scratch / FOLDER
 
-    def _mark(self, labels: range) -> Path:
-        return self._marks / f"{labels.start}.json"
-
-    def _keys(self, labels: range, part: str) -> Path:
-        return self._marks / f"{labels.start}-{part}.csv.gz"
-
-    def _images(self, labels: range, part: str) -> Path:
-        return self._marks / f"{labels.start}-{part}.gz"
-
-    def _shown(self, labels: range) -> Path:
-        return self._marks / f"{labels.start}-shown"
+    def _path(self, labels: range) -> Path:
+        return self._folder / f"{labels.start}.piece"
 
 
-def _append(path: Path, data: bytes) -> None:
-    if len(data) > 0:
-        with open(path, "ab") as file:
-            file.write(data)
-
-
-def _read(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whole or not at all when the process is killed; waiting for the disk would cost more than drawing again."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def _keys(part: str) -> str:
+    return f"{part} keys"

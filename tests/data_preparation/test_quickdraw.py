@@ -327,13 +327,13 @@ def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, m
     command = [sys.executable, quickdraw.__file__, *map(str, flags), "--processes", str(processes)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     marks = out / ".quickdraw.partial" / "pieces"
-    while len(list(marks.glob("*.json"))) < 3:
+    while len(list(marks.glob("*.piece"))) < 3:
         assert process.poll() is None
         time.sleep(0.002)
     process.kill()
     process.wait()
     time.sleep(1)  # the processes that it had started end by themselves
-    done = {int(path.stem) for path in marks.glob("*.json")}
+    done = {int(path.stem) for path in marks.glob("*.piece")}
     assert 3 <= len(done) < 10
     changed = folder / "train_simplified" / f"{words[min(done)]}.csv"
     os.utime(changed, (1, 1))  # as if it had been fetched again
