@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import conftest
 import numpy as np
 import pandas as pd
 import pytest
+import small
 import torch
 from torch import Tensor
 
@@ -67,7 +67,7 @@ def test_train_and_validation_share_no_row_and_miss_none(dataset: Dataset) -> No
 
 
 def test_every_row_keeps_its_picture_label_and_key(dataset: Dataset) -> None:
-    truth = conftest.pictures(30, 1)
+    truth = small.pictures(30, 1)
     for part in (dataset.train, dataset.valid):
         rows = part.rows.numpy()
         assert np.array_equal(pixels(part)[:, 0].numpy(), truth.images[rows])

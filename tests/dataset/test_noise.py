@@ -145,6 +145,11 @@ def test_a_manifest_of_other_data_is_refused(tmp_path, text, fault):
         make(type="file", file=str(tmp_path / "noise.csv"))
 
 
+def test_a_manifest_that_is_missing_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is missing: --noise-file names a manifest"):
+        make(type="file", file=str(tmp_path / "noise.csv"))
+
+
 @pytest.mark.parametrize(
     ("values", "fault"),
     [

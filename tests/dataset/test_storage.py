@@ -7,11 +7,11 @@ import pickle
 import resource
 from pathlib import Path
 
-import conftest
 import numpy as np
 import pandas as pd
 import processes
 import pytest
+import small
 
 from project.work.dataset import storage
 from project.work.dataset.storage import Pictures, Prepared
@@ -22,7 +22,7 @@ def write_array(path: Path, array: np.ndarray, protocol: int = 4) -> None:
 
 
 def test_what_was_written_is_read_again(prepared: Path) -> None:
-    read, truth = storage.read(prepared), conftest.pictures(30, 1)
+    read, truth = storage.read(prepared), small.pictures(30, 1)
     assert read.names == ["bar", "beam", "block", "cross"]
     assert np.array_equal(read.train.images, truth.images)
     assert read.train.images.dtype == np.uint8
@@ -67,7 +67,7 @@ def test_keys_keep_their_text_and_whatever_the_source_knew(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_set_of_the_predecessor_is_read_whatever_its_pickle_protocol(tmp_path: Path, protocol: int) -> None:
-    images, labels = conftest.draw(5, 3)
+    images, labels = small.draw(5, 3)
     for part in ("train", "test"):
         write_array(tmp_path / f"{part}_images.pkl.gz", images, protocol)
         write_array(tmp_path / f"{part}_labels.pkl.gz", labels.astype(np.int32), protocol)
@@ -82,11 +82,11 @@ def test_a_set_of_the_predecessor_is_read_whatever_its_pickle_protocol(tmp_path:
 
 def test_a_pickle_made_under_numpy_1_is_read(prepared: Path, tmp_path: Path) -> None:
     storage.write(tmp_path, storage.read(prepared))
-    data = pickle.dumps(conftest.pictures(30, 1).images, protocol=2)
+    data = pickle.dumps(small.pictures(30, 1).images, protocol=2)
     assert b"numpy._core.multiarray" in data
     old = data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     (tmp_path / "train_images.pkl.gz").write_bytes(gzip.compress(old))
-    assert np.array_equal(storage.read(tmp_path).train.images, conftest.pictures(30, 1).images)
+    assert np.array_equal(storage.read(tmp_path).train.images, small.pictures(30, 1).images)
 
 
 def test_a_fingerprint_tells_pictures_labels_and_keys_apart(prepared: Path) -> None:

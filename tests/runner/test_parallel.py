@@ -4,9 +4,9 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-import conftest
 import processes
 import pytest
+import small
 import torch
 import workers
 
@@ -55,7 +55,7 @@ def trained(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[st
 
     runner.optimizers[0].step = record
     for epoch in range(settings.epoch):
-        row = runner._epoch(epoch, conftest.silent())
+        row = runner._epoch(epoch, small.silent())
     state = torch.cat([value.flatten().float() for value in runner.network.state_dict().values()])
     seen = torch.tensor([row.train_loss, row.train_accuracy, row.valid_loss])
     return {"predictions": before, "gradients": torch.stack(gradients), "state": state, "seen": seen}
@@ -63,7 +63,7 @@ def trained(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[st
 
 def epochs(base: Settings, path: Path) -> None:
     """An epoch or two of each method, in one process or as one of several; the first of them writes what came out."""
-    model.MODELS["tiny"] = conftest.tiny
+    model.MODELS["tiny"] = small.tiny
     torch.set_num_threads(1)
     with joined() as parallel:
         dataset = with_soft_targets(base_dataset.load(base, CPU))

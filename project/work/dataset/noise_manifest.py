@@ -51,6 +51,8 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = pd.read_csv(path, dtype={"key_id": str}, keep_default_na=False)
         key_ids, true, noisy = (table[name].to_numpy() for name in _COLUMNS[1:])
         return key_ids, true.astype(np.int64), noisy.astype(np.int64)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: --noise-file names a manifest, such as the noise.csv of a run") from error
     except (KeyError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a noise manifest ({error}); it needs the columns {','.join(_COLUMNS)}") from error
 
