@@ -106,10 +106,10 @@ def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
     each = {
         "rank of the audit": rows["rank"].to_numpy(float),
         "self-confidence out of fold": rows["self_confidence"].to_numpy(),
+        "margin out of fold": rows["held_out_margin"].to_numpy(),
         "margin of fold models": rows["margin"].to_numpy(),
         "margin of a single run": margins,
         "the same, levelled by class": levelled(margins, labels),
-        "normalised margin": scores.normalised_margin(labels, probabilities),
     }
     if rows["votes"].notna().any():
         each["vote"] = np.where(rows["split"] == "valid", np.nan, -rows["votes"].to_numpy(float))

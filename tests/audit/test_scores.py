@@ -19,10 +19,6 @@ def test_self_confidence_is_what_the_label_is_given() -> None:
     assert scores.self_confidence(LABELS, PROBABILITIES).tolist() == [0.7, 0.3, 0.3]
 
 
-def test_normalised_margin_is_that_less_the_best_other() -> None:
-    np.testing.assert_allclose(scores.normalised_margin(LABELS, PROBABILITIES), [0.5, -0.3, -0.2])
-
-
 def test_percentiles_share_a_place_where_values_are_equal() -> None:
     assert scores.percentiles(np.array([5.0, 1.0, 5.0, 9.0])).tolist() == [0.5, 0.125, 0.5, 0.875]
     assert scores.percentiles(np.zeros(3)).tolist() == [0.5, 0.5, 0.5]
@@ -30,14 +26,14 @@ def test_percentiles_share_a_place_where_values_are_equal() -> None:
 
 
 def test_rows_without_a_margin_are_ranked_among_themselves_and_merged_by_percentile() -> None:
-    believed = np.array([0.1, 0.2, 0.3, 0.4, 0.9, 0.8])
+    held_out = np.array([-5.0, -2.0, 0.3, 0.4, 0.9, 0.8])
     margins = np.array([-3.0, 2.0, -1.0, 4.0, np.nan, np.nan])
-    # Ranks of 4: by belief 1 2 3 4, by margin 1 3 2 4, mean 1 2.5 2.5 4; the two others are alone: the lower is first.
+    # Ranks of 4: held out 1 2 3 4, by margin 1 3 2 4, mean 1 2.5 2.5 4; the two others are alone: the lower is first.
     labels = np.zeros(6, int)
-    assert scores.suspicion(believed, margins, labels).tolist() == [0.125, 0.5, 0.5, 0.875, 0.75, 0.25]
-    alone = scores.suspicion(believed, None, labels)
+    assert scores.suspicion(held_out, margins, labels).tolist() == [0.125, 0.5, 0.5, 0.875, 0.75, 0.25]
+    alone = scores.suspicion(held_out, None, labels)
     assert alone.argsort().tolist() == [0, 1, 2, 3, 5, 4]
-    assert scores.suspicion(believed, np.full(6, np.nan), labels).tolist() == alone.tolist()
+    assert scores.suspicion(held_out, np.full(6, np.nan), labels).tolist() == alone.tolist()
 
 
 def test_margins_are_set_half_right_for_their_class() -> None:
@@ -51,4 +47,5 @@ def test_scores_do_not_depend_on_how_many_rows_are_taken_at_once(monkeypatch: py
     monkeypatch.setattr(scores, "ROWS", rows)
     found = scores.score(LABELS, np.log(PROBABILITIES))
     np.testing.assert_allclose(found.self_confidence, [0.7, 0.3, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(found.held_out_margin, np.log([0.7 / 0.2, 0.3 / 0.6, 0.3 / 0.5]), rtol=1e-6)
     assert found.suggested.tolist() == [0, 2, 1]

@@ -15,7 +15,7 @@ from project.work.dataset import distillation_dataset, noise, storage
 from project.work.declaration import UserError
 
 COLUMNS = (
-    "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,margin,votes,rank,flagged,"
+    "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,held_out_margin,margin,votes,rank,flagged,"
     "split,duplicate_of,blank"
 )
 
@@ -84,7 +84,7 @@ def test_the_wrong_labels_come_first_and_the_figures_say_so(audited: Path, repea
     assert facts["flagged"] == table["flagged"].sum() == round(facts["noise_rate"] * 120)
     assert facts["noise_rate_low"] <= facts["noise_rate"] <= facts["noise_rate_high"]
     assert (table["given_label"] != table["suggested_label"])[table["flagged"] == 1].all()
-    assert set(facts["scores"]) == {"self_confidence", "margin", "votes"}
+    assert set(facts["scores"]) == {"self_confidence", "held_out_margin", "margin", "votes"}
 
 
 def test_the_transition_is_one_that_noise_is_made_of(audited: Path) -> None:

@@ -56,7 +56,7 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     labels, classes = evidence.labels, evidence.logits.shape[1]
     generator = np.random.default_rng(common.derive_seed(seed, "audit"))
     found = scores.score(labels, evidence.logits)
-    suspicion = scores.suspicion(found.self_confidence, evidence.margins, labels)
+    suspicion = scores.suspicion(found.held_out_margin, evidence.margins, labels)
     order = np.argsort(suspicion, kind="stable")
     guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
     joint = confident.confident_joint(labels, guessed, classes)
@@ -77,7 +77,8 @@ def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: 
         return {}
     known = np.isfinite(evidence.truth)
     wrong = (evidence.truth != evidence.labels)[known]
-    alone = {"self_confidence": found.self_confidence, "margin": evidence.margins}
+    alone = {"self_confidence": found.self_confidence, "held_out_margin": found.held_out_margin}
+    alone["margin"] = evidence.margins
     if evidence.votes is not None:
         alone["votes"] = np.where(evidence.valid, np.nan, -evidence.votes)
     each = {name: judged(wrong, score[known]) for name, score in alone.items() if score is not None}

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from project.work.runner.margins import margins
 
 ROWS = 16_384  # of logits, whose probabilities are in memory at once
 LEVEL = 0.5  # how far margins are set right for their class: half way, as how noisy a class is lowers its mean too
@@ -15,10 +18,12 @@ LEVEL = 0.5  # how far margins are set right for their class: half way, as how n
 
 @dataclass(frozen=True)
 class Scores:
-    """What out-of-fold models say of N rows. self_confidence: float32 (N,), see the function of this name; suggested:
-    int64 (N,), the class they believe most, which may be the given one."""
+    """What out-of-fold models say of N rows. self_confidence: float32 (N,), see the function of this name;
+    held_out_margin: float32 (N,), the logit of the label less the highest other one; suggested: int64 (N,), the class
+    they believe most, which may be the given one."""
 
     self_confidence: np.ndarray
+    held_out_margin: np.ndarray
     suggested: np.ndarray
 
 
@@ -46,23 +51,14 @@ def self_confidence(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray
     return probabilities[np.arange(len(labels)), labels]
 
 
-def normalised_margin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Probability of the label less the highest other one, float (n,) in -1..1: low means suspicious.
-
-    labels, probabilities: as for `self_confidence`, same source.
-    """
-    others = probabilities.copy()
-    others[np.arange(len(labels)), labels] = -1
-    return self_confidence(labels, probabilities) - others.max(axis=1)
-
-
 def score(labels: np.ndarray, logits: np.ndarray) -> Scores:
     """All scores of N rows. labels: int (N,); logits: float (N, K)."""
-    believed, suggested = np.empty(len(logits), np.float32), np.empty(len(logits), np.int64)
+    believed, margin, suggested = (np.empty(len(logits), kind) for kind in (np.float32, np.float32, np.int64))
     for at, probabilities in chunks(logits):
         believed[at] = self_confidence(labels[at], probabilities)
+        margin[at] = margins(torch.from_numpy(logits[at]), torch.from_numpy(labels[at])).numpy()
         suggested[at] = probabilities.argmax(axis=1)
-    return Scores(believed, suggested)
+    return Scores(believed, margin, suggested)
 
 
 def percentiles(values: np.ndarray) -> np.ndarray:
@@ -77,21 +73,20 @@ def levelled(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return margins - LEVEL * (sums / np.maximum(counts, 1))[labels]
 
 
-def suspicion(believed: np.ndarray, margins: np.ndarray | None, labels: np.ndarray) -> np.ndarray:
+def suspicion(held_out: np.ndarray, learnt: np.ndarray | None, labels: np.ndarray) -> np.ndarray:
     """What rows are ranked by, float (N,) in 0..1: low means suspicious.
 
-    The mean of two percentiles: self-confidence out of fold, and the mean margin while fold models learnt the row
-    (AUM, Pleiss et al., 2020), levelled by class; benchmark/audit_quality.py shows that both find more than either.
-    Rows of validation have no margin. They were drawn at random, so that as large a share of them is wrong: they are
-    ranked among themselves, by self-confidence, and the two rankings are merged by percentile.
-    believed: (N,); margins: (N,), not a number where there is none, or None; labels: int (N,).
+    The mean of two percentiles: of the margin that models give which did not learn the row, and of the mean margin
+    while others learnt it (AUM, Pleiss et al., 2020), both levelled by class; benchmark/audit_quality.py shows what
+    each finds alone. Rows of validation have no margin of the second kind. They were drawn at random, so that as large
+    a share of them is wrong: they are ranked among themselves, and the two rankings are merged by percentile.
+    held_out: (N,); learnt: (N,), not a number where there is none, or None; labels: int (N,).
     """
-    if margins is None:
-        return percentiles(believed)
-    found = np.empty(len(believed))
-    learnt = np.isfinite(margins)
-    level = levelled(margins[learnt], labels[learnt])
-    both = (percentiles(believed[learnt]) + percentiles(level)) / 2
-    found[learnt] = percentiles(both)
-    found[~learnt] = percentiles(believed[~learnt])
+    apart = percentiles(levelled(held_out, labels))
+    if learnt is None:
+        return apart
+    found, there = np.empty(len(held_out)), np.isfinite(learnt)
+    both = percentiles(apart[there]) + percentiles(levelled(learnt[there], labels[there]))
+    found[there] = percentiles(both)
+    found[~there] = percentiles(apart[~there])
     return found
