@@ -168,7 +168,7 @@ def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
     evidence = stage.Evidence(np.arange(40), labels, logits, np.arange(40) < 4, nothing, truth=labels.astype(float))
     found = stage.findings.find(evidence, "channel", 0)
     names = [f"class {label}" for label in range(classes)]
-    facts = stage.audit_files.facts(found) | {"folds": 5}
+    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
     assert said in stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
     assert len(pd.read_csv(tmp_path / "audit-x" / "audit.csv")) == 40
     assert json.loads((tmp_path / "audit-x" / "audit.json").read_text())["auroc"] is None
@@ -201,4 +201,12 @@ def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> 
     teacher = oof.audit_settings(asked)
     assert (teacher.elr, teacher.elr_weight, teacher.soft_loss_weight) == (True, 2.0, 1.0)
     assert (teacher.folds, teacher.seed) == (5, 0)
-    assert oof.audit_settings(common.combine({})) == oof.teacher_settings(common.combine({}))
+
+
+def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for() -> None:
+    from project.work.runner import oof
+
+    plain, robust, old = (common.combine(values) for values in ({}, {"recipe": "robust"}, {"recipe": "predecessor"}))
+    assert oof.audit_settings(plain) == oof.audit_settings(robust)
+    assert oof.audit_settings(plain).loss_mixture
+    assert oof.audit_settings(old) == oof.teacher_settings(old)

@@ -20,6 +20,7 @@ from project.work.dataset.distillation_dataset import DROPPED, OofLogits
 from project.work.dataset.loaded import unpacked
 from project.work.runner import oof, teachers
 from project.work.runner.parallel import Parallel
+from project.work.runner.table import method_name
 
 if TYPE_CHECKING:
     from project.work.mirror import Mirror
@@ -111,6 +112,7 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
         "dataset": settings.dataset,
         "fingerprint": audit.fingerprint,
         "folds": len(np.unique(logits.folds[logits.folds >= 0])),
+        "method": method_name(audit.teacher) if settings.oof_logits is None else "logits made elsewhere",
         "logits": str(path),
         "flag_by": settings.flag_by,
         "noise_type": settings.noise_type,

@@ -13,7 +13,7 @@ def summary(facts: Mapping[str, Any], table: pd.DataFrame, classes: pd.DataFrame
     """The text: how noisy, which rows first, which classes, how good the finding is where that is known."""
     rate = f"{facts['noise_rate']:.1%} of the labels look wrong (95% interval {facts['noise_rate_low']:.1%}"
     lines = [
-        f"{facts['rows']:,} rows, {facts['classes']} classes, {facts['folds']} fold models",
+        f"{facts['rows']:,} rows, {facts['classes']} classes, {facts['folds']} fold models ({facts['method']})",
         f"{rate} to {facts['noise_rate_high']:.1%}; confident learning: {facts['confident_rate']:.1%})",
         _flagged(facts),
         f"{facts['duplicates']:,} exact copies of other pictures, {facts['duplicates_across_labels']:,} of them under"

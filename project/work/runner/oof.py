@@ -29,8 +29,14 @@ def teacher_settings(settings: Settings) -> Settings:
 
 
 def audit_settings(settings: Settings) -> Settings:
-    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too."""
-    return _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
+    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too.
+
+    Without any, and by the default recipe, they learn by the robust one.
+    """
+    folds = _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
+    if settings.recipe != "default" or any(getattr(folds, name) for name in common.method_switches()):
+        return folds
+    return dataclasses.replace(folds, recipe="robust", **common.RECIPES["robust"])
 
 
 def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
