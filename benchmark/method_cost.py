@@ -5,10 +5,12 @@
 
 The default recipe, all contenders in turn. The teachers of NTS and distillation are runs of their own: here their
 students' steps stand. Margins are part of every step; what they cost is seen by leaving them out. A loss takes less
-than two runs of the same step differ by, so the second table measures what is computed beside the network alone.
+than two runs of the same step differ by, so the second table measures what is computed beside the network alone, by
+augmentation and mixing too.
 """
 
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +23,11 @@ from stepping import Bench, make_bench, synchronise
 
 from project.work import common
 from project.work.common import Settings
+from project.work.dataset.augmentation import affine, affine_matrices
+from project.work.dataset.base_dataset import Batch
 from project.work.declaration import parse, run_command, setting
 from project.work.runner.base_runner import BaseRunner
+from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
 
 METHODS = {  # what is switched on, and the factor that a step of it declares
     "ELR": ({"elr": True}, 1.0),
@@ -96,12 +101,37 @@ class Study:
         contenders = [Contender("loss of base", loss(self.runners["base"]))]
         contenders += [Contender(f"loss of {name}", loss(runner)) for name, runner in plain.items()]
         observe = self.runners["base"].observe
-        contenders.append(Contender("margins", self._repeated(lambda: observe(logits, batch), times)))
+        more = {"margins": lambda: observe(logits, batch)} | self._changes(batch)
+        contenders += [Contender(name, self._repeated(once, times)) for name, once in more.items()]
         rows = self._compare("What is computed beside the network", "steps", contenders)
         whole, base = len(batch) / self._rate(step), 1 / self._rate(rows[0])
         for row in rows[1:]:
-            more = 1 / self._rate(row) - (0 if row.name == "margins" else base)
-            print(f"{row.name}: {more * 1e3:.2f} ms more, {more / whole:+.2%} of a plain step of {whole * 1e3:.0f} ms")
+            took = 1 / self._rate(row) - (0 if row.name in more else base)
+            print(f"{row.name}: {took * 1e3:.2f} ms more, {took / whole:+.2%} of a plain step of {whole * 1e3:.0f} ms")
+
+    def _changes(self, batch: Batch) -> dict[str, Callable[[], object]]:
+        """What augmentation and mixing do to a batch; manifold mixup mixes one of three values, each in turn here."""
+        generator, model = torch.Generator().manual_seed(0), self.runners["base"].model
+        partners = torch.randperm(len(batch), generator=generator).to(self.bench.device)
+        cuts = [0, *(1 + [name for name, _ in model.named_children()].index(place) for place in MIX_AFTER[1:])]
+        with torch.no_grad(), self.runners["base"].precision.autocast():
+            values = [model[:cut](batch.images) for cut in cuts]
+        turn = itertools.cycle(value.requires_grad_(cut > 0) for cut, value in zip(cuts, values, strict=True))
+
+        def mixed(values: torch.Tensor) -> torch.Tensor:
+            mix_targets(batch, partners, 0.7)
+            return mix(values, partners, 0.7)
+
+        def mixed_within() -> None:
+            values = mixed(next(turn))
+            if values.requires_grad:
+                values.backward(values)
+
+        return {
+            "affine": lambda: affine(batch.images, affine_matrices(len(batch), generator).to(self.bench.device)),
+            "mixup": lambda: mixed(batch.images),
+            "manifold mixup": mixed_within,
+        }
 
     def _repeated(self, once: Callable[[], object], times: int) -> Callable[[], float]:
         def run() -> float:

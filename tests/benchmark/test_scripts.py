@@ -13,7 +13,7 @@ NAMED = {
     "rasters": {"ours, upstream", "cv2.line a segment on 256 (predecessor)", "skia on 32"},
     "loaders": {"ours", "ours, affine", "timm fast loader, no worker", "webdataset, in order"},
     "train_step": {"ours", "predecessor as it was", "limit: one resident batch", "mixup", "soft targets"},
-    "method_cost": {"base", "margins off", "ELR", "co-teaching", "SAM", "mixup"},
+    "method_cost": {"base", "margins off", "ELR", "co-teaching", "SAM", "mixup", "affine"},
     "large_data": {"mapped", "resident"},
     "startup": {"./inv --list", "main.py --help", "main.py, a setting refused"},
 }
