@@ -15,7 +15,7 @@ from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import publish, summarise, train_count
 from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
-from project.data_preparation.workers import each
+from project.data_preparation.workers import each, keep_memory
 from project.work import room
 from project.work.common import progress
 from project.work.dataset import storage
@@ -29,6 +29,7 @@ MANY = 50_000  # drawings; below, other processes are hardly worth their start
 def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a data set from the command line."""
     settings = parse(PreparationSettings, argv, "Turn doodles drawn as strokes into pictures to train on.")
+    keep_memory()
     kind = sources.choose(settings)
     name = settings.dataset or ("sample" if kind == "sample" else "quickdraw")
     prepared, folder = publish(settings.output, name, lambda scratch: prepare(settings, kind, scratch), Pieces.begun)

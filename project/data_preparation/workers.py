@@ -1,5 +1,6 @@
 """The same work on many things, in this process or in several."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -14,6 +15,18 @@ from project.work.declaration import UserError
 from project.work.launch import end_with_parent
 
 T = TypeVar("T")
+# Of glibc's mallopt: the most memory that is kept when freed, and the least that is asked for and given back by itself.
+KEPT, APART = (-1, 1 << 28), (-3, 1 << 25)
+
+
+def keep_memory() -> None:
+    """Have this process, and those it forks, use memory again in place of giving it back and asking anew.
+
+    A sixth of the time of preparation went into that. Where glibc is not, nothing changes.
+    """
+    change = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    for parameter, size in (KEPT, APART) if change is not None else ():
+        change(parameter, size)
 
 
 def each(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iterator[T]:
