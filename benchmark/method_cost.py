@@ -27,6 +27,7 @@ from project.work.dataset.augmentation import affine, affine_matrices
 from project.work.dataset.base_dataset import Batch
 from project.work.declaration import parse, run_command, setting
 from project.work.runner.base_runner import BaseRunner
+from project.work.runner.loss_mixture_runner import corrected
 from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
 
 METHODS = {  # what is switched on, and the factor that a step of it declares
@@ -101,7 +102,7 @@ class Study:
         contenders = [Contender("loss of base", loss(self.runners["base"]))]
         contenders += [Contender(f"loss of {name}", loss(runner)) for name, runner in plain.items()]
         observe = self.runners["base"].observe
-        more = {"margins": lambda: observe(logits, batch)} | self._changes(batch)
+        more = {"margins": lambda: observe(logits, batch)} | self._changes(batch, logits)
         contenders += [Contender(name, self._repeated(once, times)) for name, once in more.items()]
         rows = self._compare("What is computed beside the network", "steps", contenders)
         whole, base = len(batch) / self._rate(step), 1 / self._rate(rows[0])
@@ -109,8 +110,11 @@ class Study:
             took = 1 / self._rate(row) - (0 if row.name in more else base)
             print(f"{row.name}: {took * 1e3:.2f} ms more, {took / whole:+.2%} of a plain step of {whole * 1e3:.0f} ms")
 
-    def _changes(self, batch: Batch) -> dict[str, Callable[[], object]]:
-        """What augmentation and mixing do to a batch; manifold mixup mixes one of three values, each in turn here."""
+    def _changes(self, batch: Batch, logits: torch.Tensor) -> dict[str, Callable[[], object]]:
+        """What augmentation, mixing and the loss mixture do to a batch, whose margins the last of them notes too.
+
+        Manifold mixup mixes one of three values, each in turn here.
+        """
         generator, model = torch.Generator().manual_seed(0), self.runners["base"].model
         partners = torch.randperm(len(batch), generator=generator).to(self.bench.device)
         cuts = [0, *(1 + [name for name, _ in model.named_children()].index(place) for place in MIX_AFTER[1:])]
@@ -127,7 +131,14 @@ class Study:
             if values.requires_grad:
                 values.backward(values)
 
+        mixture = self.bench.runner(loss_mixture=True)
+
+        def correct() -> None:
+            corrected(batch.targets, mixture._beliefs(batch.rows), 0.4)
+            mixture.observe(logits, batch)
+
         return {
+            "loss mixture": correct,
             "affine": lambda: affine(batch.images, affine_matrices(len(batch), generator).to(self.bench.device)),
             "mixup": lambda: mixed(batch.images),
             "manifold mixup": mixed_within,
