@@ -67,7 +67,8 @@ class Bench:
         def run() -> float:
             runner.model.train()
             for _ in range(steps):
-                runner._backward(batch, len(batch))
+                logits, seen, _ = runner._backward(batch, len(batch))
+                runner.observe(logits, seen)
                 runner._step()
             synchronise(self.device)
             return steps * len(batch)

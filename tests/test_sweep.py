@@ -46,6 +46,16 @@ def test_a_run_is_named_by_what_its_result_depends_on() -> None:
     assert len({named(), named(seed=1), named(mixup=True), named(recipe="predecessor"), named(epoch=7)}) == 5
 
 
+def test_a_run_is_named_by_what_its_files_hold(tmp_path: Path) -> None:
+    mine, copy = tmp_path / "mine.csv", tmp_path / "copy.csv"
+    mine.write_text("one")
+    copy.write_text("one")
+    names = [runs.uuid_of(common.combine({"corrections": str(path)})) for path in (mine, copy)]
+    mine.write_text("two")
+    names.append(runs.uuid_of(common.combine({"corrections": str(mine)})))
+    assert names[0] == names[1] != names[2]
+
+
 def test_runs_that_are_the_same_are_run_once_and_one_that_cannot_be_is_named_before_any_starts() -> None:
     assert len(runs.expand({"lr": "0.1,1e-1", "seed": "0,1"})) == 2
     with pytest.raises(UserError, match=r"^seed=0 batch_size=1: --batch-size: 1 is outside \[2, inf\)$"):

@@ -13,6 +13,7 @@ from project.command import sweep
 from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run, settings_of
 from project.command.sweep import Order, SweepSettings
+from project.work import common
 from project.work.common import INPUT, NoiseSettings, Settings
 from project.work.declaration import UserError, flag, inside, setting
 from project.work.method_words import BASE, method_settings
@@ -105,8 +106,8 @@ def _point(method: str, rate: float, seed: int, values: Mapping[str, Any]) -> Po
     ((point, _),) = make_command.grid(wanted, whole=wanted)
     run = make_run(name, point)
     settings = settings_of(run.values)
-    if settings.folds is not None and not settings.distillation:
-        raise UserError(f"{name}: --folds without --distillation makes logits and no result to compare")
+    if not common.is_run(settings):
+        raise UserError(f"{name}: --folds without --distillation or --clean makes logits and no result to compare")
     return Point(method, rate, seed, run, settings)
 
 

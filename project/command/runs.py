@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import make_command
@@ -13,6 +14,7 @@ from project.work.common import DEFAULTS_FILE, DataSettings, Settings
 from project.work.declaration import UserError, given
 
 PLACE = frozenset(common.place_settings())
+FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name one
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,19 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
 
 
 def uuid_of(settings: Settings) -> str:
-    """A name for exactly these settings; one that is added to the code later, at its default, changes none."""
-    return hashlib.sha256(json.dumps(common.chosen(settings), sort_keys=True).encode()).hexdigest()[:12]
+    """A name for exactly these settings, and for what the files hold that they name.
+
+    A setting that is added to the code later, at its default, changes no name.
+    """
+    chosen = common.chosen(settings)
+    chosen |= {name: _digest(chosen[name]) for name in FILES if name in chosen}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _digest(path: str) -> str:
+    """What a file holds, or an audit's folder, in short; the path itself where there is none here (gs://, say)."""
+    file = next((each for each in (Path(path), Path(path) / "audit.csv") if each.is_file()), None)
+    return path if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def by_data(runs: Iterable[Run]) -> list[Run]:

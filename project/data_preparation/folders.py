@@ -177,6 +177,10 @@ class NdjsonFolder(LineFolder):
         super().__init__(here, "*.ndjson", raw, recognized)
         word = self.words()[0]
         lines, first = self._scan(word, 1), np.array([0])
+        if len(lines) == 0:  # the first line is blank
+            lines = self._scan(word, None)
+        if len(lines) == 0:
+            raise UserError(f"{lines.path} has no drawing: fetch it again, or move it away")
         self.raw = raw or strokes.has_times(self._at(word, lines, first).records(lines.read(first)).drawings.line(0))
 
     def _reader(self, word: str) -> Callable[[Text], Records]:

@@ -187,7 +187,12 @@ class Pieces:
         if not path.exists():
             return False
         with open(path, "rb") as file:
-            return json.loads(file.readline())["versions"] == versions
+            try:
+                head = json.loads(file.readline())
+            except ValueError:  # a machine that stopped, before the disk had it
+                return False
+            whole = file.tell() + sum(head["sizes"].values()) == path.stat().st_size
+            return whole and head["versions"] == versions
 
     def _section(self, labels: range, name: str) -> bytes:
         with open(self._path(labels), "rb") as file:

@@ -71,6 +71,10 @@ class CleaningSettings:
     audit_file: str | None = setting(
         None, "audit.csv (or its folder) that --clean goes by; that of the same settings, made first, when not given"
     )
+    flag_by: str = setting(
+        "channel", "an audit flags as many as a noise channel makes likeliest, or as confident learning counts",
+        choices=("channel", "confident"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,13 +120,9 @@ class ReportSettings:
 
 @dataclass(frozen=True)
 class AuditSettings:
-    """What an audit looks at beside out-of-fold logits and margins, and how many labels it flags."""
+    """What an audit looks at beside out-of-fold logits and margins."""
 
     vote: bool = setting(False, "audit: models that each learnt from one fold alone vote on the rest too")
-    flag_by: str = setting(
-        "channel", "audit: flag as many as a noise channel makes likeliest, or as confident learning counts",
-        choices=("channel", "confident"),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,8 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     for layer in layers:
         values |= _recipe(layer) | dict(layer)
     settings = build(Settings, values)
+    if settings.stage == "audit" and not any({"recipe", *method_switches()} & set(layer) for layer in layers):
+        settings = robust(settings)
     for pair, why in APART.items():
         if all(getattr(settings, name) for name in pair):
             raise UserError(f"{' and '.join(map(flag, pair))}: choose one ({why})")
@@ -207,6 +209,11 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     return settings
 
 
+def robust(settings: Settings) -> Settings:
+    """The same by the robust recipe: what an audit's fold models learn by unless something else is asked for."""
+    return dataclasses.replace(settings, recipe="robust", **RECIPES["robust"])
+
+
 def _refuse_half_noise(settings: Settings) -> None:
     kind, needs_file = settings.noise_type, settings.noise_type in ("confusion", "file")
     if needs_file != (settings.noise_file is not None):
@@ -222,6 +229,10 @@ def _refuse_half_audit(settings: Settings) -> None:
     if settings.stage != "audit":
         if settings.vote:
             raise UserError("--vote is part of an audit; give --stage audit (or ./inv audit)")
+        if settings.flag_by != "channel" and (settings.clean == "none" or settings.audit_file is not None):
+            raise UserError(
+                "--flag-by is for an audit that is made now; give --stage audit (or ./inv audit) or --clean"
+            )
         return
     for name in ("distillation", "nts"):
         if getattr(settings, name):
@@ -230,6 +241,13 @@ def _refuse_half_audit(settings: Settings) -> None:
         raise UserError("--stage audit --clean: an audit finds what cleaning mends; leave one out")
     if settings.resume is not None:
         raise UserError("--stage audit --resume: only runs are resumed; the same audit command goes on by itself")
+
+
+def is_run(settings: Settings) -> bool:
+    """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
+    needs_folds = settings.distillation or settings.clean != "none"
+    logits_alone = settings.resume is None and settings.folds is not None and not needs_folds
+    return settings.stage == "train" and not logits_alone
 
 
 def gpu_numbers(settings: Settings) -> list[int]:

@@ -44,20 +44,14 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
 
     common.choose_device(settings, processes - 1)
     run = run_folder.placed(settings)
-    if run.resume is None and run.uuid is None and is_run(run):  # known here, to say what goes on with it
+    if run.resume is None and run.uuid is None and common.is_run(run):  # known here, to say what goes on with it
         run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
         words = [*words, f"--uuid={run.uuid}"]
     try:
         sys.exit(launch.start(launch.torchrun(machine, processes, __file__, words), processes))
     except UserError as error:
-        command = run_folder.resume_command(run) if is_run(run) else "the same command"
+        command = run_folder.resume_command(run) if common.is_run(run) else "the same command"
         raise UserError(f"{error}; every finished epoch is kept; go on with: {command}") from error
-
-
-def is_run(settings: Settings) -> bool:
-    """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
-    logits_alone = settings.resume is None and settings.folds is not None and not settings.distillation
-    return settings.stage == "train" and not logits_alone
 
 
 def work(settings: Settings, parallel: "Parallel") -> None:
@@ -71,7 +65,7 @@ def work(settings: Settings, parallel: "Parallel") -> None:
     if parallel.rank == 0:
         copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
         copy.fetch()
-    if not is_run(settings):
+    if not common.is_run(settings):
         with interruptible("the same command goes on"):
             (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return

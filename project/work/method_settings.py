@@ -54,8 +54,8 @@ class LossMixtureSettings:
 
     loss_mixture: bool = setting(
         False,
-        "trust each label as far as a mixture of two losses says, and for the rest the row's own belief (M-correction);"
-        " memory of rows x classes",
+        "trust each label as far as its loss and the noise that validation tells say, and for the rest the row's own"
+        " belief; costs 1x, memory of rows x classes",
     )
     loss_mixture_start: float = setting(
         0.25, "share of the epochs in which every label is still trusted", within="[0, 1]"
@@ -73,8 +73,11 @@ class CoTeachingSettings:
     co_teaching: bool = setting(
         False, "two networks, each choosing what the other learns from; for much noise; costs 2x"
     )
-    co_teaching_rate: float = setting(
-        0.2, "share of a batch that co-teaching leaves out in the end: about the share of wrong labels", within="[0, 1)"
+    co_teaching_rate: float | None = setting(
+        None,
+        "share of a batch that co-teaching leaves out in the end; when not given, the share of wrong labels that"
+        " validation tells",
+        within="[0, 1)",
     )
     co_teaching_epochs: int = setting(10, "epochs until that share is reached, from 0 in the first", within="[1, inf)")
 

@@ -57,7 +57,15 @@ def test_a_run_cleaned_by_weight_keeps_the_weights(prepared: Path, tmp_path: Pat
     assert code == 0, said
     assert "--clean reweight: 108 training rows weighted" in said
     weights = pd.read_csv(tmp_path / "out" / "base-mended" / "weights.csv.gz")
-    assert weights["weight"].tolist() == [1.0] * 120
+    assert weights["weight"].tolist() == [1.0] * 108
+
+
+def test_processes_wait_for_the_audit_that_one_of_them_makes(prepared: Path, tmp_path: Path) -> None:
+    words = ("--clean", "drop", "--folds", 2, "--batch-size", 32, "--processes", 2)
+    code, said = train(tmp_path / "log", *command(prepared, tmp_path / "out", *words))
+    assert code == 0, said
+    assert len(pd.read_csv(tmp_path / "out" / "results.csv")) == 1
+    assert len(list((tmp_path / "out").glob("audit-*/audit.html"))) == 1
 
 
 def test_cleaning_without_an_audit_is_refused_in_a_line(prepared: Path, tmp_path: Path) -> None:

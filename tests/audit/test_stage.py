@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from project.work import common
 from project.work.audit import stage
-from project.work.dataset import distillation_dataset, noise, storage
+from project.work.dataset import base_dataset, distillation_dataset, noise, storage
+from project.work.dataset.base_dataset import Dataset
 from project.work.declaration import UserError
 
 COLUMNS = (
@@ -206,7 +208,37 @@ def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> 
 def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for() -> None:
     from project.work.runner import oof
 
-    plain, robust, old = (common.combine(values) for values in ({}, {"recipe": "robust"}, {"recipe": "predecessor"}))
-    assert oof.audit_settings(plain) == oof.audit_settings(robust)
-    assert oof.audit_settings(plain).loss_mixture
-    assert oof.audit_settings(old) == oof.teacher_settings(old)
+    asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"loss_mixture": False}, {"recipe": "predecessor"})
+    usual, robust, *others = (common.combine({"stage": "audit"}, values) for values in asked)
+    assert oof.audit_settings(usual) == oof.audit_settings(robust)
+    assert oof.audit_settings(usual).loss_mixture
+    for each in others:
+        assert oof.audit_settings(each) == oof.teacher_settings(each)
+    for values in ({}, {"recipe": "predecessor"}, {"elr": True}):  # what --clean goes by is what ./inv audit finds
+        run, audit = common.combine({"clean": "drop"} | values), common.combine({"stage": "audit"} | values)
+        assert oof.audit_settings(stage.audited(run)) == oof.audit_settings(audit)
+
+
+def test_an_audit_that_flags_otherwise_is_another_one(settings: Callable, dataset: Dataset, tmp_path: Path) -> None:
+    folders = {
+        stage.Audit(settings(stage="audit", flag_by=how, output=str(tmp_path)), dataset).folder
+        for how in ("channel", "confident")
+    }
+    assert len(folders) == 2
+    for values in ({}, {"clean": "drop", "audit_file": "x"}):
+        with pytest.raises(UserError, match="--flag-by is for an audit that is made now"):
+            common.combine({"flag_by": "confident"} | values)
+
+
+def test_a_score_that_cannot_be_judged_is_left_out_of_the_summary(prepared: Path, tmp_path: Path) -> None:
+    # The only wrong label is one of validation, where no margin is known.
+    part = storage.read(prepared).train
+    keys, labels = part.keys["key_id"], part.labels
+    row = int(base_dataset.split(labels, 0.1, 0, "")[1][0])
+    table = pd.DataFrame({"row": [row], "key_id": [keys[row]], "true_label": [labels[row]]})
+    table.assign(noisy_label=(labels[row] + 1) % 4).to_csv(tmp_path / "noise.csv", index=False)
+    words = ("--noise-type", "file", "--noise-file", tmp_path / "noise.csv", "--epoch", 1)
+    assert processes.finish(audit(prepared, tmp_path, *words)) == 0, (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert "rank" in said
+    assert "  margin " not in said

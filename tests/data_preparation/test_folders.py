@@ -133,6 +133,15 @@ def test_a_raw_drawing_longer_than_the_csv_readers_limit(tmp_path):
     assert stroke.T.tolist() == long[0][:2]
 
 
+def test_blank_lines_before_the_first_drawing_are_passed_over(tmp_path):
+    path = ndjson(tmp_path / "some")
+    path.write_text("\n\n" + path.read_text())
+    assert NdjsonFolder(tmp_path / "some").rows("cat", 100) == 20
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "cat.ndjson").write_text("\n\n")
+    refuses("cat.ndjson has no drawing", lambda: NdjsonFolder(tmp_path / "none"))
+
+
 def test_ndjson_knows_raw_by_its_times(tmp_path):
     ndjson(tmp_path / "plain")
     ndjson(tmp_path / "timed", drawing=[[[0, 9], [3, 4], [0, 17]]])

@@ -346,6 +346,21 @@ def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, m
     assert not list((out / "quickdraw").glob(".*"))  # of the files that were begun when the process was killed
 
 
+@pytest.mark.parametrize("left", [0, 20, 2000])
+def test_a_piece_that_the_disk_did_not_keep_whole_is_drawn_again(tmp_path, monkeypatch, small_pieces, left):
+    folder, out = kaggle(tmp_path / "in", rows=40, words=("ant", "cat")), tmp_path / "out"
+    expected = contents(prepared_folder(folder, tmp_path / "other"))
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces.Pieces, "_in_order", lambda self, finished: (list(finished), 1 / 0))
+        with pytest.raises(ZeroDivisionError):
+            prepare(folder, out)
+    piece = out / ".quickdraw.partial" / "pieces" / "1.piece"
+    os.truncate(piece, left)
+    drawn = count_drawn(monkeypatch)
+    assert contents(prepared_folder(folder, out)) == expected
+    assert drawn == [1]
+
+
 def test_two_processes_make_the_same_bytes_as_one(tmp_path, small_pieces):
     folder = kaggle(tmp_path / "in", rows=40, words=("ant", "cat", "dog"))
     one, two = (prepared_folder(folder, tmp_path / count, "--processes", count) for count in "12")

@@ -13,7 +13,8 @@ from torch import Tensor
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, fold_numbers, load, split
-from project.work.dataset.loaded import Records, unpacked
+from project.work.dataset.by_key import unpacked
+from project.work.dataset.loaded import Records
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import Resident
 from project.work.declaration import UserError

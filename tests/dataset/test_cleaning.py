@@ -11,7 +11,7 @@ import torch
 from project.work.common import combine
 from project.work.dataset import base_dataset, mending, noise_channel
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.loaded import unpacked
+from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
 
 COLUMNS = ["row", "key_id", "given_label", "suggested_label", "self_confidence", "flagged"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import (
     VALIDATION,
     OofLogits,
@@ -20,7 +21,6 @@ from project.work.dataset.distillation_dataset import (
     with_soft_targets,
     write,
 )
-from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from project.work import common
 from project.work.dataset import noise, noise_manifest
-from project.work.dataset.loaded import unpacked
+from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
 
 NAMES = ["ant", "bee", "cat"]
@@ -134,9 +134,11 @@ def test_a_manifest_that_is_half_done_is_refused(tmp_path):
         ("row,key_id\n0,k0\n", "not a noise manifest"),
         ("row,key_id,true_label,noisy_label\n0,x9,0,1\n", "1 of its 1 key ids, x9 the first, are not among"),
         ("row,key_id,true_label,noisy_label\n0,k0,2,1\n", "says that k0 is 2, but its label here is 0"),
-        ("row,key_id,true_label,noisy_label\n0,k0,3,0\n", "true labels 3 to 3, but there are 0 to 2"),
-        ("row,key_id,true_label,noisy_label\n0,k0,0,3\n", "noisy labels 3 to 3, but there are 0 to 2"),
-        ("row,key_id,true_label,noisy_label\n0,k0,0,one\n", "not a noise manifest"),
+        ("row,key_id,true_label,noisy_label\n0,k0,3,0\n", "true_label of k0 is '3', but labels are 0 to 2"),
+        ("row,key_id,true_label,noisy_label\n0,k0,0,3\n", "noisy_label of k0 is '3', but labels are 0 to 2"),
+        ("row,key_id,true_label,noisy_label\n0,k0,0,one\n", "noisy_label of k0 is 'one'"),
+        ("row,key_id,true_label,noisy_label\n0,k0,0,1.7\n", "noisy_label of k0 is '1.7'"),
+        ("row,key_id,true_label,noisy_label\n0,k0,0,1\n0,k0,0,2\n", "1 rows name a key id again, k0 the first"),
     ],
 )
 def test_a_manifest_of_other_data_is_refused(tmp_path, text, fault):
@@ -145,8 +147,15 @@ def test_a_manifest_of_other_data_is_refused(tmp_path, text, fault):
         make(type="file", file=str(tmp_path / "noise.csv"))
 
 
+def test_a_matrix_of_classes_that_look_like_numbers_is_read(tmp_path):
+    names = ["00", "01", "1.0"]
+    matrix = np.array([[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.0, 0.5, 0.5]])
+    pd.DataFrame(matrix, index=names, columns=names).to_csv(tmp_path / "transition.csv")
+    np.testing.assert_allclose(noise.read_matrix(tmp_path / "transition.csv", names), matrix)
+
+
 def test_a_manifest_that_is_missing_is_refused(tmp_path):
-    with pytest.raises(UserError, match="is missing: --noise-file names a manifest"):
+    with pytest.raises(UserError, match="is missing: give the path of a noise manifest"):
         make(type="file", file=str(tmp_path / "noise.csv"))
 
 

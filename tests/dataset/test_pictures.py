@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from project.work.dataset import loaded, normaliser, storage
+from project.work.dataset import by_key, loaded, normaliser, storage
 from project.work.dataset.base_dataset import Dataset, load
 from project.work.dataset.pictures import Mapped, Resident, hold
 
@@ -66,9 +66,9 @@ def test_a_normaliser_of_a_map_is_measured_on_an_even_sample(tmp_path: Path, mon
 
 
 def test_keys_are_kept_in_a_byte_a_character_and_come_back_as_text() -> None:
-    keys = loaded.packed(pd.Series(["12", "3", "456"]))
-    assert (keys.dtype, loaded.unpacked(keys).tolist()) == (np.dtype("S3"), ["12", "3", "456"])
-    assert loaded.unpacked(loaded.packed(pd.Series(["a", "\u00e9"]))).tolist() == ["a", "\u00e9"]
+    keys = by_key.packed(pd.Series(["12", "3", "456"]))
+    assert (keys.dtype, by_key.unpacked(keys).tolist()) == (np.dtype("S3"), ["12", "3", "456"])
+    assert by_key.unpacked(by_key.packed(pd.Series(["a", "\u00e9"]))).tolist() == ["a", "\u00e9"]
 
 
 @pytest.fixture

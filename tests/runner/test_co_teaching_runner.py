@@ -79,6 +79,16 @@ def test_forgetting_nothing_the_evaluated_network_is_that_of_plain_training(make
     assert plain.selected.keys() == taught.selected.keys()  # one plain network, for whoever serves it
 
 
+def test_what_is_left_out_is_what_validation_takes_for_wrong(make_runner: Callable) -> None:
+    runner = make_runner(co_teaching=True, co_teaching_epochs=1, epoch=2)
+    assert runner.share == 1.0
+    labels = runner.dataset.valid.labels.clone()
+    labels[:3] = (labels[:3] + 1) % 4  # of 12
+    runner.valid_logits = 20 * torch.eye(4)[labels]
+    runner._start_epoch(1)
+    assert runner.share == pytest.approx(0.75, abs=1e-3)
+
+
 def test_a_pair_forgets_more_from_epoch_to_epoch_and_learns(make_runner: Callable) -> None:
     runner = make_runner(co_teaching=True, co_teaching_rate=0.3, co_teaching_epochs=3, epoch=4, accumulation_steps=2)
     runner.fit()

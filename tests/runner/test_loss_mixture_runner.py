@@ -65,6 +65,18 @@ def test_every_label_is_trusted_until_the_share_of_epochs_is_over(make_runner: C
         assert (runner.noise_rate is None) == (epoch < 3)
 
 
+def test_a_label_without_any_belief_leaves_a_true_class(make_runner: Callable, tiny_network: str) -> None:
+    runner = make_runner(loss_mixture=True, model=tiny_network, loss_mixture_start=0.0, loss_mixture_temperature=0.01)
+    runner.valid_logits = 50 * torch.eye(4)[runner.dataset.valid.labels]  # sure of every label: no noise at all
+    runner._start_epoch(1)
+    assert 0 < runner.noise_rate < 1e-5
+    batch = next(iter(runner.dataset.train.batches(2)))
+    for row, target in zip(batch.rows.tolist(), batch.targets, strict=True):
+        taught(runner, row, (0.9999 * target.roll(1) + 2.5e-5).tolist())
+    _, seen = runner.forward(batch)
+    torch.testing.assert_close(seen.targets.sum(dim=1), torch.ones(2))
+
+
 @pytest.mark.parametrize(("rate", "least", "most"), [(0.3, 0.15, 0.45), (0.0, 0.0, 0.08)])
 def test_the_noise_rate_is_found_while_it_is_learnt(
     make_runner: Callable, settings: Callable, tiny_network: str, rate: float, least: float, most: float
@@ -74,7 +86,7 @@ def test_the_noise_rate_is_found_while_it_is_learnt(
     data: Dataset = base_dataset.load(settings(**noise), torch.device("cpu"))
     runner = make_runner(data, loss_mixture=True, model=tiny_network, epoch=20, batch_size=16, seed=1, augment="none")
     runner.fit()
-    assert least <= runner._estimated_rate() <= most
+    assert least <= runner.estimated_noise() <= most
 
 
 def test_the_memory_of_one_belief_is_that_belief(make_runner: Callable, tiny_network: str) -> None:

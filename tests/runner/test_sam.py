@@ -8,6 +8,7 @@ from torch import nn
 from tqdm import tqdm
 
 from project.work.runner import sam
+from project.work.runner.base_runner import BaseRunner
 from project.work.runner.mixup_runner import MixupRunner
 
 
@@ -98,6 +99,22 @@ def test_both_passes_mix_alike_and_the_next_batch_as_without_sam(
     make_runner(**usual, sam=True).fit()
     first, second, third, fourth = plain
     assert draws == [first, second, first, second, third, fourth, third, fourth]
+
+
+def test_both_passes_learn_the_same_targets(make_runner: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    loss = BaseRunner.loss
+
+    def record(runner: BaseRunner, logits: torch.Tensor, batch) -> torch.Tensor:
+        seen.append(batch.targets.clone())
+        return loss(runner, logits, batch)
+
+    monkeypatch.setattr(BaseRunner, "loss", record)
+    make_runner(loss_mixture=True, loss_mixture_start=0.0, sam=True, epoch=2, batch_size=108).fit()
+    first, again, second, second_again = seen
+    assert torch.equal(first, again)
+    assert torch.equal(second, second_again)
+    assert second.max(dim=1).values.min() < 1  # corrected, by what was remembered before
 
 
 def test_a_batch_counts_once_in_memories_and_in_batch_normalisation(make_runner: Callable) -> None:

@@ -56,7 +56,9 @@ def facts_table(facts: dict[str, Any]) -> str:
 def read_classes(path: Path) -> pd.DataFrame:
     """classes.csv as it is. Raises UserError."""
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values={"noise_rate": [""]}, dtype={"name": str})
+        table = pd.read_csv(
+            path, keep_default_na=False, na_values={"noise_rate": [""]}, dtype={"name": str, "most_suggested": str}
+        )
         return table.astype({"label": int})
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run ./inv audit first") from error

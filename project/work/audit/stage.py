@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from project.work import run_folder
+from project.work import common, run_folder
 from project.work.audit import audit_files, findings, page, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
 from project.work.common import Settings
 from project.work.dataset import array_files, distillation_dataset, remote_data, storage
 from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.dataset.loaded import unpacked
 from project.work.runner import oof, teachers
 from project.work.runner.parallel import Parallel
 from project.work.runner.table import method_name
@@ -51,7 +51,8 @@ class Audit:
     @property
     def folder(self) -> Path:
         """Where it is kept."""
-        return run_folder.output_folder(self.settings) / f"audit-{self.fingerprint}"
+        how = "" if self.settings.flag_by == "channel" else f"-{self.settings.flag_by}"
+        return run_folder.output_folder(self.settings) / f"audit-{self.fingerprint}{how}"
 
     def logits(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> tuple[OofLogits | None, Path]:
         """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
@@ -88,8 +89,11 @@ class Audit:
 
 
 def audited(settings: Settings) -> Settings:
-    """The settings of the audit that --clean goes by: before any cleaning, and without teachers."""
-    return dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
+    """The settings of the audit that --clean goes by: before any cleaning, without teachers, and by the robust recipe
+    where a run of the default one has no other method."""
+    found = dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
+    methods = any(getattr(found, name) for name in common.method_switches())
+    return found if methods or settings.recipe != "default" else common.robust(found)
 
 
 def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> Path:
@@ -97,7 +101,7 @@ def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy:
     path = parallel.first(lambda: Audit(settings, dataset).folder) / ROWS
     if not parallel.first(path.exists):
         run(settings, dataset, device, copy, parallel)
-    return path
+    return parallel.first(lambda: path)  # the others wait until the first has written it
 
 
 def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> None:

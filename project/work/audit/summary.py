@@ -59,6 +59,8 @@ def _against(facts: Mapping[str, Any]) -> list[str]:
         return []
     lines = [f"against the {facts['wrong']:,} labels known to be wrong ({facts['true_noise_rate']:.1%}):"]
     for name, figures in [("rank", facts), *facts["scores"].items()]:
+        if figures["auroc"] is None:  # of the rows that have this score all are wrong, or none
+            continue
         lines.append(
             f"  {name.replace('_', '-'):<16} AUROC {figures['auroc']:.3f}  average precision"
             f" {figures['average_precision']:.3f}  precision at the true count {figures['precision_true_count']:.3f}"

@@ -112,7 +112,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a run, with the class names and the keys of the training file's rows (`loaded.packed`).
+    """The three splits of a run, with the class names and the keys of the training file's rows (`by_key.packed`).
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
     mending: what was done to put them right; truth: what is known of the true ones, see `loaded.Loaded`.

@@ -1,4 +1,4 @@
-"""Files that speak of rows of a training file by their key ids: read as text, and matched."""
+"""Key ids of a training file, and files that speak of its rows by them: read as text, and matched."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,8 +6,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
+
+SOME_KEYS = 100_000
+
+
+def packed(keys: pd.Series) -> np.ndarray:
+    """Key ids as one array of bytes (of text where they are not ASCII): millions of str would fill the memory."""
+    parts = []
+    for start in range(0, len(keys), SOME_KEYS):
+        some = keys.iloc[start : start + SOME_KEYS].astype(str).tolist()
+        parts.append(np.array(some, dtype="S" if all(map(str.isascii, some)) else "U"))
+    return np.concatenate(parts)
+
+
+def unpacked(keys: np.ndarray) -> np.ndarray:
+    """The same as text."""
+    return np.char.decode(keys, "ascii") if keys.dtype.kind == "S" else keys
 
 
 def read(path: Path, columns: Sequence[str], kind: str) -> pd.DataFrame:
@@ -21,7 +36,7 @@ def read(path: Path, columns: Sequence[str], kind: str) -> pd.DataFrame:
 
 
 def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:
-    """The row of each key id, int64 (n,). keys: of the training file, see `loaded.packed`.
+    """The row of each key id, int64 (n,). keys: of the training file, see `packed`.
 
     Raises UserError for a key that the training file does not have, or has twice, and for one that is named twice.
     """

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from project.work.dataset import by_key, storage
-from project.work.dataset.loaded import unpacked
+from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
 
 FILE = "corrections.csv"
@@ -41,7 +41,7 @@ class Corrections:
 
 
 def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Corrections:
-    """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `loaded.packed`.
+    """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `by_key.packed`.
 
     Raises UserError when they are of other data or labels.
     """

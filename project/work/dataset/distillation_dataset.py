@@ -9,7 +9,7 @@ import torch
 
 from project.work.dataset import array_files
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.loaded import unpacked
+from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
 
 VALIDATION, DROPPED, SEEN = -1, -2, -3

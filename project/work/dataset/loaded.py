@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from project.work.dataset import storage
+from project.work.dataset.by_key import packed
 from project.work.dataset.pictures import Mapped, Resident, hold
-
-SOME_KEYS = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,17 +85,3 @@ def _read(folder: Path, side: int | None, device: torch.device) -> Loaded:
 
 def _truth(keys: pd.DataFrame) -> np.ndarray | None:
     return pd.to_numeric(keys["true_label"], errors="coerce").to_numpy(float) if "true_label" in keys else None
-
-
-def packed(keys: pd.Series) -> np.ndarray:
-    """Key ids as one array of bytes (of text where they are not ASCII): millions of str would fill the memory."""
-    parts = []
-    for start in range(0, len(keys), SOME_KEYS):
-        some = keys.iloc[start : start + SOME_KEYS].astype(str).tolist()
-        parts.append(np.array(some, dtype="S" if all(map(str.isascii, some)) else "U"))
-    return np.concatenate(parts)
-
-
-def unpacked(keys: np.ndarray) -> np.ndarray:
-    """The same as text."""
-    return np.char.decode(keys, "ascii") if keys.dtype.kind == "S" else keys

@@ -11,8 +11,9 @@ import torch
 
 from project.work.common import Settings
 from project.work.dataset import array_files, cleaning, corrections, noise_channel
+from project.work.dataset.by_key import unpacked
 from project.work.dataset.corrections import DROPPED, Corrections
-from project.work.dataset.loaded import Records, unpacked
+from project.work.dataset.loaded import Records
 from project.work.declaration import UserError
 
 WEIGHTS_FILE = "weights.csv.gz"
@@ -47,7 +48,7 @@ def make(
 ) -> Mending | None:
     """The mending that the settings ask for, None for none; the same files give the same. Raises UserError.
 
-    labels: int64 (N,), with their noise; keys: (N,), see `loaded.packed`; train, valid: the rows of both splits, int64.
+    labels: int64 (N,), with their noise; keys: (N,), see `by_key.packed`; train, valid: the rows of both splits, int64.
     A person's corrections hold in both, and --clean does not touch what a person has judged. It leaves validation as
     it is: wrong labels there lower every epoch alike and so choose as well, but a split without what models doubt, or
     with labels that they made, would prefer the epoch that agrees with them.
@@ -63,7 +64,7 @@ def make(
         left = train[(now[train] != DROPPED) & ~np.isin(train, done.rows)]
         audit = cleaning.audit_of(_audit_path(settings), left, now, keys, names)
         if settings.clean == "reweight":
-            rate = noise_channel.channel_rate(audit.confidence, len(names))
+            rate = noise_channel.channel_rate(audit.confidence, len(names)) if len(left) else 0.0
             trust = noise_channel.trust(audit.confidence, rate, len(names))
             weights = _weights(trust, left, train[now[train] != DROPPED], len(labels))
         else:
@@ -81,7 +82,7 @@ def write(folder: Path, mending: Mending, keys: np.ndarray) -> list[str]:
     """
     corrections.write(folder / corrections.FILE, mending.done, keys)
     if mending.weights is not None:
-        rows = np.flatnonzero(mending.weights >= 0)
+        rows = np.flatnonzero(np.isfinite(mending.weights))
         columns = {"row": rows, "key_id": unpacked(keys[rows]), "weight": mending.weights[rows].round(5)}
         text = pd.DataFrame(columns).to_csv(index=False)
         array_files.write_gzip(folder / WEIGHTS_FILE, text.encode())
@@ -95,8 +96,12 @@ def _audit_path(settings: Settings) -> Path:
 
 
 def _weights(trust: np.ndarray, rows: np.ndarray, train: np.ndarray, count: int) -> np.ndarray:
-    """float32 (count,): trust of these rows, 1 of the others, as those were judged by a person; mean 1 over `train`."""
-    weights = np.ones(count)
+    """float32 (count,): trust of these rows, 1 of others of `train`, as a person judged those; their mean is 1.
+
+    Not a number for rows that nobody learns from.
+    """
+    weights = np.full(count, np.nan)
+    weights[train] = 1.0
     weights[rows] = trust
     return (weights / weights[train].mean()).astype(np.float32)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from project.work.common import Settings
 from project.work.dataset import noise_manifest, storage
-from project.work.dataset.loaded import unpacked
+from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
 
 FACTS = "noise.json"
@@ -46,13 +46,13 @@ class Noise:
 def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Noise | None:
     """The noise that the settings ask for on a training file, None for none; the same seed makes the same.
 
-    labels: int64 (N,); keys: key ids (N,), see `loaded.packed`; names: of the K classes. Raises UserError.
+    labels: int64 (N,); keys: key ids (N,), see `by_key.packed`; names: of the K classes. Raises UserError.
     """
     kind, generator = settings.noise_type, np.random.default_rng(settings.noise_seed)
     if kind == "none":
         return None
     if kind == "file":
-        return Noise(*noise_manifest.read(Path(settings.noise_file), labels, unpacked(keys), names))
+        return Noise(*noise_manifest.read(Path(settings.noise_file), labels, keys, names))
     if kind == "confusion":
         matrix = read_matrix(Path(settings.noise_file), names)
         if settings.noise_rate > 0:
@@ -107,13 +107,14 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
     Raises UserError that says what is wrong with it.
     """
     try:
-        table = pd.read_csv(path, index_col=0, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = table.set_index(table.columns[0])
         matrix = table.to_numpy(dtype=float)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a matrix ({error}); ./inv audit writes one as transition.csv") from error
     if table.shape[0] != table.shape[1]:
         raise UserError(f"{path}: {table.shape[0]} rows and {table.shape[1]} columns, but a square matrix is needed")
-    if table.columns.tolist() != names or table.index.astype(str).tolist() != names:
+    if table.columns.tolist() != names or table.index.tolist() != names:
         raise UserError(f"{path}: its header and first column must be the {len(names)} class names of this data set")
     if not np.isfinite(matrix).all() or matrix.min() < 0:
         raise UserError(f"{path}: holds values that are no probabilities")

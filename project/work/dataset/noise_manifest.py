@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from project.work.dataset import by_key
 from project.work.declaration import UserError
 
 NAME = "noise.csv"
@@ -24,37 +25,22 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
     """True and noisy labels, both int64 (N,), of data that a manifest is for.
 
     labels: int64 (N,), either as they were before the noise, or all of them as they are after it: then nothing is
-    changed, and what was true is known. keys: text (N,). Raises UserError when the manifest is not for these data.
+    changed, and what was true is known. keys: (N,), see `by_key.packed`. Raises UserError when the manifest is not for
+    these data.
     """
-    key_ids, true, noisy = _read(path)
-    places = {key: row for row, key in enumerate(keys.tolist())}
-    rows = np.array([places.get(key, -1) for key in key_ids.tolist()], dtype=np.int64)
-    strange = np.flatnonzero(rows < 0)
-    if len(strange) > 0:
-        raise UserError(f"{path}: {len(strange)} of its {len(rows)} key ids, {key_ids[strange[0]]} the first, are not"
-                        " among the training rows of this data set")  # fmt: skip
-    if len(noisy) > 0 and not 0 <= noisy.min() <= noisy.max() < len(names):
-        raise UserError(f"{path}: noisy labels {noisy.min()} to {noisy.max()}, but there are 0 to {len(names) - 1}")
-    if len(true) > 0 and not NO_CLASS <= true.min() <= true.max() < len(names):
-        raise UserError(f"{path}: true labels {true.min()} to {true.max()}, but there are 0 to {len(names) - 1}")
+    table = by_key.read(path, _COLUMNS[1:], "a noise manifest, such as the noise.csv of a run")
+    key_ids, unknown = table["key_id"], table["true_label"] == str(NO_CLASS)
+    rows = by_key.rows(key_ids, keys, path)
+    noisy = by_key.labels(table["noisy_label"], key_ids, names, path)
+    true = by_key.labels(table["true_label"].mask(unknown, "0"), key_ids, names, path)
+    true = np.where(unknown, NO_CLASS, true)
     other = labels.copy()
     if (labels[rows] == noisy).all():
         other[rows] = true
         return other, labels
-    _refuse_other_data(path, key_ids, labels[rows], true, noisy)
+    _refuse_other_data(path, key_ids.to_numpy(), labels[rows], true, noisy)
     other[rows] = noisy
     return labels, other
-
-
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    try:
-        table = pd.read_csv(path, dtype={"key_id": str}, keep_default_na=False)
-        key_ids, true, noisy = (table[name].to_numpy() for name in _COLUMNS[1:])
-        return key_ids, true.astype(np.int64), noisy.astype(np.int64)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: --noise-file names a manifest, such as the noise.csv of a run") from error
-    except (KeyError, OSError, ValueError) as error:
-        raise UserError(f"{path}: not a noise manifest ({error}); it needs the columns {','.join(_COLUMNS)}") from error
 
 
 def _refuse_other_data(path: Path, keys: np.ndarray, here: np.ndarray, true: np.ndarray, noisy: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """Where a comparison's numbers come from: the settings of its runs, and results.csv by their uuids."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from project.work.common import DataSettings, NoiseSettings, Settings
@@ -25,7 +25,8 @@ VALIDATION += [field.name for field in dataclasses.fields(Settings) if field.nam
 def comparison(output: Path, runs: Sequence[tuple[str, float, int, Settings, str]]) -> Comparison:
     """The comparison of runs (method, rate, seed, settings, uuid), as far as an output folder has their results."""
     base = {(rate, seed): settings for method, rate, seed, settings, _ in runs if method == BASE}
-    cost = declared_cost()
+    from project.work.runner.table import cost  # which loads torch
+
     plan = [
         Planned(method, rate, seed, uuid, cost(settings), same_labels(settings, base.get((rate, seed), settings)))
         for method, rate, seed, settings, uuid in runs
@@ -50,10 +51,3 @@ def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
 def same_labels(settings: Settings, base: Settings) -> bool:
     """Whether two runs are validated on the same pictures with the same labels."""
     return all(getattr(settings, name) == getattr(base, name) for name in VALIDATION)
-
-
-def declared_cost() -> Callable[[Settings], float | None]:
-    """How to learn what CPU time a method declares; None where the table of runners keeps no costs."""
-    from project.work.runner import table
-
-    return getattr(table, "cost", lambda settings: None)

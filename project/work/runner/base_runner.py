@@ -14,6 +14,7 @@ from project.work import common, model
 from project.work.common import Settings, progress
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
+from project.work.dataset.noise_channel import channel_rate
 from project.work.declaration import UserError
 from project.work.run_folder import CHECKPOINT_FILE
 from project.work.runner import optimizer, sam
@@ -63,7 +64,7 @@ class BaseRunner:
         self.trained = [self.model]
         self.average = optimizer.make_average(self.model, settings.ema)
         self.optimizers = optimizer.make(settings, self.model)
-        self.precision = MixedPrecision(device, settings.amp)
+        self.precision = MixedPrecision(device, settings.amp, min(dataset.train.shape[1:]))
         self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.valid_logits: Tensor | None = None  # of the epoch before, in this process
@@ -95,6 +96,12 @@ class BaseRunner:
     def mine(self, batch: Batch, images: Tensor) -> Batch:
         """This process's share of a batch, with the pictures given."""
         return batch.part(self.parallel.share(len(batch)), images)
+
+    def estimated_noise(self) -> float:
+        """The share of labels that seems wrong, by those of validation, which cannot be memorised."""
+        logits = self.predict(self.dataset.valid) if self.valid_logits is None else self.valid_logits
+        confidence = logits.softmax(dim=1).gather(1, self.dataset.valid.labels[:, None])[:, 0]
+        return channel_rate(confidence.double().cpu().numpy(), len(self.dataset.names))
 
     def make_memory(self, *shape: int) -> RowMemory:
         """A memory of every row of the training file."""
@@ -195,14 +202,18 @@ class BaseRunner:
         totals = torch.zeros(2, device=self.device)
         for first, group in self._groups():
             self._set_learning_rate(epoch, first // self.settings.accumulation_steps)
-            passes = []
+            passes, said = [], []
             for batch, pictures in group:
                 if self.settings.sam:
                     passes.append(sam.Pass.now(batch, pictures, self.generator, self.numpy_generator))
-                totals += self._backward(batch, pictures)
+                logits, seen, total = self._backward(batch, pictures)
+                said.append((logits, seen))
+                totals += total
                 bar.update(len(batch))
             if self.settings.sam:
                 self._repeat(passes)
+            for logits, seen in said:  # after SAM has passed them again: what is remembered may decide what is learnt
+                self.observe(logits, seen)
             self._step()
         for memory in self.memories.values():
             memory.end_epoch(self.parallel)
@@ -218,18 +229,17 @@ class BaseRunner:
             sizes = self.sizes[first : first + steps]
             yield first, ((next(batches), sum(sizes)) for _ in sizes)
 
-    def _backward(self, batch: Batch, pictures: int) -> Tensor:
+    def _backward(self, batch: Batch, pictures: int) -> tuple[Tensor, Batch, Tensor]:
         """Add a batch's gradients, as its share of a step of so many pictures.
 
-        Returns the sums of loss and accuracy over this process's pictures, float (2,), without waiting for the device.
+        Returns logits and batch of this process's share, as `losses` does, and the sums of loss and accuracy over it,
+        float (2,), without waiting for the device.
         """
         with self.precision.autocast():
             losses, logits, seen = self.losses(batch)
         self.precision.scaler.scale(sum(losses) * (max(1, len(seen)) / pictures)).backward()
-        if not self.repeating:
-            self.observe(logits, seen)
         right = seen.targets.gather(1, logits.argmax(dim=1, keepdim=True)).sum()
-        return torch.stack([losses[0].detach() * len(seen), right])
+        return logits, seen, torch.stack([losses[0].detach() * len(seen), right])
 
     def _repeat(self, passes: list[sam.Pass]) -> None:
         """Replace the gradients of a step by those that SAM steps by."""

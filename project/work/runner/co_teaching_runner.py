@@ -72,7 +72,10 @@ class CoTeachingRunner(BaseRunner):
 
     def _start_epoch(self, epoch: int) -> None:
         super()._start_epoch(epoch)
-        self.share = kept_share(self.settings.co_teaching_rate, epoch, self.settings.co_teaching_epochs)
+        rate = self.settings.co_teaching_rate
+        if rate is None:
+            rate = self.estimated_noise() if epoch > 0 else 0.0
+        self.share = kept_share(rate, epoch, self.settings.co_teaching_epochs)
 
     def _parts(self) -> dict[str, Stateful]:
         return super()._parts() | {"peer": self.peer}

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from project.work.dataset.base_dataset import Batch
-from project.work.dataset.noise_channel import channel_rate
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.elr_runner import remembered
+
+LEAST_RATE = 1e-6  # so that a belief without any trust in a label does not leave it without any true class
 
 
 def sharpened(beliefs: Tensor, temperature: float) -> Tensor:
@@ -48,13 +49,7 @@ class LossMixtureRunner(BaseRunner):
         super()._start_epoch(epoch)
         self.noise_rate: float | None = None
         if epoch >= max(1, math.ceil(self.settings.loss_mixture_start * self.settings.epoch)):
-            self.noise_rate = self._estimated_rate()
-
-    def _estimated_rate(self) -> float:
-        """The share of labels that seems wrong, by those of validation, which cannot be memorised."""
-        logits = self.predict(self.dataset.valid) if self.valid_logits is None else self.valid_logits
-        confidence = logits.softmax(dim=1).gather(1, self.dataset.valid.labels[:, None])[:, 0]
-        return channel_rate(confidence.double().cpu().numpy(), len(self.dataset.names))
+            self.noise_rate = max(LEAST_RATE, self.estimated_noise())
 
     def _beliefs(self, rows: Tensor) -> Tensor:
         return sharpened(self.memories["mixture"].values[rows], self.settings.loss_mixture_temperature)

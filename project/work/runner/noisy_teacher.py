@@ -9,8 +9,8 @@ import torch
 
 from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, OofLogits
-from project.work.dataset.loaded import unpacked
 from project.work.method_settings import NtsSettings
 from project.work.runner.oof import refuse_twins
 from project.work.runner.parallel import ALONE, Parallel

@@ -13,8 +13,8 @@ import torch
 from project.work import common
 from project.work.common import CleaningSettings, NoiseSettings, Settings
 from project.work.dataset.base_dataset import Dataset, fold_numbers
+from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
-from project.work.dataset.loaded import unpacked
 from project.work.declaration import UserError
 from project.work.method_settings import DistillationSettings
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
@@ -29,14 +29,8 @@ def teacher_settings(settings: Settings) -> Settings:
 
 
 def audit_settings(settings: Settings) -> Settings:
-    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too.
-
-    Without any, and by the default recipe, they learn by the robust one.
-    """
-    folds = _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
-    if settings.recipe != "default" or any(getattr(folds, name) for name in common.method_switches()):
-        return folds
-    return dataclasses.replace(folds, recipe="robust", **common.RECIPES["robust"])
+    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too."""
+    return _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
 
 
 def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:

@@ -2,14 +2,17 @@
 
 import torch
 
+SMALLEST = 17  # pixels of a side: below, a last stage may see 1 x 1, where a CPU's bfloat16 gradients came out as NaN
+
 
 class MixedPrecision:
     """Autocast and loss scaling for a device; both do nothing when it is off."""
 
-    def __init__(self, device: torch.device, wanted: bool | None) -> None:
-        """wanted None: on where the device computes bfloat16 fast."""
+    def __init__(self, device: torch.device, wanted: bool | None, side: int = SMALLEST) -> None:
+        """wanted None: on where the device computes bfloat16 fast, and rightly for pictures of that side."""
         self.device_type = device.type
-        self.on = fast_bfloat16(device) if wanted is None else wanted
+        rightly = device.type != "cpu" or side >= SMALLEST
+        self.on = fast_bfloat16(device) and rightly if wanted is None else wanted
         self.dtype = torch.bfloat16 if device.type == "cpu" or fast_bfloat16(device) else torch.float16
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.on and self.dtype == torch.float16)
 

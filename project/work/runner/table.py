@@ -46,13 +46,14 @@ def cost(settings: Settings) -> float:
     """CPU time of a run as a multiple of a plain run's of equal epochs, as its methods declare it.
 
     Methods multiply; fold models, which learn from (folds - 1) / folds of the rows each, come on top: plain ones for
-    distillation, and the run's own kind for the audit that --clean makes.
+    distillation, and for the audit that --clean makes those of the run's methods, but for NTS.
     """
     own = math.prod(RUNNERS[name].cost for name in _asked(settings)) * (sam.COST if settings.sam else 1.0)
+    of_audit = own / (RUNNERS["nts"].cost if settings.nts else 1.0)
     folds = (settings.folds or DEFAULT_FOLDS) - 1
     makes_logits = settings.distillation and settings.oof_logits is None
     makes_audit = settings.clean != "none" and settings.audit_file is None
-    return own + (folds if makes_logits else 0) + (folds * own if makes_audit else 0)
+    return own + (folds if makes_logits else 0) + (folds * of_audit if makes_audit else 0)
 
 
 def _asked(settings: Settings) -> list[str]:
