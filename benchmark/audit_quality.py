@@ -18,6 +18,7 @@ from typing import Any
 import measure
 import numpy as np
 import pandas as pd
+import studies
 
 import make_command
 from project.work.audit import scores
@@ -39,6 +40,7 @@ class StudySettings:
     seeds: int = setting(3, "audits of each kind of noise: the seeds of noise, split and training", within="[1, inf)")
     noise: str = setting("symmetric:0.12,symmetric:0.4,confusion:0.12", "kinds of noise and their rates")
     vote: bool = setting(True, "train the models that vote, too")
+    recipe: str = setting("robust", "recipe of all models", choices=("default", "predecessor", "robust"))
     extra: str = setting("", "further settings of all models, as on a command line: '--elr --elr-weight 7'")
     output: str = setting("project/output/audit-quality", "folder of the study")
 
@@ -46,10 +48,12 @@ class StudySettings:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what has not been run and print the tables."""
     study = parse(StudySettings, argv, "Measure how well an audit finds wrong labels.")
+    studies.refuse_other(study, growing=("seeds", "noise", "vote", "output"))
     print(measure.machine())
     for kind, rate in kinds(study.noise):
         found = [one(study, kind, rate, seed) for seed in range(study.seeds)]
-        print(f"\n{study.dataset}, {rate:.0%} {kind} noise, {study.epoch} epochs, {study.folds} folds {study.extra}")
+        models = f"{study.epoch} epochs, {study.folds} folds, recipe {study.recipe} {study.extra}"
+        print(f"\n{study.dataset}, {rate:.0%} {kind} noise, {models}")
         print(table(found), flush=True)
 
 
@@ -87,7 +91,7 @@ def audited(study: StudySettings, values: dict[str, Any]) -> Path:
 
 def run(study: StudySettings, values: dict[str, Any]) -> str:
     """Run main.py; returns what it printed. A run that is finished already takes seconds."""
-    shared = {"dataset": study.dataset, "epoch": study.epoch, "output": study.output}
+    shared = {"dataset": study.dataset, "epoch": study.epoch, "recipe": study.recipe, "output": study.output}
     command = [*make_command.script("project/work/main.py", shared | values), *shlex.split(study.extra)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -145,7 +149,7 @@ def table(found: list[dict[str, dict[str, float]]]) -> str:
     lines = []
     for name in found[0]:
         of = {key: np.array([each[name][key] for each in found], float) for key in found[0][name]}
-        words = [f"{key} {values.mean():.3f} +- {values.std():.3f}" for key, values in of.items()]
+        words = [f"{key} {values.mean():.3f} +- {values.std(ddof=len(values) > 1):.3f}" for key, values in of.items()]
         lines.append(f"{name:<30} {'  '.join(words)}")
     return "\n".join(lines)
 

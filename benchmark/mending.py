@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import studies
 
 import make_command
-from project.work.dataset import corrections, noise
+from project.work.dataset import corrections, noise_manifest
 from project.work.declaration import UserError, parse, run_command, setting
 from project.work.reporter.result_table import ResultTable
 
@@ -103,7 +104,7 @@ def one_seed(study: StudySettings, seed: int) -> None:
     for how in ("drop", "relabel", "reweight"):
         train(study, how, seed, {"clean": how, "audit_file": found})
     table = pd.read_csv(found / "audit.csv", dtype={"key_id": str}, usecols=["row", "key_id", "given_label", "flagged"])
-    review = reviewed(table, pd.read_csv(noisy / noise.MANIFEST, dtype={"key_id": str}))
+    review = reviewed(table, pd.read_csv(noisy / noise_manifest.NAME, dtype={"key_id": str}))
     path = found.parent / corrections.FILE
     review.to_csv(path, index=False)
     train(study, "reviewer", seed, {"corrections": path})
@@ -128,6 +129,7 @@ def report(study: StudySettings) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what has not been run and print the tables."""
     study = parse(StudySettings, argv, "What mending labels gives.")
+    studies.refuse_other(study, growing=("seeds", "output"))
     for seed in range(study.seeds):
         one_seed(study, seed)
         report(study)
