@@ -69,7 +69,7 @@ def test_a_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
 
 def test_what_was_found_is_said(tmp_path: Path) -> None:
     text = write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text()
-    assert "<strong>5 of 30</strong> labels look wrong (16.7%)" in text
+    assert "<strong>5 of 30</strong> labels are flagged (16.7%)" in text
     assert "estimated at <strong>17.0%</strong> (10.0% to 25.0%)." in text
     assert "AUROC against the known errors</th><td>0.9123</td>" in text
     assert "1 blank picture:" in text

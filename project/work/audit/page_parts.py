@@ -25,7 +25,7 @@ _LABELS = {
 def summary(facts: dict[str, Any], table: pd.DataFrame) -> str:
     """The finding in one sentence or two."""
     flagged, count = int(table["flagged"].sum()), len(table)
-    said = f"<strong>{flagged:,} of {count:,}</strong> labels look wrong ({flagged / max(1, count):.1%})."
+    said = f"<strong>{flagged:,} of {count:,}</strong> labels are flagged ({flagged / max(1, count):.1%})."
     rate, low, high = (facts.get(name) for name in ("noise_rate", "noise_rate_low", "noise_rate_high"))
     if isinstance(rate, (int, float)):
         said += f" The share of wrong labels is estimated at <strong>{rate:.1%}</strong>"
