@@ -31,6 +31,7 @@ METHODS = (
     ROBUST,
     "elr",
     "mixup",
+    "manifold-mixup",
     "loss-mixture+mixup",
     "co-teaching",
     "nts",
