@@ -78,6 +78,12 @@ def test_both_mixups_at_once_are_refused() -> None:
         combine({"mixup": True, "manifold_mixup": True})
 
 
+def test_what_is_given_to_a_method_that_is_off_is_known() -> None:
+    given = {"elr": True, "elr_weight": 2.0, "mixup_alpha": 0.4, "sam_radius": 0.1, "oof_logits": "x"}
+    assert set(common.idle(common.combine(given))) == {"mixup_alpha", "sam_radius", "oof_logits"}
+    assert common.idle(common.combine(given, {"manifold_mixup": True, "sam": True, "clean": "drop"})) == []
+
+
 def test_half_a_normaliser_is_refused() -> None:
     with pytest.raises(UserError, match="give both or neither"):
         combine({"pixel_mean": "0.1"})

@@ -63,6 +63,15 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR remembers the beliefs of one network"),
         ("--nts --distillation", "--distillation and --nts: choose one (both put a teacher's belief beside the label)"),
         ("--nts --co-teaching", "--co-teaching and --nts: choose one (co-teaching chooses by the labels"),
+        (
+            "--clean drop --recipe robust",
+            "--clean drop and --loss-mixture: choose one (the mixture goes by the noise of",
+        ),
+        (
+            "--clean relabel --co-teaching",
+            "--clean relabel --co-teaching: give --co-teaching-rate (by itself it goes by",
+        ),
+        ("--clean reweight --flag-by confident", "--clean reweight --flag-by confident: rows are weighted whether"),
         ("--co-teaching-rate 1", "--co-teaching-rate: 1.0 is outside [0, 1)"),
         ("--nts-label-weight 1.1", "--nts-label-weight: 1.1 is outside [0, 1]"),
         ("--sam-radius 0", "--sam-radius: 0.0 is outside (0, inf)"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from project.work.declaration import UserError, build, flag, given, setting
-from project.work.method_settings import APART, MethodSettings
+from project.work.method_settings import APART, MethodSettings, serves
 
 if TYPE_CHECKING:
     import torch
@@ -189,7 +189,7 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     for layer in layers:
         values |= _recipe(layer) | dict(layer)
     settings = build(Settings, values)
-    if settings.stage == "audit" and not any({"recipe", *method_switches()} & set(layer) for layer in layers):
+    if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
         settings = robust(settings)
     for pair, why in APART.items():
         if all(getattr(settings, name) for name in pair):
@@ -200,6 +200,7 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     if settings.audit_file is not None and settings.clean == "none":
         raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight")
     _refuse_half_audit(settings)
+    _refuse_cleaning_twice(settings)
     if settings.processes not in (None, 1) and settings.device in ("cuda", "mps"):
         raise UserError("--processes is for the CPU; --gpu 0,1 starts one process for each GPU")
     if gpu_numbers(settings) and settings.processes not in (None, len(gpu_numbers(settings))):
@@ -210,7 +211,9 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
 
 
 def robust(settings: Settings) -> Settings:
-    """The same by the robust recipe: what an audit's fold models learn by unless something else is asked for."""
+    """The same by the robust recipe where no method is asked for: what an audit's fold models learn by."""
+    if any(getattr(settings, name) for name in method_switches()):
+        return settings
     return dataclasses.replace(settings, recipe="robust", **RECIPES["robust"])
 
 
@@ -241,6 +244,19 @@ def _refuse_half_audit(settings: Settings) -> None:
         raise UserError("--stage audit --clean: an audit finds what cleaning mends; leave one out")
     if settings.resume is not None:
         raise UserError("--stage audit --resume: only runs are resumed; the same audit command goes on by itself")
+
+
+def _refuse_cleaning_twice(settings: Settings) -> None:
+    if settings.clean == "none":
+        return
+    if settings.clean == "reweight" and settings.flag_by != "channel":
+        raise UserError(f"--clean reweight --flag-by {settings.flag_by}: rows are weighted whether flagged or not;"
+                        " leave --flag-by out")  # fmt: skip
+    why = f"goes by the noise of validation, which --clean {settings.clean} leaves as it was"
+    if settings.loss_mixture:
+        raise UserError(f"--clean {settings.clean} and --loss-mixture: choose one (the mixture {why})")
+    if settings.co_teaching and settings.co_teaching_rate is None:
+        raise UserError(f"--clean {settings.clean} --co-teaching: give --co-teaching-rate (by itself it {why})")
 
 
 def is_run(settings: Settings) -> bool:
@@ -309,6 +325,15 @@ def place_settings() -> list[str]:
 def method_defaults() -> dict[str, Any]:
     """The settings of all methods as they are when none is asked for: plain training."""
     return {field.name: field.default for field in dataclasses.fields(MethodSettings)}
+
+
+def idle(settings: Settings) -> list[str]:
+    """Names of settings that were given to methods which are not switched on, so that nothing reads them."""
+    switches, defaults = method_switches(), method_defaults()
+    read = ["oof_logits"] if settings.stage == "audit" or settings.clean != "none" else []
+    given = [name for name in defaults if getattr(settings, name) != defaults[name] and name not in read]
+    methods = {name: serves(name, switches) for name in given}
+    return [name for name, mine in methods.items() if mine and not any(getattr(settings, each) for each in mine)]
 
 
 def method_switches() -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from project.work import common, launch
 from project.work.common import Settings
-from project.work.declaration import UserError, run_command
+from project.work.declaration import UserError, flag, run_command
 
 MARGINS_FILE = "margins.csv.gz"
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     settings = common.parse(argv)
+    for name in common.idle(settings):
+        print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
     if launch.WORKER not in os.environ:
         machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
         if machine.count * processes > 1:
@@ -168,11 +170,17 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
 def _with_audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> Settings:
     """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
     from project.work.audit import stage
+    from project.work.dataset import storage
 
     if settings.clean == "none" or settings.audit_file is not None:
         return settings
     before = stage.audited(settings)
     path = stage.audit_file(before, _load(before, device, parallel), device, copy, parallel)
+    if not all(parallel.gather(path.exists())):  # several machines, of which the first has written it
+        text = parallel.first(path.read_bytes)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            storage.replace_file(path, text)
     return dataclasses.replace(settings, audit_file=str(path))
 
 

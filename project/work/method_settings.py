@@ -1,6 +1,6 @@
 """What each method can be told, and which methods do not combine; standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from project.work.declaration import setting
@@ -112,6 +112,20 @@ class MethodSettings(
     MixupSettings,
 ):
     """All of them."""
+
+
+_SERVES = {  # settings that are not named after the method that reads them
+    "mixup_alpha": ("mixup", "manifold_mixup"),
+    "soft_loss_weight": ("distillation",),
+    "softmax_temperature": ("distillation",),
+    "oof_logits": ("distillation",),
+}
+
+
+def serves(name: str, switches: Collection[str]) -> tuple[str, ...]:
+    """The methods that read a setting: elr_weight is ELR's. None for a switch, and for what is not of one method."""
+    mine = tuple(switch for switch in switches if name.startswith(f"{switch}_"))
+    return () if name in switches else _SERVES.get(name, mine)
 
 
 APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why

@@ -50,7 +50,7 @@ def test_a_run_keeps_and_counts_what_was_mended(prepared: Path, corrections: Pat
 
 def test_a_run_cleaned_by_weight_keeps_the_weights(prepared: Path, tmp_path: Path) -> None:
     part = storage.read(prepared).train
-    columns = {"row": range(120), "key_id": part.keys["key_id"], "given_label": part.labels, "self_confidence": 0.5}
+    columns = {"row": range(120), "key_id": part.keys["key_id"], "given_label": part.labels, "trust": 0.5}
     pd.DataFrame(columns | {"suggested_label": 0, "flagged": 0}).to_csv(tmp_path / "audit.csv", index=False)
     words = ("--clean", "reweight", "--audit-file", tmp_path)
     code, said = train(tmp_path / "log", *command(prepared, tmp_path / "out", *words))

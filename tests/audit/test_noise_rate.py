@@ -20,8 +20,9 @@ def drawn(random: np.random.Generator, classes: int, rate: float, sharp: float) 
 def test_it_finds_the_rate_though_models_are_weak_and_wrong_about_themselves(true_rate: float, sharp: float) -> None:
     random = np.random.default_rng(4)
     labels, logits = drawn(random, 50, true_rate, sharp)
-    rate = noise_rate.by_channel(labels, logits, random)
+    rate, trust = noise_rate.by_channel(labels, logits, random)
     assert rate.rate == pytest.approx(true_rate, abs=0.03)
+    assert trust.mean() == pytest.approx(1 - rate.rate, abs=1e-3)  # and so are weights, whatever the temperature
     assert rate.low <= rate.rate <= rate.high < rate.low + 0.06
     assert noise_rate.fitted_temperature(labels, logits) == pytest.approx(sharp, rel=0.1)
 
@@ -32,7 +33,7 @@ def test_it_finds_the_rate_in_two_classes(true_rate: float) -> None:
     true = random.integers(0, 2, 8000)
     given = np.where(random.random(8000) < true_rate, 1 - true, true)
     logits = random.normal(size=(8000, 2)) + 6 * np.eye(2)[true]
-    rate = noise_rate.by_channel(given, logits, random)
+    rate, _ = noise_rate.by_channel(given, logits, random)
     assert rate.rate == pytest.approx(true_rate, abs=0.02)
 
 

@@ -17,8 +17,8 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.declaration import UserError
 
 COLUMNS = (
-    "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,held_out_margin,margin,votes,rank,flagged,"
-    "split,duplicate_of,blank"
+    "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,trust,held_out_margin,margin,"
+    "votes,rank,flagged,split,duplicate_of,blank"
 )
 
 
@@ -146,6 +146,25 @@ def test_logits_made_elsewhere_are_audited_without_margins(audited: Path, repeat
     assert not list(tmp_path.glob("oof-*"))
 
 
+def test_logits_made_elsewhere_audit_the_rows_that_corrections_keep(
+    audited: Path, repeated: Path, tmp_path: Path
+) -> None:
+    (logits,) = audited.glob("oof-*/oof_logits.npz")
+    part = storage.read(repeated).train
+    columns = {"row": [7], "key_id": part.keys["key_id"][[7]], "given_label": part.labels[[7]], "new_label": ["drop"]}
+    pd.DataFrame(columns).to_csv(tmp_path / "c.csv", index=False)
+    words = ["--oof-logits", logits, "--corrections", tmp_path / "c.csv"]
+    assert processes.finish(audit(repeated, tmp_path, *words)) == 0
+    assert sorted(table_of(tmp_path)["row"]) == [row for row in range(120) if row != 7]
+    whole = distillation_dataset.read(logits)
+    folds = np.where(np.arange(120) == 8, distillation_dataset.DROPPED, whole.folds)
+    fewer = tmp_path / "fewer.npz"
+    np.savez(fewer, logits=whole.logits, keys=whole.keys, folds=folds, names=np.array(whole.names))
+    (tmp_path / "log").unlink()
+    assert processes.finish(audit(repeated, tmp_path, "--oof-logits", fewer)) == 2
+    assert "1 rows of this data set were left out when it was made" in (tmp_path / "log").read_text()
+
+
 def separate(classes: int, rows: int, wrong: bool) -> tuple[np.ndarray, np.ndarray]:
     """Labels, and logits of models that are sure: that all are right, or that each is another class."""
     labels = np.arange(rows) % classes
@@ -214,7 +233,12 @@ def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for()
     assert oof.audit_settings(usual).loss_mixture
     for each in others:
         assert oof.audit_settings(each) == oof.teacher_settings(each)
-    for values in ({}, {"recipe": "predecessor"}, {"elr": True}):  # what --clean goes by is what ./inv audit finds
+    for values in (
+        {},
+        {"recipe": "predecessor"},
+        {"elr": True},
+        {"mixup": False},
+    ):  # what --clean goes by is what ./inv audit finds
         run, audit = common.combine({"clean": "drop"} | values), common.combine({"stage": "audit"} | values)
         assert oof.audit_settings(stage.audited(run)) == oof.audit_settings(audit)
 

@@ -14,16 +14,16 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
 
-COLUMNS = ["row", "key_id", "given_label", "suggested_label", "self_confidence", "flagged"]
+COLUMNS = ["row", "key_id", "given_label", "suggested_label", "trust", "flagged"]
 
 
 @pytest.fixture
 def audit(dataset: Dataset, tmp_path: Path) -> Callable[..., str]:
     """Makes an audit.csv of the prepared set: these rows flagged, each with the next class suggested."""
 
-    def make(suspects: np.ndarray, confidence: float | np.ndarray = 0.5, **changes: object) -> str:
+    def make(suspects: np.ndarray, trust: float | np.ndarray = 0.5, **changes: object) -> str:
         labels, rows = dataset.train.records.labels.numpy(), np.arange(120)
-        values = (rows, unpacked(dataset.train_keys), labels, (labels + 1) % 4, confidence, np.isin(rows, suspects) * 1)
+        values = (rows, unpacked(dataset.train_keys), labels, (labels + 1) % 4, trust, np.isin(rows, suspects) * 1)
         table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)) | changes)
         table.to_csv(tmp_path / "audit.csv", index=False)
         return str(tmp_path / "audit.csv")
@@ -68,14 +68,20 @@ def test_the_rate_of_the_channel_is_found_from_the_beliefs_alone() -> None:
     assert noise_channel.channel_rate(np.where(top, 0.73, 0.03), 10) == pytest.approx(0.2, abs=0.01)
 
 
+def test_a_model_that_knows_nothing_leaves_some_trust() -> None:
+    rate = noise_channel.channel_rate(np.full(100, 0.005), 10)  # below chance, so that every label seems wrong
+    assert rate == noise_channel.MOST_RATE
+    assert (noise_channel.trust(np.array([0.0, 0.5, 1.0]), rate, 10) > 0).all()
+
+
 def test_weights_have_mean_one_and_a_person_is_trusted(settings, dataset, audit, tmp_path) -> None:
     train = dataset.train.rows.numpy()
-    confidence = np.full(120, 0.9)
-    confidence[train[:4]] = 1e-6
+    trust = np.full(120, 0.9)
+    trust[train[:4]] = 1e-6
     labels = dataset.train.records.labels.numpy()
     reviewed = {"row": train[:1], "key_id": unpacked(dataset.train_keys)[train[:1]], "given_label": labels[train[0]]}
     pd.DataFrame(reviewed | {"new_label": labels[train[0]]}).to_csv(tmp_path / "c.csv", index=False)
-    path = audit(train[:4], confidence)
+    path = audit(train[:4], trust)
     weighted = load(settings, "reweight", path, corrections=str(tmp_path / "c.csv"))
     weights = weighted.train.records.weights.numpy()
     assert weights[train].mean() == pytest.approx(1)
@@ -84,6 +90,11 @@ def test_weights_have_mean_one_and_a_person_is_trusted(settings, dataset, audit,
     batch = next(weighted.train.batches(5))
     assert batch.weights.tolist() == weights[train[:5]].tolist()
     assert batch.part(slice(1, 3), batch.images[1:3]).weights.tolist() == weights[train[1:3]].tolist()
+
+
+def test_an_audit_that_trusts_nothing_is_refused(settings, audit) -> None:
+    with pytest.raises(UserError, match="trusts no label at all"):
+        load(settings, "reweight", audit(np.arange(3), 0.0))
 
 
 def test_what_a_person_has_judged_is_not_cleaned(settings, dataset, audit, tmp_path) -> None:
@@ -139,9 +150,9 @@ def test_what_leaves_nothing_to_trust_is_refused(settings, dataset, audit) -> No
     [
         ({"given_label": 0}, "training rows have another label here than when it was made"),
         ({"suggested_label": 4}, "suggested_label of .* is '4', but labels are 0 to 3"),
-        ({"self_confidence": 1.5}, "no probability in 0..1"),
-        ({"self_confidence": ""}, "a self_confidence is no number"),
-        ({"self_confidence": "nan"}, "no probability in 0..1"),
+        ({"trust": 1.5}, "no probability in 0..1"),
+        ({"trust": ""}, "a trust is no number"),
+        ({"trust": "nan"}, "no probability in 0..1"),
         ({"flagged": "yes"}, "flagged must be 0 or 1"),
         ({"key_id": "none"}, "119 rows name a key id again"),
     ],

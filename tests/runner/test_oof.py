@@ -124,6 +124,14 @@ def test_whatever_decides_the_logits_changes_their_name(settings: Callable, data
     assert oof.fingerprint(oof.teacher_settings(student), dataset) == oof.fingerprint(usual, dataset)
 
 
+def test_what_nothing_reads_is_no_part_of_an_audits_name(settings: Callable, dataset: Dataset) -> None:
+    usual = oof.audit_settings(settings(elr=True))
+    other = oof.audit_settings(settings(elr=True, gce_power=0.5, nts_temperature=2.0, recipe="robust"))
+    assert oof.fingerprint(other, dataset) == oof.fingerprint(usual, dataset)
+    read = oof.audit_settings(settings(elr=True, elr_weight=2.0))
+    assert oof.fingerprint(read, dataset) != oof.fingerprint(usual, dataset)
+
+
 def test_a_setting_at_its_default_is_no_part_of_their_name(settings: Callable, dataset: Dataset) -> None:
     usual = oof.teacher_settings(settings(epoch=50, batch_size=128, amp=None, folds=5))
     decided = [dataset.fingerprint, {"folds": 5}]

@@ -26,6 +26,7 @@ from project.work.runner.table import cost, method_name, runner_class
         ({"distillation": True, "oof_logits": "made elsewhere"}, "distillation", 1.0),
         ({"clean": "drop", "sam": True, "folds": 3}, "sam", 6.0),  # fold models of the same kind, for the audit
         ({"clean": "drop", "audit_file": "made elsewhere"}, "base", 1.0),
+        ({"clean": "drop", "oof_logits": "made elsewhere"}, "base", 1.0),
     ],
 )
 def test_what_is_combined_has_a_name_and_a_cost(settings: Callable, methods: dict, name: str, times: float) -> None:

@@ -25,6 +25,7 @@ def rows(found: Findings, keys: np.ndarray, names: list[str]) -> pd.DataFrame:
         "suggested_label": suggested,
         "suggested_name": by_name[suggested],
         "self_confidence": found.scores.self_confidence[order].astype(float).round(7),
+        "trust": found.trust[order].round(7),
         "held_out_margin": found.scores.held_out_margin[order].astype(float).round(4),
         "margin": np.nan if evidence.margins is None else evidence.margins[order].astype(float).round(4),
         "votes": pd.NA if evidence.votes is None else evidence.votes[order],

@@ -35,14 +35,16 @@ class Evidence:
 class Findings:
     """What an audit finds.
 
-    suspicion: float (N,), low where suspicious; order: int (N,), places of rows, the most suspicious first; flagged:
-    bool (N,); rate: the estimate that decides how many; shares: float (K, K), of all rows by given label and true
-    class, counted by confident learning, whose estimate is confident; against: what known noise says of it all.
+    suspicion: float (N,), low where suspicious; trust: float (N,), the probability that a label is right; order: int
+    (N,), places of rows, the most suspicious first; flagged: bool (N,); rate: the estimate that decides how many;
+    shares: float (K, K), of all rows by given label and true class, counted by confident learning, whose estimate is
+    confident; against: what known noise says of it all.
     """
 
     evidence: Evidence
     scores: Scores
     suspicion: np.ndarray
+    trust: np.ndarray
     order: np.ndarray
     flagged: np.ndarray
     rate: NoiseRate
@@ -61,14 +63,12 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
     joint = confident.confident_joint(labels, guessed, classes)
     shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
-    rates = {
-        "channel": noise_rate.by_channel(labels, evidence.logits, generator),
-        "confident": noise_rate.by_confidence(labels, guessed, shares, generator),
-    }
+    channel, trust = noise_rate.by_channel(labels, evidence.logits, generator)
+    rates = {"channel": channel, "confident": noise_rate.by_confidence(labels, guessed, shares, generator)}
     rate = rates[flag_by]
     flagged = noise_rate.flagged(order, found.suggested != labels, rate.rate)
     against = _against(evidence, found, suspicion, flagged)
-    return Findings(evidence, found, suspicion, order, flagged, rate, shares, rates["confident"], against)
+    return Findings(evidence, found, suspicion, trust, order, flagged, rate, shares, rates["confident"], against)
 
 
 def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: np.ndarray) -> dict[str, object]:

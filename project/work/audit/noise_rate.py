@@ -12,7 +12,7 @@ import numpy as np
 
 from project.work.audit import confident
 from project.work.audit.scores import chunks, self_confidence, softmax
-from project.work.dataset.noise_channel import LEAST, channel_rate, likelihood
+from project.work.dataset.noise_channel import LEAST, channel_rate, likelihood, trust
 
 TEMPERATURES = np.geomspace(0.4, 2.5, 20)
 ENOUGH = 50_000  # rows that a temperature is fitted on
@@ -29,8 +29,10 @@ class NoiseRate:
     high: float
 
 
-def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> NoiseRate:
-    """The channel's estimate. labels: int (N,); logits: float (N, K), out of fold.
+def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> tuple[NoiseRate, np.ndarray]:
+    """The channel's estimate, and the probability that each label is right by it, float (N,).
+
+    labels: int (N,); logits: float (N, K), out of fold.
 
     Sources: Bekker and Goldberger, 2016, for the channel; Guo et al., On calibration of modern neural networks, 2017,
     for the temperature, which the interval holds fixed.
@@ -44,7 +46,8 @@ def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Gene
     centres = 1 / (1 + np.exp(-(edges[1:] + edges[:-1]) / 2))
     drawn = generator.multinomial(len(labels), counts / len(labels), TIMES)
     rates = [channel_rate(centres, logits.shape[1], each) for each in drawn]
-    return _rate(channel_rate(believed, logits.shape[1]), np.array(rates))
+    rate = channel_rate(believed, logits.shape[1])
+    return _rate(rate, np.array(rates)), trust(believed, rate, logits.shape[1])
 
 
 def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from project.work.dataset import array_files, distillation_dataset, remote_data,
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
+from project.work.declaration import UserError
 from project.work.runner import oof, teachers
 from project.work.runner.parallel import Parallel
 from project.work.runner.table import method_name
@@ -25,6 +26,7 @@ from project.work.runner.table import method_name
 if TYPE_CHECKING:
     from project.work.mirror import Mirror
 
+FORMAT = 2  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
 
 
@@ -44,9 +46,10 @@ class Audit:
     def fingerprint(self) -> str:
         """A short name for all that decides it: the fold models', or that of a file of logits made elsewhere."""
         if self.settings.oof_logits is None:
-            return oof.fingerprint(self.teacher, self.dataset)
-        text = f"{self.dataset.fingerprint} {array_files.file_digest(Path(self._given_logits()))}"
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+            name = oof.fingerprint(self.teacher, self.dataset)
+        else:
+            name = f"{self.dataset.fingerprint} {array_files.file_digest(Path(self._given_logits()))}"
+        return hashlib.sha256(f"{FORMAT} {name}".encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> Path:
@@ -64,6 +67,9 @@ class Audit:
         made = None
         if parallel.rank == 0:
             made = distillation_dataset.aligned(self.dataset, distillation_dataset.read(path), str(path))
+            absent = int((self._kept & (made.folds == DROPPED)).sum())
+            if absent > 0:
+                raise UserError(f"{path}: {absent} rows of this data set were left out when it was made; make new ones")
         return made, path
 
     def votes(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> np.ndarray | None:
@@ -77,12 +83,17 @@ class Audit:
     def evidence(self, logits: OofLogits, voted: np.ndarray | None) -> Evidence:
         """All that is known of the rows, but for those that corrections have dropped."""
         records, truth = self.dataset.train.records, self.dataset.truth
-        rows = np.flatnonzero(logits.folds != DROPPED)
+        rows = np.flatnonzero(self._kept)
         some = slice(None) if len(rows) == len(logits.folds) else rows  # all are not copied
         valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
         labels, copies = records.labels.cpu().numpy()[some], repeats.find(records.pictures).of(some)
         known = (None if each is None else each[some] for each in (logits.margins, voted, truth))
         return Evidence(rows, labels, logits.logits[some], valid, copies, *known)
+
+    @property
+    def _kept(self) -> np.ndarray:
+        mending = self.dataset.mending
+        return np.ones(len(self.dataset.train_keys), dtype=bool) if mending is None else mending.kept
 
     def _given_logits(self) -> Path:
         return remote_data.local_copy(self.settings.oof_logits, run_folder.output_folder(self.settings))
@@ -92,8 +103,7 @@ def audited(settings: Settings) -> Settings:
     """The settings of the audit that --clean goes by: before any cleaning, without teachers, and by the robust recipe
     where a run of the default one has no other method."""
     found = dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
-    methods = any(getattr(found, name) for name in common.method_switches())
-    return found if methods or settings.recipe != "default" else common.robust(found)
+    return found if settings.recipe != "default" else common.robust(found)
 
 
 def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> Path:

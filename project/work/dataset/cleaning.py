@@ -10,21 +10,21 @@ from project.work.dataset.corrections import DROPPED, Corrections
 from project.work.declaration import UserError
 
 FILE = "audit.csv"
-_COLUMNS = ("key_id", "given_label", "suggested_label", "self_confidence", "flagged")
+_COLUMNS = ("key_id", "given_label", "suggested_label", "trust", "flagged")
 
 
 @dataclass(frozen=True)
 class Audit:
     """What an audit says of rows of a training file, all (n,).
 
-    rows: int64; given, suggested: labels int64; confidence: float in 0..1, the probability that models which did not
-    learn from a row give to its own label; flagged: bool.
+    rows: int64; given, suggested: labels int64; trust: float in 0..1, the probability that a label is right;
+    flagged: bool.
     """
 
     rows: np.ndarray
     given: np.ndarray
     suggested: np.ndarray
-    confidence: np.ndarray
+    trust: np.ndarray
     flagged: np.ndarray
 
     def part(self, index: np.ndarray) -> "Audit":
@@ -40,14 +40,14 @@ def read(path: Path, keys: np.ndarray, names: list[str]) -> Audit:
     rows = by_key.rows(key_ids, keys, path)
     given, suggested = (by_key.labels(table[name], key_ids, names, path) for name in _COLUMNS[1:3])
     try:
-        confidence = table["self_confidence"].to_numpy(dtype=np.float64)
+        trust = table["trust"].to_numpy(dtype=np.float64)
     except ValueError as error:
-        raise UserError(f"{path}: a self_confidence is no number ({error})") from error
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise UserError(f"{path}: a self_confidence is no probability in 0..1")
+        raise UserError(f"{path}: a trust is no number ({error})") from error
+    if not ((trust >= 0) & (trust <= 1)).all():
+        raise UserError(f"{path}: a trust is no probability in 0..1")
     if not table["flagged"].isin(["0", "1"]).all():
         raise UserError(f"{path}: flagged must be 0 or 1")
-    return Audit(rows, given, suggested, confidence, (table["flagged"] == "1").to_numpy())
+    return Audit(rows, given, suggested, trust, (table["flagged"] == "1").to_numpy())
 
 
 def audit_of(path: Path, rows: np.ndarray, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Audit:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from project.work.common import Settings
-from project.work.dataset import array_files, cleaning, corrections, noise_channel
+from project.work.dataset import array_files, cleaning, corrections
 from project.work.dataset.by_key import unpacked
 from project.work.dataset.corrections import DROPPED, Corrections
 from project.work.dataset.loaded import Records
@@ -64,9 +64,7 @@ def make(
         left = train[(now[train] != DROPPED) & ~np.isin(train, done.rows)]
         audit = cleaning.audit_of(_audit_path(settings), left, now, keys, names)
         if settings.clean == "reweight":
-            rate = noise_channel.channel_rate(audit.confidence, len(names)) if len(left) else 0.0
-            trust = noise_channel.trust(audit.confidence, rate, len(names))
-            weights = _weights(trust, left, train[now[train] != DROPPED], len(labels))
+            weights = _weights(audit.trust, left, train[now[train] != DROPPED], len(labels))
         else:
             done = done.joined(cleaning.flagged_rows(audit, settings.clean))
             now = done.applied(labels)
@@ -98,11 +96,13 @@ def _audit_path(settings: Settings) -> Path:
 def _weights(trust: np.ndarray, rows: np.ndarray, train: np.ndarray, count: int) -> np.ndarray:
     """float32 (count,): trust of these rows, 1 of others of `train`, as a person judged those; their mean is 1.
 
-    Not a number for rows that nobody learns from.
+    Not a number for rows that nobody learns from. Raises UserError when no label is trusted.
     """
     weights = np.full(count, np.nan)
     weights[train] = 1.0
     weights[rows] = trust
+    if not weights[train].any():
+        raise UserError("--clean reweight: the audit trusts no label at all; its models have learnt nothing")
     return (weights / weights[train].mean()).astype(np.float32)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 LEAST = 1e-12  # of a probability, so that none is certain
 FIRST_RATE, STEPS = 0.1, 100  # of the EM algorithm, which has long converged by then
+MOST_RATE = 1 - 1e-6  # so that some trust is left in every label
 
 
 def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray:
@@ -20,12 +21,12 @@ def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray
 def channel_rate(confidence: np.ndarray, classes: int, counts: np.ndarray | None = None) -> float:
     """The noise rate at which the mean trust says the same: the EM algorithm's estimate for that channel.
 
-    counts: float (n,), how often each confidence occurs; once when not given.
+    At most MOST_RATE. counts: float (n,), how often each confidence occurs; once when not given.
     """
     rate = FIRST_RATE
     for _ in range(STEPS):
         rate = float(1 - np.average(trust(confidence, rate, classes), weights=counts))
-    return rate
+    return min(rate, MOST_RATE)
 
 
 def likelihood(confidence: np.ndarray, noise_rate: float, classes: int) -> float:

@@ -101,7 +101,7 @@ class BaseRunner:
         """The share of labels that seems wrong, by those of validation, which cannot be memorised."""
         logits = self.predict(self.dataset.valid) if self.valid_logits is None else self.valid_logits
         confidence = logits.softmax(dim=1).gather(1, self.dataset.valid.labels[:, None])[:, 0]
-        return channel_rate(confidence.double().cpu().numpy(), len(self.dataset.names))
+        return channel_rate(confidence.cpu().double().numpy(), len(self.dataset.names))
 
     def make_memory(self, *shape: int) -> RowMemory:
         """A memory of every row of the training file."""

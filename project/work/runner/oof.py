@@ -35,17 +35,19 @@ def audit_settings(settings: Settings) -> Settings:
 
 def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
     folds = {"folds": settings.folds or DEFAULT_FOLDS, "seed": settings.split_seed}
-    return dataclasses.replace(settings, **(left_out | folds))
+    made = dataclasses.replace(settings, **(left_out | folds))
+    defaults = common.method_defaults()
+    return dataclasses.replace(made, **{name: defaults[name] for name in common.idle(made)})
 
 
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
 
-    Noise and mending are named by the labels they left; a setting that is added to the code later, at its default,
-    changes no name.
+    Noise and mending are named by the labels they left, a recipe by what it sets; a setting that is added to the code
+    later, at its default, changes no name.
     """
     groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
-    within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset"}
+    within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset", "recipe"}
     decided = {name: value for name, value in common.chosen(teacher).items() if name not in within}
     return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 

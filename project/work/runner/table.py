@@ -52,7 +52,7 @@ def cost(settings: Settings) -> float:
     of_audit = own / (RUNNERS["nts"].cost if settings.nts else 1.0)
     folds = (settings.folds or DEFAULT_FOLDS) - 1
     makes_logits = settings.distillation and settings.oof_logits is None
-    makes_audit = settings.clean != "none" and settings.audit_file is None
+    makes_audit = settings.clean != "none" and settings.audit_file is None and settings.oof_logits is None
     return own + (folds if makes_logits else 0) + (folds * of_audit if makes_audit else 0)
 
 
