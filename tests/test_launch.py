@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing import Process
@@ -61,6 +63,7 @@ def test_the_words_for_torchrun() -> None:
         "--standalone",
         "--local-addr=127.0.0.1",
         "--nproc-per-node=2",
+        "--",
         "main.py",
         "--seed=1",
     ]
@@ -176,3 +179,33 @@ def test_two_machines_of_a_cluster_are_one_run(prepared: Path, tmp_path: Path) -
     assert_same_run(tmp_path / "one", tmp_path / "machine 0")
     assert (tmp_path / "log 1").read_text() == ""
     assert list(tmp_path.glob("machine 1/*")) == []
+
+
+def test_machines_that_share_no_disk_learn_from_one_audit(prepared: Path, tmp_path: Path) -> None:
+    words = [
+        "--dataset",
+        prepared,
+        "--epoch",
+        1,
+        "--batch-size",
+        16,
+        "--clean",
+        "drop",
+        "--folds",
+        2,
+        "--device",
+        "cpu",
+    ]
+    words += ["--output", "out", "--uuid", "one", "--nodes", 2, "--master", f"127.0.0.1:{workers.free_port()}"]
+    machines = []
+    for rank in range(2):
+        folder = tmp_path / f"machine {rank}"
+        folder.mkdir()
+        command = [sys.executable, processes.MAIN, *words, "--node-rank", rank]
+        with open(folder / "log", "w") as log:
+            machines.append(subprocess.Popen([*map(str, command)], cwd=folder, stdout=log, stderr=log))
+    assert [machine.wait(240) for machine in machines] == [0, 0], (tmp_path / "machine 0" / "log").read_text()
+    assert len(list(tmp_path.glob("machine 0/out/base-one/result.json"))) == 1
+    audits = [path.read_bytes() for path in tmp_path.glob("machine */out/audit-*/audit.csv")]
+    assert len(audits) == 2
+    assert audits[0] == audits[1]

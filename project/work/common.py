@@ -65,7 +65,7 @@ class CleaningSettings:
     )
     clean: str = setting(
         "none", "unattended, training rows alone: drop those that an audit flags, relabel them as it suggests, or"
-        " reweight every row by how far its label is trusted",
+        " reweight every row by how far its label is trusted; costs 5x, with the audit's fold models",
         choices=("none", "drop", "relabel", "reweight"),
     )  # fmt: skip
     audit_file: str | None = setting(
@@ -83,7 +83,7 @@ class TrainingSettings:
 
     recipe: str = setting(
         "default",
-        "a named set of defaults for the settings below; robust is for wrong labels",
+        "a named set of defaults for the settings below; robust is for wrong labels: --loss-mixture, costs 1x",
         choices=("default", "predecessor", "robust"),
     )
     model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
@@ -98,7 +98,12 @@ class TrainingSettings:
     weight_decay: float = setting(1e-4, "weight decay of SGD", within="[0, inf)")
     schedule: str = setting("onecycle", "course of the learning rate", choices=("multistep", "onecycle", "cosine"))
     label_smoothing: float = setting(0.1, "share of each label spread over all classes", within="[0, 1)")
-    ema: float = setting(0.0, "decay of the moving average of the weights that is evaluated; 0 is off", within="[0, 1)")
+    ema: float = setting(
+        0.0,
+        "decay of the moving average of the weights (EMA) that is evaluated, which smooths out noise; 0 is off; costs"
+        " 1x",
+        within="[0, 1)",
+    )
     augment: str = setting("affine", "random changes of training pictures", choices=("none", "flip", "affine"))
     amp: bool | None = setting(None, "mixed precision; by default where the device multiplies bfloat16 itself")
     seed: int = setting(0, "seed of weights, order, augmentation and mixing", within="[0, inf)")
@@ -122,7 +127,9 @@ class ReportSettings:
 class AuditSettings:
     """What an audit looks at beside out-of-fold logits and margins."""
 
-    vote: bool = setting(False, "audit: models that each learnt from one fold alone vote on the rest too")
+    vote: bool = setting(
+        False, "audit: models that each learnt from one fold alone vote on the rest too; costs 1x more"
+    )
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class RunSettings(AuditSettings, ReportSettings):
     """Where it runs and where it is kept; none of these changes the result by more than rounding."""
 
     stage: str = setting(
-        "train", "train a run, or audit: find the wrong labels of the training file, by fold models",
+        "train", "train a run, or audit: find the wrong labels of the training file, by fold models; an audit costs 4x",
         choices=("train", "audit"),
     )  # fmt: skip
     uuid: str | None = setting(None, "name of the run; starting it again continues it; random when not given")

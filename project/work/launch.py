@@ -75,7 +75,7 @@ def torchrun(machine: Machine, processes: int, script: str, words: Sequence[str]
     if machine.count > 1:
         place = [f"--nnodes={machine.count}", f"--node-rank={machine.rank}"]
         place += [f"--master-addr={machine.address}", f"--master-port={machine.port}"]
-    return [*place, f"--nproc-per-node={processes}", script, *words]
+    return [*place, f"--nproc-per-node={processes}", "--", script, *words]  # --master is no short form of torchrun's
 
 
 def start(words: Sequence[str], processes: int) -> int:

@@ -1,4 +1,7 @@
-"""What each method can be told, and which methods do not combine; standard library only."""
+"""What each method can be told, and which methods do not combine; standard library only.
+
+What a method costs is the CPU time of plain training for as many epochs: 2x takes twice as long.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -10,8 +13,10 @@ from project.work.declaration import setting
 class MixupSettings:
     """Mixup and manifold mixup."""
 
-    mixup: bool = setting(False, "mix pairs of pictures and their labels; costs 1x")
-    manifold_mixup: bool = setting(False, "mix after the input or one of the first stages; costs 1x")
+    mixup: bool = setting(False, "mix pairs of pictures and their labels, against overfitting; costs 1x")
+    manifold_mixup: bool = setting(
+        False, "mixup after the input or after one of the first stages, drawn for each batch; costs 1x"
+    )
     mixup_alpha: float = setting(0.2, "alpha of Beta(alpha, alpha), the law of the mixing weight", within="(0, inf)")
 
 
@@ -20,17 +25,20 @@ class DistillationSettings:
     """Distillation from out-of-fold (OOF) logits."""
 
     distillation: bool = setting(
-        False, "learn from out-of-fold logits beside the labels, made first when missing; costs --folds x"
+        False,
+        "learn from the beliefs of models that did not learn from a row beside its label, against overfitting; these"
+        " fold models are trained first when missing; costs as many x as --folds",
     )
     soft_loss_weight: float = setting(1.0, "weight of the soft loss; that of the hard loss is 1", within="[0, inf)")
     softmax_temperature: float = setting(1.0, "temperature of both softmaxes in the soft loss", within="(0, inf)")
     folds: int | None = setting(
         None,
-        "fold models behind OOF logits (5 with --distillation), trained plainly; alone: make the logits and stop",
+        "fold models, each of which judges one part of the rows (5 when not given); of --distillation, of an audit and"
+        " of --clean; alone: make out-of-fold logits and stop; each costs (folds - 1) / folds x",
         within="[2, inf)",
     )
     oof_logits: str | None = setting(
-        None, "a logits file made elsewhere; found or made under project/output if not given"
+        None, "file of out-of-fold logits made elsewhere; found or made under project/output when not given"
     )
 
 
@@ -38,12 +46,23 @@ class DistillationSettings:
 class RobustLossSettings:
     """Losses for labels that are wrong here and there."""
 
-    elr: bool = setting(False, "hold on to early beliefs (ELR): for long training; costs 1x, memory of rows x classes")
+    elr: bool = setting(
+        False,
+        "early-learning regularisation (ELR): hold on to early predictions; for long training; costs 1x, memory of"
+        " rows x classes",
+    )
     elr_weight: float = setting(3.0, "weight of ELR's regulariser", within="[0, inf)")
     elr_momentum: float = setting(0.7, "momentum of the beliefs that ELR remembers", within="[0, 1)")
-    gce: bool = setting(False, "generalised cross entropy (GCE): listens less to labels that surprise it; costs 1x")
+    gce: bool = setting(
+        False,
+        "generalised cross entropy (GCE): listens less to labels that surprise it, for much noise; costs 1x, takes no"
+        " label smoothing",
+    )
     gce_power: float = setting(0.7, "GCE's q: near 0 it is cross entropy, 1 is absolute error", within="(0, 1]")
-    sce: bool = setting(False, "symmetric cross entropy (SCE): the belief judges the label too; costs 1x")
+    sce: bool = setting(
+        False,
+        "symmetric cross entropy (SCE): adds a bounded loss, which wrong labels pull less; for some noise; costs 1x",
+    )
     sce_alpha: float = setting(1.0, "weight of cross entropy in SCE", within="[0, inf)")
     sce_beta: float = setting(1.0, "weight of reverse cross entropy in SCE", within="[0, inf)")
 
@@ -54,8 +73,9 @@ class LossMixtureSettings:
 
     loss_mixture: bool = setting(
         False,
-        "trust each label as far as its loss and the noise that validation tells say, and for the rest the row's own"
-        " belief; costs 1x, memory of rows x classes",
+        "for any noise: trust each label as far as what the network says of its row, and the noise estimated on"
+        " validation, allow, and put the network's own prediction in the place of the rest; costs 1x, memory of"
+        " rows x classes",
     )
     loss_mixture_start: float = setting(
         0.25, "share of the epochs in which every label is still trusted", within="[0, 1]"
@@ -87,7 +107,9 @@ class NtsSettings:
     """Noisy teacher-student: learning anew from the epoch that was selected."""
 
     nts: bool = setting(
-        False, "train a teacher as without --nts, then a student on its beliefs instead of labels; costs 2x"
+        False,
+        "train a teacher as without --nts, then a student on its predictions instead of the labels, for labels too"
+        " noisy to learn from twice; costs 2x",
     )
     nts_label_weight: float = setting(0.0, "weight of the labels beside the teacher's beliefs", within="[0, 1]")
     nts_temperature: float = setting(1.0, "temperature of the teacher's softmax; lower is surer", within="(0, inf)")
@@ -134,6 +156,7 @@ APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
     ("manifold_mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
     ("elr", "co_teaching"): "ELR remembers the beliefs of one network, and co-teaching has two",
     ("loss_mixture", "co_teaching"): "both decide which labels are learnt from",
+    ("gce", "sce"): "each is a loss in place of cross entropy",
     ("distillation", "nts"): "both put a teacher's belief beside the label",
     ("co_teaching", "nts"): "co-teaching chooses by the labels, which the teacher of --nts replaces",
 }
