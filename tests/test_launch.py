@@ -86,6 +86,8 @@ def test_a_run_ends_as_the_process_that_was_the_cause(codes: dict[int, int], cod
     ("codes", "said"),
     [
         ({0: LOST, 1: -9}, "process 1 of this run was ended by SIGKILL"),
+        ({0: -6, 1: -9}, "process 1 of this run was ended by SIGKILL"),
+        ({0: LOST, 1: -6}, "process 1 of this run was ended by SIGABRT"),
         ({0: -15, 1: -15}, "process 0 of this run was ended by SIGTERM"),
         ({0: LOST}, "a process of this run on another machine has ended"),
     ],

@@ -103,10 +103,11 @@ def start(words: Sequence[str], processes: int) -> int:
 def verdict(codes: Mapping[int, int]) -> int:
     """The exit code of a run by those of the processes that failed, negative for a signal.
 
-    Raises UserError where none of them can have said why. One that ended because of another is no cause.
+    Raises UserError where none of them can have said why. One that ended because of another is no cause, as one that
+    aborts may have done too.
     """
-    causes = {rank: code for rank, code in codes.items() if code not in (LOST, -signal.SIGTERM)} or dict(codes)
-    rank, code = min(causes.items())
+    told = (LOST, -signal.SIGTERM)
+    rank, code = min(codes.items(), key=lambda each: (each[1] in told, each[1] == -signal.SIGABRT, each[0]))
     if code == LOST:
         raise UserError("a process of this run on another machine has ended")
     if code < 0:
