@@ -55,12 +55,15 @@ def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:
     return found.to_numpy(dtype=np.int64)
 
 
-def labels(texts: pd.Series, key_ids: pd.Series, names: Sequence[str], path: Path) -> np.ndarray:
-    """Labels int64 (n,) of a column of text. Raises UserError for what is none of 0 .. K-1."""
+def labels(texts: pd.Series, key_ids: pd.Series, names: Sequence[str], path: Path, besides: str = "") -> np.ndarray:
+    """Labels int64 (n,) of a column of text. Raises UserError for what is none of 0 .. K-1.
+
+    besides: what else a person may write in that column, which the caller has taken out.
+    """
     values = pd.to_numeric(texts.where(texts.str.fullmatch(r"[0-9]{1,9}")), errors="coerce").fillna(-1)
     wrong = np.flatnonzero((values < 0) | (values >= len(names)))
     if len(wrong) > 0:
-        first = wrong[0]
-        raise UserError(f"{path}: {texts.name} of {key_ids.iloc[first]} is {texts.iloc[first]!r}, but labels are 0 to"
-                        f" {len(names) - 1}")  # fmt: skip
+        first, last = wrong[0], len(names) - 1
+        needed = f"it must be a label, 0 to {last}, or {besides}" if besides else f"labels are 0 to {last}"
+        raise UserError(f"{path}: {texts.name} of {key_ids.iloc[first]} is {texts.iloc[first]!r}, but {needed}")
     return values.to_numpy(dtype=np.int64)

@@ -54,7 +54,7 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
         first = other[0]
         raise UserError(f"{path}: says that the label of {key_ids[first]} is {given[first]}, but here it is"
                         f" {labels[rows[first]]}; the corrections are of other labels (or other noise)")  # fmt: skip
-    new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path)
+    new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
     return Corrections(rows, given, np.where(drop, DROPPED, new))
 
 
