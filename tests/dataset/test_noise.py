@@ -70,22 +70,73 @@ def test_a_rate_scales_a_matrix_and_keeps_its_shape():
     np.testing.assert_allclose(scaled, [[1, 0, 0], [0.4, 0.6, 0], [0.1, 0.1, 0.8]])
     with pytest.raises(UserError, match=r"up to 0\.500 only"):
         noise.scaled(matrix, LABELS, 0.51)
-    with pytest.raises(UserError, match=r"up to 0\.000 only"):
-        noise.scaled(np.eye(3), LABELS, 0.1)
+
+
+def test_a_rate_scales_a_matrix_as_far_as_it_reaches():
+    # Half of the labels are wrong in the mean, nine tenths of one class; rounding may go below 0 or beyond the reach.
+    matrix = np.array([[0.1, 0.6, 0.3], [0.0, 0.7, 0.3], [0.3, 0.0, 0.7]])
+    reach = (0.9 + 0.3 + 0.3) / 3 / 0.9
+    for rate in (reach, np.nextafter(reach, 0), np.nextafter(reach, 1)):
+        scaled = noise.scaled(matrix, LABELS, rate)
+        np.testing.assert_allclose(scaled[0], [0, 2 / 3, 1 / 3], atol=1e-12)
+        assert scaled.min() >= 0
+        noisy = noise.confused(LABELS, scaled, np.random.default_rng(0))
+        assert (noisy[LABELS == 0] != 0).all()
+    drawn = np.random.default_rng(1).dirichlet(np.ones(3), 200)
+    for row in drawn:  # at the reach of many matrices, where a sum of shares is seldom exactly 1
+        matrix = np.array([row, [0, 1, 0], [0, 0, 1]])
+        noise.confused(LABELS, noise.scaled(matrix, LABELS, 1 / 3), np.random.default_rng(0))
+
+
+def test_a_matrix_that_changes_nothing_cannot_be_scaled(tmp_path):
+    with pytest.raises(UserError, match=r"--noise-rate 0\.1: this matrix leaves every label here as it is"):
+        make(type="confusion", rate=0.1, file=matrix_file(tmp_path / "m.csv", np.eye(3)))
+    # It would change cats, of which there are none here.
+    matrix = np.array([[1, 0, 0], [0, 1, 0], [0.5, 0, 0.5]])
+    with pytest.raises(UserError, match="leaves every label here as it is"):
+        noise.scaled(matrix, LABELS[:800], 0.1)
+
+
+def test_a_matrix_is_put_into_the_order_of_the_classes(tmp_path):
+    matrix = pd.DataFrame(
+        [[0.5, 0.2, 0.3], [0.0, 0.9, 0.1], [0.4, 0.0, 0.6]], index=["bee", "cat", "ant"], columns=["cat", "ant", "bee"]
+    )
+    matrix.to_csv(tmp_path / "m.csv")
+    read = noise.read_matrix(tmp_path / "m.csv", NAMES)
+    np.testing.assert_allclose(read, [[0, 0.6, 0.4], [0.2, 0.3, 0.5], [0.9, 0.1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "fault"),
+    [
+        (",", r"must hold the 3 class names of this data set, but '2\.0+\d*e-01' in its header is none of them"),
+        (" ", r"must hold the 3 class names of this data set, but 'ant' is not in its header"),
+    ],
+)
+def test_a_matrix_without_names_is_told_that_it_needs_them(tmp_path, delimiter, fault):
+    np.savetxt(tmp_path / "m.csv", [[0.7, 0.2, 0.1], [0, 1, 0], [0, 0.5, 0.5]], delimiter=delimiter)
+    with pytest.raises(UserError, match=fault):
+        make(type="confusion", file=str(tmp_path / "m.csv"))
+
+
+def test_a_matrix_that_is_missing_is_refused_as_every_other_file(tmp_path):
+    with pytest.raises(UserError, match=r"m\.csv is missing: give the path of a noise transition matrix"):
+        make(type="confusion", file=str(tmp_path / "m.csv"))
 
 
 @pytest.mark.parametrize(
     ("matrix", "names", "fault"),
     [
-        (np.eye(3)[:2], NAMES[:2], "2 rows and 3 columns"),
-        (np.eye(3)[[1, 0, 2]], ["bee", "ant", "cat"], "must be the 3 class names"),
+        (np.eye(3)[:2], NAMES[:2], "'cat' is not in its first column"),
+        (np.eye(3), ["ant", "bee", "bat"], "the 3 class names of this data set, but 'bat' in its header is none of"),
+        (np.eye(3)[[0, 1, 2, 2]], [*NAMES, "cat"], "'cat' is twice in its first column"),
         (np.eye(3) * 0.9, NAMES, "the row of ant sums to 0.9000, not to 1"),
         (np.array([[1.5, -0.5, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "no probabilities"),
         (np.array([[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not a matrix|no probabilities"),
     ],
 )
 def test_a_bad_matrix_is_refused(tmp_path, matrix, names, fault):
-    pd.DataFrame(matrix, index=names, columns=NAMES if len(names) < 3 else names).to_csv(tmp_path / "m.csv")
+    pd.DataFrame(matrix, index=names, columns=names if len(names) == 3 else NAMES).to_csv(tmp_path / "m.csv")
     with pytest.raises(UserError, match=fault):
         make(type="confusion", file=str(tmp_path / "m.csv"))
 

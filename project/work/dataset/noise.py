@@ -15,6 +15,8 @@ from project.work.declaration import UserError
 
 FACTS = "noise.json"
 _SUMS_TO_ONE = 1e-3  # how far a row of a matrix written with few digits may be from it
+_ROUNDING = 1e-9  # of a probability
+_WRITES_ONE = "./inv audit writes one as transition.csv"
 
 
 @dataclass(frozen=True)
@@ -94,28 +96,31 @@ def scaled(matrix: np.ndarray, labels: np.ndarray, rate: float) -> np.ndarray:
     """
     wrong = 1 - matrix.diagonal()
     expected = wrong[labels].mean()
-    if expected <= 0 or rate * wrong.max() > expected:
-        reach = expected / wrong.max() if expected > 0 else 0.0
-        raise UserError(f"--noise-rate {rate}: this matrix keeps its shape up to {reach:.3f} only; lower the rate")
+    if expected <= 0:
+        raise UserError(f"--noise-rate {rate}: this matrix leaves every label here as it is, so there is nothing to"
+                        " scale; give one with shares beside its diagonal, or --noise-type symmetric")  # fmt: skip
     factor = rate / expected
-    return matrix * factor + np.diag(1 - factor * matrix.sum(axis=1))
+    if factor * wrong.max() > 1 + _ROUNDING:
+        reach = expected / wrong.max()
+        raise UserError(f"--noise-rate {rate}: this matrix keeps its shape up to {reach:.3f} only; lower the rate")
+    scaled = np.maximum(matrix * factor + np.diag(1 - factor * matrix.sum(axis=1)), 0)
+    return scaled / scaled.sum(axis=1, keepdims=True)
 
 
 def read_matrix(path: Path, names: list[str]) -> np.ndarray:
     """A noise transition matrix, float (K, K), from a CSV with the class names as header and first column.
 
-    Raises UserError that says what is wrong with it.
+    Their order may be another one; it becomes that of `names`. Raises UserError that says what is wrong with it.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         table = table.set_index(table.columns[0])
-        matrix = table.to_numpy(dtype=float)
+        _refuse_other_names(table, names, path)
+        matrix = table.reindex(index=names, columns=names).to_numpy(dtype=float)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: give the path of a noise transition matrix; {_WRITES_ONE}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a matrix ({error}); ./inv audit writes one as transition.csv") from error
-    if table.shape[0] != table.shape[1]:
-        raise UserError(f"{path}: {table.shape[0]} rows and {table.shape[1]} columns, but a square matrix is needed")
-    if table.columns.tolist() != names or table.index.tolist() != names:
-        raise UserError(f"{path}: its header and first column must be the {len(names)} class names of this data set")
+        raise UserError(f"{path}: not a matrix ({error}); {_WRITES_ONE}") from error
     if not np.isfinite(matrix).all() or matrix.min() < 0:
         raise UserError(f"{path}: holds values that are no probabilities")
     sums = matrix.sum(axis=1)
@@ -123,6 +128,19 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
     if abs(sums[worst] - 1) > _SUMS_TO_ONE:
         raise UserError(f"{path}: the row of {names[worst]} sums to {sums[worst]:.4f}, not to 1")
     return matrix / sums[:, None]
+
+
+def _refuse_other_names(table: pd.DataFrame, names: list[str], path: Path) -> None:
+    needed = f"{path}: its header and first column must hold the {len(names)} class names of this data set"
+    for where, found in (("header", table.columns), ("first column", table.index)):
+        strange = found[~found.isin(names)]
+        if len(strange) > 0:
+            raise UserError(f"{needed}, but {strange[0]!r} in its {where} is none of them")
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise UserError(f"{needed}, but {missing[0]!r} is not in its {where}")
+        if found.has_duplicates:
+            raise UserError(f"{needed}, but {found[found.duplicated()][0]!r} is twice in its {where}")
 
 
 def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, names: list[str]) -> None:
