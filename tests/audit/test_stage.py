@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import processes
 import pytest
+import torch
 
 from project.work import common
 from project.work.audit import stage
@@ -97,6 +98,16 @@ def test_the_transition_is_one_that_noise_is_made_of(audited: Path) -> None:
     assert classes["name"].tolist() == names
     assert (classes["count"].sum(), classes["flagged"].sum()) == (120, table_of(audited)["flagged"].sum())
     assert set(classes["most_suggested"].dropna()) <= set(names)
+
+
+def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated: Path) -> None:
+    facts = json.loads((folder_of(audited) / "noise.json").read_text())
+    assert (facts["type"], facts["requested_rate"], facts["changed"]) == ("symmetric", 0.1, 12)
+    asked = {"dataset": str(repeated), "device": "cpu", "noise_type": "symmetric", "noise_rate": 0.1}
+    given_on = asked | {"noise_type": "file", "noise_rate": 0.0, "noise_file": str(folder_of(audited) / "noise.csv")}
+    one, other = (base_dataset.load(common.combine(values), torch.device("cpu")) for values in (asked, given_on))
+    assert len(one.noise.rows) == 12
+    assert one.fingerprint == other.fingerprint
 
 
 def test_the_summary_fits_a_screen(audited: Path) -> None:

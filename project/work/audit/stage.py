@@ -14,7 +14,7 @@ from project.work import common, run_folder
 from project.work.audit import audit_files, findings, page, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
 from project.work.common import Settings
-from project.work.dataset import array_files, distillation_dataset, remote_data, storage
+from project.work.dataset import array_files, distillation_dataset, noise, remote_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
@@ -134,6 +134,8 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
     }
     folder = audit.folder
     print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
+    if dataset.noise is not None:
+        noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
     copy.send(folder)
     print(f"to look at and to mend: {shown}\naudit folder {folder}")
