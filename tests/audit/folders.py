@@ -51,7 +51,7 @@ def audit_folder(folder: Path, table: pd.DataFrame | None = None, **facts: objec
     """The files that an audit leaves, but for its page."""
     table = audit_table() if table is None else table
     table.to_csv(folder / "audit.csv", index=False)
-    counts = {"label": [0, 1, 2], "name": NAMES, "count": 10, "flagged": [4, 1, 0], "noise_rate": [0.4, 0.1, ""]}
+    counts = {"label": [0, 1, 2], "name": NAMES, "count": 10, "flagged": [4, 1, 0], "flagged_share": [0.4, 0.1, ""]}
     pd.DataFrame(counts).assign(most_suggested=["", "", ""]).to_csv(folder / "classes.csv", index=False)
     pd.DataFrame(MATRIX, index=NAMES, columns=NAMES).to_csv(folder / "transition.csv")
     known = {"dataset": "<i>lines</i>", "fingerprint": "f00d", "rows": 30, "noise_rate": 0.17, "noise_rate_low": 0.1}

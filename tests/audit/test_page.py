@@ -76,6 +76,22 @@ def test_what_was_found_is_said(tmp_path: Path) -> None:
     assert "1 group of identical pictures:" in text
 
 
+def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
+    classes = pd.DataFrame({"label": [0, 1, 2], "name": NAMES, "count": 10, "flagged": [4, 1, 0]})
+    classes = classes.assign(flagged_share=[0.4, 0.1, 0.0], most_suggested="", confident_rate=[0.5, 0.2, 0.1])
+    known = {"confident_rate": 0.3, "confident_rate_low": 0.2, "confident_rate_high": 0.4, "agreement": 0.8}
+    audit_folder(tmp_path, **known, flag_by="channel", noise_type="symmetric", noise_rate_asked=0.1)
+    classes.to_csv(tmp_path / "classes.csv", index=False)
+    text = write_page(tmp_path, some_pictures(), NAMES).read_text()
+    assert ">share flagged</button></th><th scope=col><button class=sort>most suggested</button>" in text
+    assert ">share wrong by confident learning</button>" in text
+    assert '<td class=number data-value="0.4">40.0%</td>' in text
+    assert "share of labels that the fold models agree with</th><td>0.8</td>" in text
+    assert "flags as many as this estimate says</th><td>channel</td>" in text
+    for key in ("noise rate", "confident rate", "agreement", "flag by", "noise type"):
+        assert f">{key}" not in text
+
+
 def test_the_limit_keeps_the_most_suspicious(tmp_path: Path) -> None:
     path = write_page(audit_folder(tmp_path), some_pictures(), NAMES, limit=3)
     assert [picture[0] for picture in data_of(path)["pictures"]] == [0, 1, 2]
@@ -150,7 +166,7 @@ def test_a_page_of_a_thousand_classes_stays_light(tmp_path: Path) -> None:
     names = [f"class {label}" for label in range(1000)]
     table = audit_table()
     audit_folder(tmp_path, table)
-    counts = {"label": range(1000), "name": names, "count": 3, "flagged": 1, "noise_rate": 0.1}
+    counts = {"label": range(1000), "name": names, "count": 3, "flagged": 1, "flagged_share": 0.1}
     pd.DataFrame(counts).to_csv(tmp_path / "classes.csv", index=False)
     matrix = np.full((1000, 1000), 0.1 / 999)
     np.fill_diagonal(matrix, 0.9)

@@ -98,6 +98,7 @@ def test_the_transition_is_one_that_noise_is_made_of(audited: Path) -> None:
     assert classes["name"].tolist() == names
     assert (classes["count"].sum(), classes["flagged"].sum()) == (120, table_of(audited)["flagged"].sum())
     assert set(classes["most_suggested"].dropna()) <= set(names)
+    assert classes["flagged_share"].tolist() == (classes["flagged"] / classes["count"]).round(4).tolist()
 
 
 def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated: Path) -> None:

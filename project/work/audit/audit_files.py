@@ -41,10 +41,10 @@ def rows(found: Findings, keys: np.ndarray, names: list[str]) -> pd.DataFrame:
 
 
 def classes(found: Findings, names: list[str]) -> pd.DataFrame:
-    """A line a class: its rows, how many are flagged, the estimated share that is wrong, and what is suggested most.
+    """A line a class: its rows, how many and what share of them are flagged, and what is suggested for most of those.
 
-    noise_rate: the share that is flagged, for as many are flagged in all as are wrong; confident_rate: confident
-    learning's estimate.
+    flagged_share is no estimate of the class's noise: as many are flagged in all as look wrong in all, wherever they
+    are; confident_rate is one, confident learning's.
     """
     labels, count = found.evidence.labels, len(names)
     rows = np.bincount(labels, minlength=count)
@@ -54,7 +54,7 @@ def classes(found: Findings, names: list[str]) -> pd.DataFrame:
         "name": names,
         "count": rows,
         "flagged": pairs.sum(axis=1),
-        "noise_rate": (pairs.sum(axis=1) / np.maximum(rows, 1)).round(4),
+        "flagged_share": (pairs.sum(axis=1) / np.maximum(rows, 1)).round(4),
         "most_suggested": [names[pair.argmax()] if pair.any() else "" for pair in pairs],
         "confident_rate": confident.wrong_by_class(found.shares).round(4),
     }

@@ -14,12 +14,20 @@ _LABELS = {
     "noise_rate": "estimated share of wrong labels",
     "noise_rate_low": "at least (95% interval)",
     "noise_rate_high": "at most (95% interval)",
+    "confident_rate": "share of wrong labels by confident learning, which counts a weak model's confusions too",
+    "confident_rate_low": "at least, by confident learning (95% interval)",
+    "confident_rate_high": "at most, by confident learning (95% interval)",
+    "agreement": "share of labels that the fold models agree with",
+    "flag_by": "flags as many as this estimate says",
+    "noise_type": "noise put in on purpose",
+    "noise_rate_asked": "share of labels that it was to change",
     "auroc": "AUROC against the known errors",
     "average_precision": "average precision against the known errors",
     "precision_flagged": "precision of the flagged set",
     "recall_flagged": "recall of the flagged set",
     "precision_true_count": "precision at the true count of errors",
 }
+_HEADINGS = {"flagged_share": "share flagged", "confident_rate": "share wrong by confident learning"}
 
 
 def summary(facts: dict[str, Any], table: pd.DataFrame) -> str:
@@ -57,7 +65,7 @@ def read_classes(path: Path) -> pd.DataFrame:
     """classes.csv as it is. Raises UserError."""
     try:
         table = pd.read_csv(
-            path, keep_default_na=False, na_values={"noise_rate": [""]}, dtype={"name": str, "most_suggested": str}
+            path, keep_default_na=False, na_values={"flagged_share": [""]}, dtype={"name": str, "most_suggested": str}
         )
         return table.astype({"label": int})
     except FileNotFoundError as error:
@@ -79,7 +87,7 @@ def class_table(classes: pd.DataFrame, names: list[str]) -> str:
             for name in columns
         ]
         body.append(f"<tr>{''.join(cells)}</tr>")
-    return sortable("class-table", columns, body)
+    return sortable("class-table", [_HEADINGS.get(name, name) for name in columns], body)
 
 
 def blank_list(table: pd.DataFrame, names: list[str], shown: set[int]) -> str:

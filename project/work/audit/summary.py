@@ -46,7 +46,7 @@ def _first(table: pd.DataFrame) -> list[str]:
 
 
 def _noisiest(classes: pd.DataFrame) -> list[str]:
-    head = classes[classes["flagged"] > 0].sort_values(["noise_rate", "flagged"], ascending=False).head(SHOWN)
+    head = classes[classes["flagged"] > 0].sort_values(["flagged_share", "flagged"], ascending=False).head(SHOWN)
     words = [
         f"  {row.name_}: {row.flagged} of {row.count_} flagged, most of them look like {row.most_suggested}"
         for row in head.rename(columns={"name": "name_", "count": "count_"}).itertuples()

@@ -25,7 +25,7 @@ def cell(name: str, value: Any) -> str:
     """A cell of a sortable table; rates and shares in percent. name: of its column."""
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return '<td class=number data-value=""></td>'
-    if isinstance(value, (float, np.floating)) and ("rate" in name or name == "share"):
+    if isinstance(value, (float, np.floating)) and ("rate" in name or "share" in name):
         return f'<td class=number data-value="{value:.6g}">{value:.1%}</td>'
     if isinstance(value, (int, float, np.integer, np.floating)):
         return f'<td class=number data-value="{value}">{number(value)}</td>'
