@@ -62,7 +62,10 @@ def classes(found: Findings, names: list[str]) -> pd.DataFrame:
 
 
 def transition(found: Findings, names: list[str]) -> pd.DataFrame:
-    """P(given | true), a row for each true class, as `noise.read_matrix` reads it."""
+    """P(given | true), a row for each true class, as `noise.read_matrix` reads it.
+
+    By confident learning, so what a weak model confuses counts as noise too: its shape tells more than its amount.
+    """
     return pd.DataFrame(confident.transition(found.shares), index=names, columns=names)
 
 
