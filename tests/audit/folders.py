@@ -1,6 +1,7 @@
 """A small audit, made by hand: 3 classes x 10 pictures, the labels of the first four and of row 10 doubted."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,9 @@ def audit_folder(folder: Path, table: pd.DataFrame | None = None, **facts: objec
     known |= {"noise_rate_high": 0.25, "auroc": 0.91234567} | facts
     (folder / "audit.json").write_text(json.dumps(known))
     return folder
+
+
+def data_of(path: Path) -> dict:
+    """What the scripts of a page read."""
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1))

@@ -2,25 +2,18 @@
 
 import base64
 import io
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from folders import FLAGGED, KEYS, MATRIX, NAMES, audit_folder, audit_table, some_pictures
+from folders import FLAGGED, KEYS, MATRIX, NAMES, audit_folder, audit_table, data_of, some_pictures
 from PIL import Image
 
 from project.work.audit import confusions, page, page_parts, sheets
 from project.work.audit.page import write_page
 from project.work.declaration import UserError
-
-
-def data_of(path: Path) -> dict:
-    """What the scripts of a page read."""
-    text = path.read_text(encoding="utf-8")
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1))
 
 
 def images_of(path: Path, kind: str = "p") -> list[np.ndarray]:

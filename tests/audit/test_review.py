@@ -1,13 +1,13 @@
 """The review in a real browser: keys and mouse, what survives a reload, what is exported and taken in again."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, browser
+from browser import Browser
 from folders import KEYS, NAMES, audit_folder, some_pictures
+from reviewing import exported, reviewing, waited
 
 from project.work.audit.page import write_page
 from project.work.dataset import corrections
@@ -21,8 +21,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("downloads")) as shown:
-        shown.downloads = tmp_path_factory.getbasetemp() / "downloads0"
+    with reviewing(tmp_path_factory.mktemp("downloads")) as shown:
         yield shown
 
 
@@ -33,17 +32,6 @@ def fresh(window: Browser, page: Path) -> Browser:
     window.run("localStorage.clear()")
     window.open(page)
     return window
-
-
-def exported(window: Browser) -> str:
-    path = window.downloads / "corrections.csv"
-    path.unlink(missing_ok=True)
-    window.click("#export")
-    for _ in range(200):
-        if path.exists() and path.stat().st_size > 0:
-            return path.read_text()
-        time.sleep(0.05)
-    raise AssertionError("nothing was downloaded")
 
 
 def test_the_first_suspect_is_shown_with_both_names(fresh: Browser) -> None:
@@ -165,11 +153,3 @@ def test_nothing_on_the_page_is_without_a_name(fresh: Browser) -> None:
         " || e.getAttribute('aria-label') || e.labels?.length)).map(e => e.outerHTML)"
     )
     assert fresh.run(nameless) == []
-
-
-def waited(window: Browser, selector: str, words: str) -> str:
-    for _ in range(100):
-        if words in window.text(selector):
-            break
-        time.sleep(0.05)
-    return window.text(selector)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.work.audit import confusions, page_parts, sheets, tables
+from project.work.audit import confusions, earlier, page_parts, sheets, tables
 from project.work.audit.sheets import Sheets
 from project.work.dataset import storage
 from project.work.dataset.noise import read_matrix
@@ -38,7 +38,9 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
     table, facts = read_table(folder / "audit.csv"), _read_facts(folder / "audit.json")
     if len(table) > 0 and table["given_label"].max() >= len(names):
         raise UserError(f"{folder}/audit.csv: of other classes than these {len(names)}; run ./inv audit again")
-    shown = table.iloc[chosen(table, limit)]
+    decisions = earlier.read(folder, names)
+    judged = table["key_id"].isin([key for _, key, _, _ in decisions]).to_numpy()
+    shown = table.iloc[chosen(table, judged, limit)]
     images = sheets.gathered(pictures, shown["row"].to_numpy())
     labels = np.unique(shown[["given_label", "suggested_label"]])
     usual = examples(table, labels)
@@ -50,14 +52,14 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
     parts = {
         "title": tables.text(f"Audit of {facts.get('dataset', 'a data set')}"),
         "summary": page_parts.summary(facts, table),
-        "note": page_parts.note(table, len(shown)),
+        "note": page_parts.note(table, len(shown)) + earlier.note(decisions),
         "facts": page_parts.facts_table(facts),
         "classes": page_parts.class_table(classes, names),
         "pairs": confusions.pair_table(confusions.largest_pairs(matrix), table, names),
         "heat_map": confusions.heat_map(matrix, names),
         "blank": page_parts.blank_list(table, names, set(shown["row"])),
         "duplicates": page_parts.duplicate_list(table, names, set(shown["row"])),
-        "data": _json(data | {"cells": confusions.cells(matrix)}),
+        "data": _json(data | {"cells": confusions.cells(matrix), "earlier": decisions}),
         "style": _style(drawn, usual_drawn, images),
         "ink": "white-ink" if sheets.white_ink(images) else "",
         "script": "\n".join((TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
@@ -86,15 +88,17 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.sort_values("rank", kind="stable", ignore_index=True)
 
 
-def chosen(table: pd.DataFrame, limit: int) -> np.ndarray:
+def chosen(table: pd.DataFrame, judged: np.ndarray, limit: int) -> np.ndarray:
     """Which rows of an audit, sorted by rank, a page shows: positions int (n,), n <= limit, the most suspicious first.
 
     The flagged ones, then blank and identical pictures that are not flagged; where none is flagged, the first ones.
+    judged: bool (N,), the rows that a person has decided on, which give way to the others where not all fit.
     """
     flagged = table["flagged"].to_numpy() == 1
     strange = (table["blank"] == 1) | table["copy"]
     first = np.flatnonzero(flagged) if flagged.any() else np.arange(min(WITHOUT_FLAGS, len(table)))
-    return np.concatenate([first, np.setdiff1d(np.flatnonzero(strange), first)])[:limit]
+    wanted = np.concatenate([first, np.setdiff1d(np.flatnonzero(strange), first)])
+    return wanted[np.sort(np.argsort(judged[wanted], kind="stable")[:limit])]
 
 
 def examples(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:

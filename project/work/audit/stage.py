@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from project.work import common, run_folder
-from project.work.audit import audit_files, findings, page, repeats, summary, votes
+from project.work.audit import audit_files, earlier, findings, page, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
 from project.work.common import Settings
 from project.work.dataset import array_files, distillation_dataset, noise, remote_data, storage
@@ -136,6 +136,8 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
     print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
     if dataset.noise is not None:
         noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
+    if dataset.mending is not None:  # by a person alone, as an audit is made before any cleaning
+        earlier.write(folder, dataset.mending.done, dataset.train_keys)
     shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
     copy.send(folder)
     print(f"to look at and to mend: {shown}\naudit folder {folder}")

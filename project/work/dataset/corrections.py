@@ -48,14 +48,21 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
     table = by_key.read(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it")
     key_ids = table["key_id"]
     rows = by_key.rows(key_ids, keys, path)
-    given, drop = by_key.labels(table["given_label"], key_ids, names, path), table["new_label"] == DROP
+    given, new = decided(table, names, path)
     other = np.flatnonzero(labels[rows] != given)
     if len(other) > 0:
         first = other[0]
         raise UserError(f"{path}: says that the label of {key_ids[first]} is {given[first]}, but here it is"
                         f" {labels[rows[first]]}; the corrections are of other labels (or other noise)")  # fmt: skip
+    return Corrections(rows, given, new)
+
+
+def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Given and new labels, both int64 (n,), new DROPPED for drop, of the columns as text. Raises UserError."""
+    key_ids, drop = table["key_id"], table["new_label"] == DROP
+    given = by_key.labels(table["given_label"], key_ids, names, path)
     new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
-    return Corrections(rows, given, np.where(drop, DROPPED, new))
+    return given, np.where(drop, DROPPED, new)
 
 
 def write(path: Path, made: Corrections, keys: np.ndarray) -> None:

@@ -54,10 +54,12 @@ class Gallery {
 
   // What a decision on a picture is called: its kind, and in words.
   said(picture) {
-    const value = this.store.of(picture), names = this.data.names;
+    const value = this.store.of(picture), original = this.store.original(picture), names = this.data.names;
     if (value === undefined) return ["", picture[3] === picture[2] ? "" : `${names[picture[3]]}?`];
     if (value === "drop") return ["drop", "✗ dropped"];
-    return value === picture[2] ? ["keep", "✓ kept"] : ["change", `→ ${names[value]}`];
+    const kind = value === original ? "keep" : "change";
+    if (value !== picture[2]) return [kind, `→ ${names[value]}`];
+    return [kind, value === original ? "✓ kept" : `✓ ${names[value]}, was ${names[original]}`];
   }
 
   visible(place) {

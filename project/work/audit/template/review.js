@@ -1,7 +1,7 @@
 // The review: what the buttons and keys do.
 const data = JSON.parse(document.getElementById("data").textContent);
 const by = (id) => document.getElementById(id);
-const store = new Store(data.fingerprint, data.pictures, data.names.length);
+const store = new Store(data.fingerprint, data.pictures, data.names.length, data.earlier);
 const gallery = new Gallery(data, store, (place) => go(place));
 const picker = new Picker(data.names, (label) => decide(label));
 const current = () => data.pictures[gallery.at];
@@ -23,22 +23,24 @@ function showCurrent() {
   draw(by("large"), "p", gallery.at, data);
   by("large").setAttribute("aria-label", `picture ${key}, label ${data.names[given]}`);
   by("place").textContent = `rank ${rank.toLocaleString("en")}, key ${key}` + (kinds & 2 ? ", blank" : "") + (kinds & 4 ? ", a copy" : "");
-  by("given").textContent = data.names[given];
+  const original = store.original(current());
+  by("given").textContent = data.names[given] + (original === given ? "" : ` (corrected, was ${data.names[original]})`);
   by("suggested").textContent = suggested === given ? "the same" : data.names[suggested];
   usual(by("given-usual"), given);
   usual(by("suggested-usual"), suggested);
   const disagree = votes === null ? "" : `, ${votes} ${votes === 1 ? "model votes" : "models vote"} against it`;
   by("scores").textContent = `the label is trusted ${trusted(current())}${disagree}`;
   const [kind, words] = gallery.said(current());
-  by("decision").textContent = kind === "" ? "not reviewed" : words;
+  const when = store.isEarlier(current()) ? ", decided before this audit" : "";
+  by("decision").textContent = kind === "" ? "not reviewed" : words + when;
   showProgress();
 }
 
 function showProgress() {
   const values = data.pictures.map((picture) => [picture, store.of(picture)]).filter(([, value]) => value !== undefined);
   const dropped = values.filter(([, value]) => value === "drop").length;
-  const kept = values.filter(([picture, value]) => value === picture[2]).length;
-  const elsewhere = store.decisions.size - values.length;
+  const kept = values.filter(([picture, value]) => value === store.original(picture)).length;
+  const elsewhere = store.all().size - values.length;
   by("progress").max = Math.max(1, data.pictures.length);
   by("progress").value = values.length;
   by("status").textContent = `${values.length} of ${data.pictures.length} reviewed: ${kept} kept, `

@@ -1,11 +1,13 @@
-// The decisions: by key id, [row, given label, new label or "drop"]; kept in the browser under the audit's fingerprint.
+// The decisions: by key id, [row, label in the data, new label or "drop"]. Those from before the audit are on the page;
+// new ones go before them and are kept in the browser under the audit's fingerprint.
 const HEADER = ["row", "key_id", "given_label", "new_label"];
 
 class Store {
-  constructor(name, pictures, classes) {
+  constructor(name, pictures, classes, earlier) {
     this.name = "audit-" + name;
     this.pictures = new Map(pictures.map((picture) => [picture[1], picture]));
     this.classes = classes;
+    this.earlier = new Map(earlier.map(([row, key, given, value]) => [key, [row, given, value]]));
     this.decisions = new Map();
     this.past = []; // for each step what it changed: [key id, what was decided before]
     this.keeps = true;
@@ -34,11 +36,24 @@ class Store {
   }
 
   of(picture) {
-    return this.decisions.get(picture[1])?.[2];
+    return (this.decisions.get(picture[1]) ?? this.earlier.get(picture[1]))?.[2];
+  }
+
+  // A picture's label in the data, which corrections may have changed before the audit.
+  original(picture) {
+    return this.earlier.get(picture[1])?.[1] ?? picture[2];
+  }
+
+  isEarlier(picture) {
+    return this.earlier.has(picture[1]) && !this.decisions.has(picture[1]);
+  }
+
+  all() {
+    return new Map([...this.earlier, ...this.decisions]);
   }
 
   decide(picture, value) {
-    this.change([[picture[1], [picture[0], picture[2], value]]]);
+    this.change([[picture[1], [picture[0], this.original(picture), value]]]);
   }
 
   change(entries) {
@@ -56,7 +71,7 @@ class Store {
   }
 
   text() {
-    const lines = [...this.decisions].map(([key, [row, given, value]]) => [row, key, given, value]);
+    const lines = [...this.all()].map(([key, [row, given, value]]) => [row, key, given, value]);
     return csv.line(HEADER) + lines.sort((one, other) => one[0] - other[0]).map(csv.line).join("");
   }
 
@@ -77,8 +92,9 @@ class Store {
     if (!/^\d+$/.test(row ?? "") || !key || !label(given) || !(value === "drop" || label(value)))
       throw new Error(`line ${line} is no correction of these ${this.classes} classes`);
     const picture = this.pictures.get(key);
-    if (picture && picture[2] !== Number(given))
-      throw new Error(`line ${line}: the label of ${key} is ${picture[2]} here, not ${given}; it is of other data`);
-    return [key, [picture ? picture[0] : Number(row), Number(given), value === "drop" ? value : Number(value)]];
+    const known = picture ? [picture[0], this.original(picture)] : this.earlier.get(key) ?? [Number(row), Number(given)];
+    if (known[1] !== Number(given))
+      throw new Error(`line ${line}: the label of ${key} is ${known[1]} here, not ${given}; it is of other data`);
+    return [key, [known[0], known[1], value === "drop" ? value : Number(value)]];
   }
 }

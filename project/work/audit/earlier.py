@@ -1,0 +1,44 @@
+"""What a person had decided before an audit: its page goes on from there, so that its export is the whole story."""
+
+from pathlib import Path
+
+import numpy as np
+
+from project.work.dataset import by_key, corrections
+from project.work.dataset.corrections import DROP, DROPPED, Corrections
+from project.work.declaration import UserError
+
+FILE = "earlier_corrections.csv"  # not corrections.csv, as a page's export may be put beside it
+Decision = tuple[int, str, int, int | str]
+
+
+def write(folder: Path, done: Corrections, keys: np.ndarray) -> None:
+    """Write into an audit's folder the corrections that it was made with. keys: (N,), see `by_key.packed`."""
+    corrections.write(folder / FILE, done, keys)
+
+
+def read(folder: Path, names: list[str]) -> list[Decision]:
+    """Those of an audit's folder, none where it was made without: (row, key id, label in the data, new label or drop).
+
+    Also of rows that the audit leaves out. Raises UserError.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    table = by_key.read(path, corrections.COLUMNS, "the corrections that an audit was made with")
+    given, new = corrections.decided(table, names, path)
+    if not table["row"].str.fullmatch(r"[0-9]{1,18}").all():
+        raise UserError(f"{path}: a row is no number; run ./inv audit again")
+    values = [DROP if label == DROPPED else label for label in new.tolist()]
+    return list(zip(table["row"].astype(int).tolist(), table["key_id"].tolist(), given.tolist(), values, strict=True))
+
+
+def note(decisions: list[Decision]) -> str:
+    """What a page says of them; nothing where there are none."""
+    if not decisions:
+        return ""
+    count = f"{len(decisions):,} decision{'s were' if len(decisions) > 1 else ' was'}"
+    return (
+        f" {count} made before this audit: they are here already, also those on pictures that are not shown, and what"
+        " is exported holds them too. Where not all pictures fit, those that are not reviewed yet go first."
+    )
