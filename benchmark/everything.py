@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import chart
 import table
@@ -21,6 +22,7 @@ from project.work.common import OUTPUT, ROOT
 from project.work.declaration import UserError, parse, run_command
 
 ROWS, PICTURE = "benchmark.csv", "benchmark.png"
+VARIANTS = {"train_step": ({"model": "narrow"}, {"model": "resnet18"})}  # what is measured more than once
 
 
 def run_script(name: str, folder: Path, options: BenchmarkSettings) -> bool:
@@ -28,11 +30,15 @@ def run_script(name: str, folder: Path, options: BenchmarkSettings) -> bool:
     rows = folder / f"{name}.csv"
     rows.unlink(missing_ok=True)
     values = {"quick": options.quick, "rounds": options.rounds, "csv": rows}
-    command = make_command.script(f"benchmark/{name}.py", values)
-    with (
-        open(folder / f"{name}.txt", "w", encoding="utf-8") as file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
-    ):
+    with open(folder / f"{name}.txt", "w", encoding="utf-8") as file:
+        return all([
+            _say(make_command.script(f"benchmark/{name}.py", values | variant), file)
+            for variant in VARIANTS.get(name, ({},))
+        ])  # fmt: skip
+
+
+def _say(command: Sequence[str], file: TextIO) -> bool:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             print(line, end="", flush=True)
             file.write(line)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from project.work.dataset import storage
 from project.work.declaration import UserError
 
 
@@ -18,4 +19,4 @@ def refuse_other(study: Any, growing: Collection[str]) -> None:
     if path.exists() and path.read_text() != text:
         raise UserError(f"{path}: the runs there are of {path.read_text()}, not of {text}; give another --output")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    storage.replace_file(path, text.encode())
