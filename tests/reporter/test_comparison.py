@@ -71,7 +71,7 @@ def test_the_verdict_in_plain_words(gain: Gain, rate: float, said: str) -> None:
 
 def test_time_that_is_spent_before_the_epochs_is_named() -> None:
     said = words.sentence("distillation", 0.4, Gain(Spread(5.0, 0.1, 3), 1.0), declared=5.0)
-    assert said.endswith("for 1.0x the time in its epochs (5x with what it does before them, as it declares).")
+    assert said.endswith("for 1.0x the time of its epochs (5x in all, as it declares).")
     assert "declares" not in words.sentence("co-teaching", 0.4, Gain(Spread(5.0, 0.1, 3), 1.9), declared=2.0)
 
 

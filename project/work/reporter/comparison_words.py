@@ -51,7 +51,7 @@ def sentence(method: str, rate: float, gain: Gain, base: str = "base", declared:
     """
     points, time, place = gain.points, f"{gain.time:.1f}x the time", _place(rate)
     if declared is not None and declared > UNSEEN * gain.time:
-        time += f" in its epochs ({declared:g}x with what it does before them, as it declares)"
+        time += f" of its epochs ({declared:g}x in all, as it declares)"
     size = percent(Spread(abs(points.mean), points.deviation, points.count))
     if gain.verdict == "unshown":
         what = "is not shown to help" if rate > 0 else "is not shown to help or harm"
