@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from project.work import common
 from project.work.common import RECIPES, Settings
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.augmentation import AUGMENTATIONS
@@ -105,7 +106,7 @@ def make_bench(
     folder = dataset or str(inputs.prepared_folder(scratch / "input", enough, classes))
     loaded = base_dataset.load(dataclasses.replace(Settings(), dataset=folder), device)
     some = dataclasses.replace(loaded, train=loaded.train.subset(slice(0, pictures)))
-    file = storage.read(base_dataset.find(folder)).train
+    file = storage.read(common.input_folder(folder)).train
     rows = some.train.rows.cpu().numpy()
     arrays = np.ascontiguousarray(file.images[rows]), file.labels[rows]
     return Bench(some, device, scratch, shared, arrays, made_up_logits(loaded, file))

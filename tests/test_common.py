@@ -123,6 +123,16 @@ def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     assert differences(old, new) == ["epoch 2 -> 3"]
 
 
+def test_a_data_set_is_found_by_name_or_by_path() -> None:
+    assert common.input_folder("quickdraw").parts[-3:] == ("project", "input", "quickdraw")
+    assert common.input_folder("/data/mine") == Path("/data/mine")
+
+
+def test_results_are_in_the_folder_given_or_in_the_usual_one() -> None:
+    assert common.output_folder(None).parts[-2:] == ("project", "output")
+    assert common.output_folder("elsewhere/runs") == Path("elsewhere/runs")
+
+
 def test_each_purpose_has_a_random_stream_of_its_own() -> None:
     seeds = {derive_seed(seed, *purpose) for seed in (0, 1) for purpose in (("weights",), ("epoch", 0), ("epoch", 1))}
     assert len(seeds) == 6

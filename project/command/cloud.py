@@ -18,7 +18,7 @@ from ai_platform import Jobs
 from project.command import training_job
 from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
 from project.work import common
-from project.work.common import DEFAULTS_FILE, OUTPUT, ROOT, Settings
+from project.work.common import DEFAULTS_FILE, ROOT, Settings
 from project.work.declaration import UserError, build, given
 
 T = TypeVar("T", bound=CloudSettings)
@@ -74,7 +74,7 @@ def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     from project.work.dataset import remote_data
 
     settings = read(PushSettings, config, values)
-    folder = Path(settings.dataset) if "/" in settings.dataset else common.INPUT / settings.dataset
+    folder = common.input_folder(settings.dataset)
     place = BucketFolder(f"{_bucket(settings)}/input/{folder.name}", connect(settings.credential_path))
     sent = remote_data.push(folder, place)
     print(f"{len(sent)} files sent to {place.uri}" if sent else f"{place.uri} has all of it already")
@@ -86,7 +86,7 @@ def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     from project.work.bucket_folder import BucketFolder, connect
 
     settings = read(PullSettings, config, values)
-    output = OUTPUT if settings.output is None else Path(settings.output)
+    output = common.output_folder(settings.output)
     place = BucketFolder(f"{_bucket(settings)}/outputs", connect(settings.credential_path))
     changed, rows = mirror.pull(place, output)
     print(f"{len(changed)} run folders brought or brought up to date, {rows} rows new or changed in {output}")

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import make_command
@@ -14,7 +13,7 @@ from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run, settings_of
 from project.command.sweep import Order, SweepSettings
 from project.work import common
-from project.work.common import INPUT, NoiseSettings, Settings
+from project.work.common import NoiseSettings, Settings
 from project.work.declaration import UserError, flag, inside, setting
 from project.work.method_words import BASE, method_settings
 
@@ -132,6 +131,6 @@ def carry_through(order: Order, points: Sequence[Point], command: str, render_on
 
 
 def _refuse_absent_data(settings: Settings) -> None:
-    folder = Path(settings.dataset) if "/" in settings.dataset else INPUT / settings.dataset
+    folder = common.input_folder(settings.dataset)
     if settings.data_uri is None and not folder.is_dir():
         raise UserError(f"{folder} is missing: prepare it with ./inv prepare first")

@@ -70,10 +70,9 @@ def read_order(
     own = _of(cls, values)
     settings = build(cls, given(cls, make_command.flags(own), ""))
     job = {name: value for name, value in _of(JobSettings, values).items() if settings.remote or name not in PLACE}
-    output = common.OUTPUT if values.get("output") is None else Path(values["output"])
     elsewhere = set(own) | set(job)
     rest = {name: value for name, value in values.items() if name not in elsewhere}
-    return Order(config, settings, job, output), rest
+    return Order(config, settings, job, common.output_folder(values.get("output"))), rest
 
 
 def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:

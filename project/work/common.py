@@ -291,6 +291,16 @@ def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
     return declared | RECIPES[name]
 
 
+def input_folder(dataset: str) -> Path:
+    """The folder of a data set given by name or path."""
+    return Path(dataset) if "/" in dataset else INPUT / dataset
+
+
+def output_folder(output: str | None) -> Path:
+    """The folder of run folders and results.csv; project/output when none is given."""
+    return OUTPUT if output is None else Path(output)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of settings from a YAML file; empty when the file is absent or all comments."""
     import yaml

@@ -158,7 +158,7 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
     from project.work.dataset import base_dataset, remote_data
 
     def load() -> "Dataset":
-        remote_data.fetch(base_dataset.find(settings.dataset), settings.data_uri)
+        remote_data.fetch(common.input_folder(settings.dataset), settings.data_uri)
         return base_dataset.load(settings, device)
 
     dataset = parallel.all(load)

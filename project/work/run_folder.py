@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from project.work import common
-from project.work.common import OUTPUT, ROOT, ReportSettings, Settings
+from project.work.common import ROOT, ReportSettings, Settings
 from project.work.dataset import storage
 from project.work.declaration import UserError, build
 
@@ -63,7 +63,7 @@ def resume_command(settings: Settings) -> str:
 
 def output_folder(settings: Settings) -> Path:
     """Where run folders and the table of results are. Raises UserError when it cannot be written."""
-    folder = OUTPUT if settings.output is None else Path(settings.output)
+    folder = common.output_folder(settings.output)
     probe = folder / f".probe-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import small
 import torch
 from torch import Tensor
 
-from project.work.dataset import base_dataset, storage
+from project.work.dataset import storage
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, fold_numbers, load, split
 from project.work.dataset.by_key import unpacked
@@ -204,8 +204,3 @@ def test_image_size_shrinks_pictures_smoothly(tmp_path: Path, settings: Callable
     row = [0, 0, 0, 25, 175, 200, 200, 200]  # a triangle of two pixels' half width weighs 1, 3, 3, 1
     for part in (data.train, data.valid, data.test):
         assert pixels(part)[0, 0].tolist() == [row] * 8
-
-
-def test_a_data_set_is_found_by_name_or_by_path() -> None:
-    assert base_dataset.find("quickdraw").parts[-3:] == ("project", "input", "quickdraw")
-    assert base_dataset.find("/data/mine") == Path("/data/mine")

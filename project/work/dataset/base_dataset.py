@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
-from project.work.common import INPUT, Settings
+from project.work import common
+from project.work.common import Settings
 from project.work.dataset import mending, noise, normaliser
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.loaded import Records, loaded
@@ -145,7 +145,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     Which rows are validation depends on the labels of the files alone, so that runs on noisy, mended and clean labels
     are judged by the same pictures.
     """
-    folder = find(settings.dataset)
+    folder = common.input_folder(settings.dataset)
     data = loaded(folder, settings.image_size, device)
     parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder))
     train, valid = (torch.from_numpy(part) for part in parts)
@@ -166,11 +166,6 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     ]
     truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
     return Dataset(*splits, data.names, data.keys, fingerprint, made, mended, truth)
-
-
-def find(dataset: str) -> Path:
-    """The folder of a data set given by name or path."""
-    return Path(dataset) if "/" in dataset else INPUT / dataset
 
 
 def split(labels: np.ndarray, valid_rate: float, seed: int, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from project.work import common
 from project.work.common import ReportSettings
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from project.work.reporter.patience import Passing
     from project.work.reporter.result_table import ResultTable
 
-    output = common.OUTPUT if settings.output is None else Path(settings.output)
+    output = common.output_folder(settings.output)
     rows = len(ResultTable(output).read())
     if not sheet.configured(settings):
         raise UserError(

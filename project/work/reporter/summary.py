@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -58,8 +57,7 @@ def _spread(shares: pd.Series) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the summary of results.csv."""
     settings = parse(SummarySettings, argv, "Print the table of results, best first by validation accuracy.")
-    output = common.OUTPUT if settings.output is None else Path(settings.output)
-    results = ResultTable(output)
+    results = ResultTable(common.output_folder(settings.output))
     runs = results.read()
     missing = [name for name in ("method", *ACCURACIES.values(), "seconds") if name not in runs]
     if missing or runs.empty:
