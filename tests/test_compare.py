@@ -62,7 +62,7 @@ def test_base_is_there_and_everything_once() -> None:
         ({"epoch": "2,3"}, "--epoch 2,3: a comparison varies methods, noise rates and seeds; .* base,epoch=2"),
         ({"noise_type": "confusion"}, "--noise-type confusion: give --noise-file"),
         ({"folds": "3"}, "makes logits and no result"),
-        ({"dataset": "nowhere"}, "nowhere is missing: prepare it"),
+        ({"dataset": "nowhere"}, r"nowhere is missing: run \./inv prepare first"),
         ({"uuid": "x"}, "names its runs itself"),
     ],
 )

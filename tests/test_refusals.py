@@ -93,6 +93,16 @@ def test_a_misspelt_key_in_settings_yaml_is_refused_with_its_file_and_nearest_na
     assert line == f"error: {path}: learning_rat is not a setting; did you mean learning_rate?"
 
 
+@pytest.mark.parametrize("more", [[], ["--stage", "audit"], ["--folds", "2"], ["--processes", "2"]])
+def test_data_that_are_not_there_are_refused_with_the_nearest_name(tmp_path: Path, more: list[str]) -> None:
+    for name in ("sample", "quickdraw", ".smapl.partial"):
+        (tmp_path / name).mkdir()
+    assert refuse("--dataset", f"{tmp_path}/smaple", *more) == (
+        f"error: {tmp_path}/smaple is missing: run ./inv prepare first (./inv prepare-images for pictures of your own),"
+        " or give --dataset the name of a prepared set; did you mean sample?"
+    )
+
+
 def test_a_refusal_takes_less_than_a_second_and_a_half() -> None:
     seconds = []
     for _ in range(3):  # the fastest of three: the machine may be busy
@@ -113,9 +123,11 @@ def test_a_refusal_takes_less_than_a_second_and_a_half() -> None:
         (["--output", f"{processes.MAIN}/below"], f"{processes.MAIN}/below: cannot be written"),
     ],
 )
-def test_what_only_the_machine_can_tell_is_refused_in_one_line(tmp_path: Path, words: list[str], reason: str) -> None:
+def test_what_only_the_machine_can_tell_is_refused_in_one_line(
+    prepared: Path, tmp_path: Path, words: list[str], reason: str
+) -> None:
     log = tmp_path / "log"
-    code = processes.finish(processes.fork_main(log, "--output", tmp_path / "output", *words))
+    code = processes.finish(processes.fork_main(log, "--dataset", prepared, "--output", tmp_path / "output", *words))
     assert code == 2
     assert log.read_text().startswith(f"error: {reason}")
     assert log.read_text().count("\n") == 1

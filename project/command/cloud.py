@@ -17,7 +17,7 @@ import make_command
 from ai_platform import Jobs
 from project.command import training_job
 from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
-from project.work import common
+from project.work import common, prepared_data
 from project.work.common import DEFAULTS_FILE, ROOT, Settings
 from project.work.declaration import UserError, build, given
 
@@ -74,7 +74,7 @@ def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     from project.work.dataset import remote_data
 
     settings = read(PushSettings, config, values)
-    folder = common.input_folder(settings.dataset)
+    folder = prepared_data.find(settings.dataset)
     place = BucketFolder(f"{_bucket(settings)}/input/{folder.name}", connect(settings.credential_path))
     sent = remote_data.push(folder, place)
     print(f"{len(sent)} files sent to {place.uri}" if sent else f"{place.uri} has all of it already")

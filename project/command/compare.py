@@ -12,7 +12,7 @@ from project.command import sweep
 from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run, settings_of
 from project.command.sweep import Order, SweepSettings
-from project.work import common
+from project.work import common, prepared_data
 from project.work.common import NoiseSettings, Settings
 from project.work.declaration import UserError, flag, inside, setting
 from project.work.method_words import BASE, method_settings
@@ -131,6 +131,5 @@ def carry_through(order: Order, points: Sequence[Point], command: str, render_on
 
 
 def _refuse_absent_data(settings: Settings) -> None:
-    folder = common.input_folder(settings.dataset)
-    if settings.data_uri is None and not folder.is_dir():
-        raise UserError(f"{folder} is missing: prepare it with ./inv prepare first")
+    if settings.data_uri is None:
+        prepared_data.find(settings.dataset)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from project.work import common, launch
+from project.work import common, launch, prepared_data
 from project.work.common import Settings
 from project.work.declaration import UserError, flag, run_command
 
@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
     if launch.WORKER not in os.environ:
         machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
+        if machine.count == 1 and settings.data_uri is None and settings.resume is None:
+            prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
         if machine.count * processes > 1:
             start_processes(settings, sys.argv[1:] if argv is None else argv, machine, processes)
     from project.work.runner.parallel import joined

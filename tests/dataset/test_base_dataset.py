@@ -10,6 +10,7 @@ import small
 import torch
 from torch import Tensor
 
+from project.work import common
 from project.work.dataset import storage
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, fold_numbers, load, split
@@ -89,6 +90,17 @@ def test_a_split_that_cannot_be_is_refused(labels: np.ndarray, rate: float, reas
     with pytest.raises(UserError) as refusal:
         split(labels, rate, 0, "here")
     assert reason in str(refusal.value)
+
+
+def test_data_that_are_not_there_are_refused_with_the_nearest_name(
+    settings: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "INPUT", tmp_path)
+    (tmp_path / "sample").mkdir()
+    with pytest.raises(UserError, match=r"/smaple is missing: run \./inv prepare first .*; did you mean sample\?$"):
+        load(settings(dataset="smaple"), CPU)
+    with pytest.raises(UserError, match=r"/other is missing: run \./inv prepare first .* of a prepared set$"):
+        load(settings(dataset="other"), CPU)
 
 
 def test_folds_hold_every_row_once_in_proportion() -> None:

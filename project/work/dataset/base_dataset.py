@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
-from project.work import common
+from project.work import prepared_data
 from project.work.common import Settings
 from project.work.dataset import mending, noise, normaliser
 from project.work.dataset.augmentation import Augmentation
@@ -145,7 +145,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     Which rows are validation depends on the labels of the files alone, so that runs on noisy, mended and clean labels
     are judged by the same pictures.
     """
-    folder = common.input_folder(settings.dataset)
+    folder = prepared_data.find(settings.dataset)
     data = loaded(folder, settings.image_size, device)
     parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder))
     train, valid = (torch.from_numpy(part) for part in parts)
