@@ -78,13 +78,50 @@ def test_runs_of_the_same_data_follow_each_other() -> None:
         (["--remote"], "./inv train-ai-platform --spot --detach ", "--output"),
     ],
 )
-def test_the_commands_are_printed(tmp_path: Path, more: list[str], start: str, left_out: str) -> None:
-    words = inv("--lr", "0.1,0.03", "--seed", "0,1", "--output", tmp_path / "new", "--spot", "--dry-run", *more)
+def test_the_commands_are_printed(prepared: Path, tmp_path: Path, more: list[str], start: str, left_out: str) -> None:
+    grid = ["--dataset", prepared, "--lr", "0.1,0.03", "--seed", "0,1"]
+    words = inv(*grid, "--output", tmp_path / "new", "--spot", "--dry-run", *more)
     printed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     assert len(set(printed)) == 4
     assert all(line.startswith(start) and left_out not in line for line in printed)
     assert "--lr=0.03 --seed=1 --uuid=" in printed[3] or "--seed=1 --uuid=" in printed[3]
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"dataset": "{here},{there}/lnes", "seed": "0,1"}, r"/lnes is missing: .*; did you mean lines\?$"),
+        (
+            {"noise_type": "file", "noise_file": "nowhere.csv", "dataset": "{here}"},
+            "^the only run: --noise-file nowhere.csv is missing",
+        ),
+        (
+            {"corrections": "{here}/label_name.csv,nowhere.csv", "dataset": "{here}"},
+            "^corrections=nowhere.csv: --corrections nowhere.csv is missing: give the path of a file that is there$",
+        ),
+        (
+            {"method": "base,distillation", "oof_logits": "nowhere.npz", "dataset": "{here}"},
+            "^method=base: --oof-logits nowhere.npz is missing",
+        ),
+        ({"clean": "drop", "audit_file": "{there}", "dataset": "{here}"}, "--audit-file .* is missing"),
+    ],
+)
+def test_what_a_later_run_would_not_find_is_refused_before_the_first_starts(
+    prepared: Path, tmp_path: Path, values: dict[str, str], said: str, dry: bool
+) -> None:
+    places = {"here": prepared, "there": prepared.parent}
+    values = {name: value.format(**places) for name, value in values.items()}
+    with pytest.raises(UserError, match=said):
+        sweep.run_sweep({}, values | {"output": str(tmp_path / "new"), "dry_run": dry})
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_elsewhere_is_not_looked_for_here(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    elsewhere = {"dataset": "nowhere", "data_uri": "gs://b/input", "oof_logits": "gs://b/l.npz", "distillation": True}
+    sweep.run_sweep({}, elsewhere | {"output": str(tmp_path), "seed": "0,1", "dry_run": True})
+    assert capsys.readouterr().out.count("--dataset=nowhere") == 2
 
 
 def usual(prepared: Path, output: Path, epoch: int) -> list[object]:

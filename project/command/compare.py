@@ -10,10 +10,10 @@ from typing import Any
 import make_command
 from project.command import sweep
 from project.command.growing_page import GrowingPage, Point
-from project.command.runs import PLACE, make_run, settings_of
+from project.command.runs import PLACE, make_run
 from project.command.sweep import Order, SweepSettings
-from project.work import common, prepared_data
-from project.work.common import NoiseSettings, Settings
+from project.work import common
+from project.work.common import NoiseSettings
 from project.work.declaration import UserError, flag, inside, setting
 from project.work.method_words import BASE, method_settings
 
@@ -104,10 +104,9 @@ def _point(method: str, rate: float, seed: int, values: Mapping[str, Any]) -> Po
     wanted = {"noise_seed": str(seed)} | given | {"method": method, "noise_rate": f"{rate:g}", "seed": str(seed)}
     ((point, _),) = make_command.grid(wanted, whole=wanted)
     run = make_run(name, point)
-    settings = settings_of(run.values)
-    if not common.is_run(settings):
+    if not common.is_run(run.settings):
         raise UserError(f"{name}: --folds without --distillation or --clean makes logits and no result to compare")
-    return Point(method, rate, seed, run, settings)
+    return Point(method, rate, seed, run, run.settings)
 
 
 def carry_through(order: Order, points: Sequence[Point], command: str, render_only: bool = False) -> None:
@@ -119,8 +118,6 @@ def carry_through(order: Order, points: Sequence[Point], command: str, render_on
     page = GrowingPage(order.output, points, command)
     failed: dict[str, str] = {}
     if not render_only:
-        if not order.settings.remote:
-            _refuse_absent_data(points[0].settings)
         try:
             failed = sweep.carry_out(order, runs, page.grow)
         except SystemExit:  # Ctrl-C, of which the sweep has told
@@ -128,8 +125,3 @@ def carry_through(order: Order, points: Sequence[Point], command: str, render_on
             raise
     page.show()
     sweep.end(runs, failed)
-
-
-def _refuse_absent_data(settings: Settings) -> None:
-    if settings.data_uri is None:
-        prepared_data.find(settings.dataset)

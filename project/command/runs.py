@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import make_command
-from project.work import common
+from project.work import common, prepared_data
 from project.work.common import DEFAULTS_FILE, DataSettings, Settings
-from project.work.declaration import UserError, given
+from project.work.declaration import UserError, flag, given
 
 PLACE = frozenset(common.place_settings())
 FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name one
@@ -19,11 +19,12 @@ FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings th
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a sweep. name: the settings in which it differs; values: its flags."""
+    """One run of a sweep. name: the settings in which it differs; values: its flags; settings: what they come to."""
 
     uuid: str
     name: str
     values: dict[str, Any]
+    settings: Settings
 
 
 def expand(values: Mapping[str, Any]) -> list[Run]:
@@ -43,10 +44,11 @@ def make_run(name: str, values: Mapping[str, Any]) -> Run:
     if values.get("stage") not in (None, "train"):
         raise UserError("--stage audit: a sweep trains; ./inv audit audits")
     try:
-        uuid = uuid_of(settings_of(values))
+        settings = settings_of(values)
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    return Run(uuid, name, {**values, "uuid": uuid})
+    uuid = uuid_of(settings)
+    return Run(uuid, name, {**values, "uuid": uuid}, settings)
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
@@ -66,8 +68,23 @@ def uuid_of(settings: Settings) -> str:
 
 def _digest(path: str) -> str:
     """What a file holds, or an audit's folder, in short; the path itself where there is none here (gs://, say)."""
-    file = next((each for each in (Path(path), Path(path) / "audit.csv") if each.is_file()), None)
+    file = _file(path)
     return path if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _file(path: str) -> Path | None:
+    return next((each for each in (Path(path), Path(path) / "audit.csv") if each.is_file()), None)
+
+
+def refuse_absent(runs: Iterable[Run]) -> None:
+    """Raises UserError when a run would find no data set here, or no file where a setting of its names one."""
+    for run in runs:
+        if run.settings.data_uri is None:
+            prepared_data.find(run.settings.dataset)
+        for name in FILES:
+            path = getattr(run.settings, name)
+            if path is not None and "://" not in path and _file(path) is None:
+                raise UserError(f"{run.name}: {flag(name)} {path} is missing: give the path of a file that is there")
 
 
 def by_data(runs: Iterable[Run]) -> list[Run]:

@@ -16,7 +16,7 @@ import make_command
 from ai_platform import GoingOn
 from project.command import cloud
 from project.command.crew import Crew, Task
-from project.command.runs import PLACE, Run, by_data, expand, settings_of
+from project.command.runs import PLACE, Run, by_data, expand, refuse_absent
 from project.command.training_job import JobSettings
 from project.work import common, launch
 from project.work.declaration import UserError, build, given, setting
@@ -81,7 +81,7 @@ def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_commands(order: Order, runs: Sequence[Run]) -> None:
-    """Print the commands of the runs that are not finished."""
+    """Print the commands of the runs that are not finished. Raises UserError when one could not start."""
     for run in _left(order, runs):
         print(shlex.join(command_of(run, order.job if order.settings.remote else None)))
 
@@ -89,7 +89,7 @@ def print_commands(order: Order, runs: Sequence[Run]) -> None:
 def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | None = None) -> dict[str, str]:
     """Do the runs that are not finished, in order; returns what went wrong with those that failed, by uuid.
 
-    after: called whenever some run here has ended.
+    after: called whenever some run here has ended. Raises UserError before any starts when one of them could not.
     """
     left = _left(order, runs)
     print(f"{len(runs)} runs, {len(runs) - len(left)} of them finished already", file=sys.stderr)
@@ -100,7 +100,10 @@ def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | Non
 
 def _left(order: Order, runs: Sequence[Run]) -> list[Run]:
     finished = _finished(order.output)
-    return [run for run in runs if run.uuid not in finished]
+    left = [run for run in runs if run.uuid not in finished]
+    if not order.settings.remote:
+        refuse_absent(left)
+    return left
 
 
 def end(runs: Sequence[Run], failed: Mapping[str, str]) -> None:
@@ -154,8 +157,7 @@ def run_here(
 
 def _task(run: Run, logs: Path) -> Task:
     """A run with a process of its own where it starts several, for torchrun changes the process it is called in."""
-    settings = settings_of(run.values)
-    several = (settings.nodes or 1) * launch.processes_here(settings) > 1 or "CLUSTER_SPEC" in os.environ
+    several = (run.settings.nodes or 1) * launch.processes_here(run.settings) > 1 or "CLUSTER_SPEC" in os.environ
     command = tuple(command_of(run)) if several else None
     return Task(run.uuid, run.name, tuple(make_command.flags(run.values)), logs / f"{run.uuid}.log", command)
 
