@@ -30,6 +30,27 @@ def test_runs_that_differ_in_seed_alone_are_one_line_with_mean_and_deviation() -
     assert line["seconds"] == 11
 
 
+def test_seeds_with_noise_of_their_own_are_one_line_a_rate() -> None:
+    noisy = [
+        run(seed, 0.50 + 0.02 * seed, 0.40, noise_type="symmetric", noise_rate=0.2, noise_seed=seed) for seed in (0, 2)
+    ]
+    clean = [run(seed, 0.80, 0.70, noise_type="none", noise_rate=0.0, noise_seed=0) for seed in (0, 2)]
+    lines = summarise(pd.DataFrame(noisy + clean))
+    assert "noise_seed" not in lines
+    assert lines[["noise_rate", "seeds", "valid"]].to_numpy().tolist() == [
+        ["0.0", 2, "80.0 +- 0.0"],
+        ["0.2", 2, "52.0 +- 2.8"],  # deviations -2, 2: sqrt(8 / 1)
+    ]
+
+
+@pytest.mark.parametrize("name", ["corrections", "audit_file"])
+def test_files_of_each_seeds_own_are_one_line_and_none_is_another(name: str) -> None:
+    mended = [run(seed, 0.60, 0.50, **{name: f"runs/{seed}/{name}.csv"}) for seed in (0, 1)]
+    lines = summarise(pd.DataFrame([*mended, run(0, 0.50, 0.40, **{name: ""})]))
+    assert lines[[name, "seeds", "valid"]].to_numpy().tolist() == [["given", 2, "60.0 +- 0.0"], ["", 1, "50.0"]]
+    assert name not in summarise(pd.DataFrame(mended))
+
+
 def test_one_seed_has_no_deviation() -> None:
     (line,) = summarise(pd.DataFrame([run(0, 0.5, 0.4)])).to_dict("records")
     assert (line["seeds"], line["valid"]) == (1, "50.0")

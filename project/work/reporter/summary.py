@@ -9,7 +9,8 @@ from project.work import common
 from project.work.declaration import UserError, parse, run_command, setting
 from project.work.reporter.result_table import ResultTable
 
-NOT_THE_EXPERIMENT = {"uuid", "seed"}
+NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
+GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
 ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 
 
@@ -21,14 +22,15 @@ class SummarySettings:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Runs that differ only in seed as one line, the best mean validation accuracy first.
+    """Runs that differ only in their seeds as one line, the best mean validation accuracy first.
 
-    table: as results.csv, all text. The order looks at validation, since choosing by the test split would spoil it.
-    Accuracies are in percent, as "mean +- standard deviation" when there are several seeds.
+    That of the noise is one of them, and so are files of corrections or of an audit: that one is given tells lines
+    apart, which one does not. table: as results.csv, all text. The order looks at validation, since choosing by the
+    test split would spoil it. Accuracies are in percent, as "mean +- standard deviation" when there are several seeds.
     """
     names = [name for name in _setting_names() if name in table and name not in NOT_THE_EXPERIMENT]
     lines = []
-    for _, runs in table.groupby(names, sort=False):
+    for _, runs in _only_whether_given(table).groupby(names, sort=False):
         line = {"method": runs["method"].iloc[0]} | {name: runs[name].iloc[0] for name in names}
         line |= {"seeds": len(runs), "order": pd.to_numeric(runs[ACCURACIES["valid"]]).mean()}
         line |= {title: _spread(pd.to_numeric(runs[column])) for title, column in ACCURACIES.items()}
@@ -38,6 +40,11 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     varied = [name for name in names if name in ("dataset", "epoch", "model") or summary[name].nunique() > 1]
     shown = [name for name in varied if not _told_by_method(summary, name)]
     return summary[["method", *shown, "seeds", *ACCURACIES, "seconds"]].reset_index(drop=True)
+
+
+def _only_whether_given(table: pd.DataFrame) -> pd.DataFrame:
+    """The same without the names of files that seeds have of their own."""
+    return table.assign(**{name: table[name].where(table[name] == "", "given") for name in GIVEN if name in table})
 
 
 def _told_by_method(summary: pd.DataFrame, name: str) -> bool:
