@@ -39,6 +39,15 @@ def test_a_noise_seed_that_is_given_holds_for_all() -> None:
     assert [point.settings.noise_seed for point in points] == [5, 5]
 
 
+def test_the_recipe_for_wrong_labels_is_compared_unless_methods_are_named(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    wanted = {"dataset": str(prepared), "output": str(tmp_path), "seed": "0", "noise_rate": "0", "dry_run": True}
+    compare.run_compare({}, wanted)
+    printed = capsys.readouterr().out.splitlines()
+    assert [word in line for line, word in zip(printed, ["", "--recipe=robust", "--elr"], strict=True)] == [True] * 3
+
+
 def test_base_is_there_and_everything_once() -> None:
     assert with_base(["elr", "mixup", "elr"]) == ["base", "elr", "mixup"]
     assert with_base(["elr", "base"]) == ["elr", "base"]

@@ -27,6 +27,8 @@ def test_a_word_stands_for_settings(word: str, settings: dict) -> None:
     ("word", "said"),
     [
         ("mixpu", r"'mixpu' is no method; did you mean mixup\? \(base, mixup, "),
+        ("robust", r"'robust' is no method; did you mean recipe=robust\? \(base, .*, recipe=robust, or "),
+        ("predecessor+ema=0.9", r"'predecessor' is no method; did you mean recipe=predecessor\?"),
         ("elr+emma=0.9", r"--method elr\+emma=0.9: 'emma' is no setting that changes a result; did you mean ema\?"),
         ("ema", "give ema a value: ema=..."),
         ("device=cpu", "'device' is no setting that changes a result"),

@@ -26,8 +26,8 @@ RATES = "0,0.2,0.4"
 class CompareSettings(SweepSettings):
     """What to compare, and how to go through it."""
 
-    method: str = setting("base,elr", "methods: base,elr,mixup+elr,recipe=predecessor,ema=0.99+label-smoothing=0.2;"
-                          " base is added when it is left out")  # fmt: skip
+    method: str = setting("base,recipe=robust,elr", "methods: base,elr,mixup+elr,recipe=predecessor,"
+                          "ema=0.99+label-smoothing=0.2; base is added when it is left out")  # fmt: skip
     noise_type: str = setting(
         "symmetric", "kind of wrong labels", choices=("none", "symmetric", "pairflip", "confusion")
     )

@@ -30,10 +30,10 @@ def _switched_on(method: str, part: str) -> dict[str, Any]:
         return {name: True}
     if name in _names():
         raise UserError(f"--method {method}: give {part} a value: {part}=...")
-    words = [BASE, *map(_word, switches)]
-    raise UserError(
-        f"--method {method}: {part!r} is no method{nearest(part, words)} ({', '.join(words)}, or setting=value)"
-    )
+    recipes = [f"recipe={recipe}" for recipe, brought in common.RECIPES.items() if brought]
+    words = [BASE, *map(_word, switches), *recipes]
+    hint = f"; did you mean recipe={name}?" if name in common.RECIPES else nearest(part, words)
+    raise UserError(f"--method {method}: {part!r} is no method{hint} ({', '.join(words)}, or setting=value)")
 
 
 def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
