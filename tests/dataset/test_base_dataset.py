@@ -103,6 +103,13 @@ def test_data_that_are_not_there_are_refused_with_the_nearest_name(
         load(settings(dataset="other"), CPU)
 
 
+def test_a_class_with_too_few_rows_is_called_by_its_name(settings: Callable, tmp_path: Path) -> None:
+    labels = np.array([0] * 9 + [1] * 9 + [2])
+    where = save(tmp_path / "rare", np.zeros((19, 16, 16), np.uint8), labels, ["ant", "bee", "cow"])
+    with pytest.raises(UserError, match="/rare: class cow has 1 training rows, at least 2 are needed"):
+        load(settings(dataset=where), CPU)
+
+
 def test_folds_hold_every_row_once_in_proportion() -> None:
     numbers = fold_numbers(UNEVEN, 5, 0, "here")
     counts = [np.bincount(UNEVEN[numbers == fold]).tolist() for fold in range(5)]

@@ -141,9 +141,23 @@ def test_a_setting_at_its_default_is_no_part_of_their_name(settings: Callable, d
 def test_more_folds_than_rows_of_a_class_are_refused_before_training(
     settings: Callable, dataset: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="class 0 has 27 training rows, at least 28 are needed"):
+    with pytest.raises(UserError, match="class bar has 27 training rows, at least 28 are needed"):
         oof.make(oof.teacher_settings(settings(folds=28)), dataset, CPU, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["--stage", "audit"], ["--distillation"]])
+def test_a_refusal_of_the_folds_is_all_that_is_said_and_leaves_no_folder(
+    prepared: Path, tmp_path: Path, words: list[str]
+) -> None:
+    log = tmp_path / "log"
+    output = tmp_path / "output"
+    assert processes.finish(processes.fork_main(log, *command(prepared, output, *words, "--folds", 28))) == 2
+    assert log.read_text() == (
+        f"error: {prepared}: class bar has 27 training rows, at least 28 are needed"
+        " (one for each of 28 folds; use fewer --folds)\n"
+    )
+    assert list(output.iterdir()) == []
 
 
 def test_keys_that_name_two_rows_are_refused_before_training(

@@ -1,7 +1,7 @@
 """A prepared data set as splits: row numbers of files that are held once, and the batches gathered from them."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -147,7 +147,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     """
     folder = prepared_data.find(settings.dataset)
     data = loaded(folder, settings.image_size, device)
-    parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder))
+    parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder), data.names)
     train, valid = (torch.from_numpy(part) for part in parts)
     test = torch.arange(len(data.test.labels))
     normalise = normaliser.chosen(settings, data.train.pictures, train)
@@ -168,9 +168,11 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     return Dataset(*splits, data.names, data.keys, fingerprint, made, mended, truth)
 
 
-def split(labels: np.ndarray, valid_rate: float, seed: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+def split(
+    labels: np.ndarray, valid_rate: float, seed: int, where: str, names: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of training and validation, sorted, every class in proportion. Raises UserError when too few."""
-    _refuse_rare(labels, 2, where, "one row to train and one to validate")
+    _refuse_rare(labels, 2, where, "one row to train and one to validate", names)
     try:
         parts = train_test_split(np.arange(len(labels)), test_size=valid_rate, random_state=seed, stratify=labels)
     except ValueError as error:
@@ -178,9 +180,14 @@ def split(labels: np.ndarray, valid_rate: float, seed: int, where: str) -> tuple
     return np.sort(parts[0]), np.sort(parts[1])
 
 
-def fold_numbers(labels: np.ndarray, folds: int, seed: int, where: str) -> np.ndarray:
+def refuse_few_rows(labels: np.ndarray, folds: int, where: str, names: Sequence[str] = ()) -> None:
+    """Raises UserError when a class has fewer rows than folds. names: of the classes."""
+    _refuse_rare(labels, folds, where, f"one for each of {folds} folds; use fewer --folds", names)
+
+
+def fold_numbers(labels: np.ndarray, folds: int, seed: int, where: str, names: Sequence[str] = ()) -> np.ndarray:
     """The fold (0 .. folds-1) of each row, stratified. Raises UserError when a class has fewer rows than folds."""
-    _refuse_rare(labels, folds, where, f"one for each of {folds} folds; use fewer --folds")
+    refuse_few_rows(labels, folds, where, names)
     numbers = np.empty(len(labels), dtype=np.int64)
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
     for number, (_, held_out) in enumerate(parts):
@@ -188,10 +195,11 @@ def fold_numbers(labels: np.ndarray, folds: int, seed: int, where: str) -> np.nd
     return numbers
 
 
-def _refuse_rare(labels: np.ndarray, least: int, where: str, why: str) -> None:
+def _refuse_rare(labels: np.ndarray, least: int, where: str, why: str, names: Sequence[str]) -> None:
     values, counts = np.unique(labels, return_counts=True)
     if len(values) < 2:
         raise UserError(f"{where}: all training pictures have one label; a classifier needs at least 2")
     if counts.min() < least:
         rare = values[counts.argmin()]
+        rare = names[rare] if len(names) else rare
         raise UserError(f"{where}: class {rare} has {counts.min()} training rows, at least {least} are needed ({why})")

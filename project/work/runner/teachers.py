@@ -22,17 +22,24 @@ from project.work.runner.parallel import Parallel
 @dataclass(frozen=True)
 class Kind:
     """A kind of teacher. prefix: of its folder; file: its logits; settings: what it is trained with, of a student's;
-    make: trains it in its folder, where it also resumes; what: it is in words, in which {folds} may stand."""
+    make: trains it in its folder, where it also resumes; what: it is in words, in which {folds} may stand; refuse:
+    raises UserError for data that it cannot be trained on."""
 
     prefix: str
     file: str
     settings: Callable[[Settings], Settings]
     make: Callable[..., OofLogits]
     what: str
+    refuse: Callable[[Settings, Dataset], None] = lambda teacher, dataset: None
 
 
 OUT_OF_FOLD = Kind(
-    "oof", run_folder.LOGITS_FILE, oof.teacher_settings, oof.make, "{folds} fold models for out-of-fold logits"
+    "oof",
+    run_folder.LOGITS_FILE,
+    oof.teacher_settings,
+    oof.make,
+    "{folds} fold models for out-of-fold logits",
+    oof.refuse_few_rows,
 )
 SELECTED = Kind(
     "teacher", run_folder.TEACHER_FILE, noisy_teacher.teacher_settings, noisy_teacher.make, "a teacher (NTS)"
@@ -66,6 +73,7 @@ def logits_file(
     usable: Callable[[Path], bool] = Path.exists,
 ) -> Path:
     """The file of logits for these data and teacher; made first when it is not usable, by one run at a time."""
+    kind.refuse(teacher, dataset)
     name = f"{kind.prefix}-{oof.fingerprint(teacher, dataset)}"
     folder = parallel.first(lambda: run_folder.output_folder(teacher) / name)
     path = folder / kind.file
