@@ -262,6 +262,10 @@ def test_flags_win_over_invoke_yaml_and_a_persons_settings_reach_the_job(
     assert pool["machineSpec"]["acceleratorCount"] == 2
     arguments = [word for word in pool["containerSpec"]["args"] if "uri" not in word and "uuid" not in word]
     assert sorted(arguments) == ["--epoch=7", "--gpu=0,1", "--no-mixup", "--recipe=default", "--sheet-key=1AbC"]
+    cloud.train(config, {"dry_run": True, "resume": "run1"})
+    (pool,) = json.loads(capsys.readouterr().out)["jobSpec"]["workerPoolSpecs"]
+    arguments = [word for word in pool["containerSpec"]["args"] if "uri" not in word]
+    assert sorted(arguments) == ["--resume=run1", "--sheet-key=1AbC"]  # a run keeps the settings it was started with
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,21 @@ def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     assert differences(old, new) == ["epoch 2 -> 3"]
 
 
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        (["--epoch", "4", "--device", "cpu", "--output", "x", "--lr", "1e-1"], []),
+        (["--epoch", "100", "--elr"], ["epoch 4 -> 100", "elr False -> True"]),
+        (["--no-loss-mixture"], ["loss_mixture True -> False"]),
+        (["--recipe", "robust"], []),
+        (["--recipe", "robust", "--epoch", "5"], ["epoch 4 -> 5"]),
+        (["--recipe", "default"], ["recipe robust -> default", "epoch 4 -> 50", "loss_mixture True -> False"]),
+    ],
+)
+def test_flags_beside_a_run_change_what_they_name_and_no_more(words: list[str], changes: list[str]) -> None:
+    assert common.changed_by(common.typed(words), combine({"recipe": "robust", "epoch": 4})) == changes
+
+
 def test_a_data_set_is_found_by_name_or_by_path() -> None:
     assert common.input_folder("quickdraw").parts[-3:] == ("project", "input", "quickdraw")
     assert common.input_folder("/data/mine") == Path("/data/mine")

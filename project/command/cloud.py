@@ -156,9 +156,11 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("noise_file", "corrections", "audit_file"):
         if getattr(settings, name) is not None:
             raise UserError(f"{make_command.flag(name)}: a job cannot see this machine's files; train here")
-    told = {"recipe": settings.recipe}
+    told, names = {"recipe": settings.recipe}, common.experiment_settings()
+    if settings.resume is not None:
+        told, names = {}, []  # the run has its own, and refuses others
     sheet = {field.name for field in dataclasses.fields(common.ReportSettings)} - {"credential_path"}
-    chosen = {name: getattr(settings, name) for name in [*common.experiment_settings(), *sorted(sheet)]}
+    chosen = {name: getattr(settings, name) for name in [*names, *sorted(sheet)]}
     told |= {name: value for name, value in chosen.items() if value != getattr(plain, name)} | typed
     if settings.resume is None:
         told["uuid"] = settings.uuid or uuid.uuid4().hex[:12]

@@ -187,7 +187,12 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 def parse(argv: Sequence[str] | None = None) -> Settings:
     """Read settings: the command line over settings.yaml over the recipe over the declared defaults."""
-    return combine(read_yaml(DEFAULTS_FILE), given(Settings, argv, "Train one run and report its top-1 accuracy."))
+    return combine(read_yaml(DEFAULTS_FILE), typed(argv))
+
+
+def typed(argv: Sequence[str] | None = None) -> dict[str, str | bool]:
+    """The settings that a command line itself gives, still as text."""
+    return given(Settings, argv, "Train one run and report its top-1 accuracy.")
 
 
 def combine(*layers: Mapping[str, Any]) -> Settings:
@@ -363,6 +368,13 @@ def differences(old: Settings, new: Settings) -> list[str]:
     """The settings that change a result and differ between two runs, as "name old -> new"."""
     pairs = ((name, getattr(old, name), getattr(new, name)) for name in experiment_settings())
     return [f"{name} {before} -> {after}" for name, before, after in pairs if before != after]
+
+
+def changed_by(flags: Mapping[str, Any], old: Settings) -> list[str]:
+    """What flags would change in a run, as `differences`; to name its own recipe again changes nothing."""
+    if flags.get("recipe") == old.recipe:
+        flags = {name: value for name, value in flags.items() if name != "recipe"}
+    return differences(old, build(Settings, dataclasses.asdict(old) | _recipe(flags) | dict(flags)))
 
 
 def progress(*items: Any, **options: Any) -> "tqdm":

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from project.work.runner.parallel import joined
 
     with joined() as parallel:
-        work(parallel.first(lambda: settings), parallel)
+        work(parallel.first(lambda: settings), parallel, common.typed(argv))
 
 
 def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
@@ -58,8 +58,8 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
         raise UserError(f"{error}; every finished epoch is kept; go on with: {command}") from error
 
 
-def work(settings: Settings, parallel: "Parallel") -> None:
-    """Do what the settings ask for, as one of the processes that do it."""
+def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> None:
+    """Do what the settings ask for, as one of the processes that do it. typed: those of the command line itself."""
     from project.work import mirror, run_folder
     from project.work.runner.table import method_name
 
@@ -73,7 +73,7 @@ def work(settings: Settings, parallel: "Parallel") -> None:
         with interruptible("the same command goes on"):
             (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return
-    run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings)))
+    run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
     with run, interruptible(f"go on with: {run.command}"):
         train(run, device, copy, parallel)
 

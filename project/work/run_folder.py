@@ -7,10 +7,12 @@ import shlex
 import shutil
 import subprocess
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -82,9 +84,10 @@ def placed(settings: Settings) -> Settings:
     return dataclasses.replace(settings, resume=place.name, output=str(place.parent))
 
 
-def open_run(settings: Settings, name: str) -> Run:
+def open_run(settings: Settings, name: str, typed: Mapping[str, Any]) -> Run:
     """Open the run of a uuid, new or begun earlier, or the one to --resume.
 
+    typed: settings given on the command line itself; settings.yaml may say what it likes of a run to resume.
     Raises UserError when it is in use, unknown, or was started with other settings.
     """
     settings = placed(settings)
@@ -99,7 +102,7 @@ def open_run(settings: Settings, name: str) -> Run:
         save_settings(folder, settings)
         return Run(settings, folder, lock, new=True)
     lock = _lock(folder)
-    return Run(_continued(settings, load_settings(folder), folder), folder, lock, new=False)
+    return Run(_continued(settings, load_settings(folder), folder, typed), folder, lock, new=False)
 
 
 def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
@@ -112,14 +115,13 @@ def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
     return None
 
 
-def _continued(given: Settings, old: Settings, folder: Path) -> Settings:
+def _continued(given: Settings, old: Settings, folder: Path, typed: Mapping[str, Any]) -> Settings:
     """The settings to go on with: those of the folder, on the device asked for now."""
-    changes = [] if given.resume is not None else common.differences(old, given)
+    changes, advice = common.differences(old, given), "give those, or another --uuid for a new run"
+    if given.resume is not None:
+        changes, advice = common.changed_by(typed, old), "with these it is a new run: start it without --resume"
     if changes:
-        raise UserError(
-            f"run {old.uuid} in {folder} was started with other settings ({', '.join(changes)});"
-            " give those, or another --uuid for a new run"
-        )
+        raise UserError(f"run {old.uuid} in {folder} was started with other settings ({', '.join(changes)}); {advice}")
     here = {name: getattr(given, name) for name in common.place_settings() if name != "uuid"}
     report = dataclasses.fields(ReportSettings)
     kept = {field.name: getattr(old, field.name) for field in report if here[field.name] == field.default}

@@ -16,6 +16,7 @@ import processes
 import pytest
 import yaml
 
+from project.work import common
 from project.work.common import ROOT
 
 TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
@@ -111,6 +112,26 @@ def test_the_same_uuid_with_other_settings_is_refused_with_their_names(prepared:
     assert "was started with other settings (epoch 4 -> 5, seed 0 -> 1)" in log.read_text()
     assert log.read_text().count("\n") == 1
     assert table(tmp_path / "results.csv") == rows
+
+
+def _with_defaults(defaults: Path, log: Path, words: list[object]) -> None:
+    common.DEFAULTS_FILE = defaults
+    processes._main(log, list(map(str, words)))
+
+
+def test_a_run_is_resumed_with_its_own_settings_and_never_with_others(prepared: Path, tmp_path: Path) -> None:
+    log, refused, again = tmp_path / "log", tmp_path / "refused", tmp_path / "again"
+    assert processes.finish(processes.fork_main(log, *usual(prepared, tmp_path, "mine"))) == 0
+    resume = ["--resume", "mine", "--output", tmp_path, "--device", "cpu"]
+    assert processes.finish(processes.fork_main(refused, *resume, "--epoch", 100, "--elr", "--batch-size", 16)) == 2
+    assert refused.read_text() == (
+        f"error: run mine in {tmp_path}/base-mine was started with other settings (epoch 4 -> 100, elr False -> True);"
+        " with these it is a new run: start it without --resume\n"
+    )
+    defaults = tmp_path / "settings.yaml"
+    defaults.write_text("epoch: 9\nmixup: true\n")
+    assert processes.finish(processes.fork(_with_defaults, defaults, again, [*resume, "--batch-size", 16])) == 0
+    assert len(table(tmp_path / "base-mine" / "history.csv")) == 4
 
 
 def test_a_finished_run_started_again_replaces_its_row_and_trains_no_more(prepared: Path, tmp_path: Path) -> None:
