@@ -81,6 +81,16 @@ def test_what_cannot_be_is_refused_before_anything_starts(tmp_path: Path, values
     assert not (tmp_path / "new").exists()
 
 
+def test_no_comparison_mixes_runs_on_pictures_that_were_prepared_anew(prepared: Path, tmp_path: Path) -> None:
+    values = {"dataset": str(prepared), "method": "base", "noise_rate": "0", "seed": "0,1", "output": str(tmp_path)}
+    points = points_of(["base"], [0.0], [0, 1], {"noise_type": "symmetric", "dataset": str(prepared)})
+    rows = "".join(f"{point.run.uuid},of-other-files\n" for point in points)
+    (tmp_path / "results.csv").write_text(f"uuid,data_digest\n{rows}")
+    with pytest.raises(UserError, match=f"its pictures changed since 2 of these runs finished in {tmp_path}; give"):
+        compare.run_compare({}, values)
+    assert not (tmp_path / "compare.html").exists()
+
+
 def test_a_comparison_that_is_stopped_and_has_a_failure_ends_whole(prepared: Path, tmp_path: Path) -> None:
     words = ["--dataset", prepared, "--output", tmp_path, "--epoch", 1, "--batch-size", 54, "--device", "cpu"]
     words += ["--optimizer", "sgd", "--method", "lr=0.03", "--noise-rate", "0,0.4", "--seed", "0,1"]

@@ -1,20 +1,24 @@
 """A sweep runs every combination once, goes on after a failed run, and goes on where it was when started again."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import small
 from stand_ins.vertex import Vertex
 
 import make_command
 from project.command import runs, sweep
-from project.work import common
+from project.work import common, prepared_data
 from project.work.common import ROOT
+from project.work.dataset import storage
 from project.work.declaration import UserError
 
 
@@ -122,6 +126,65 @@ def test_what_is_elsewhere_is_not_looked_for_here(tmp_path: Path, capsys: pytest
     elsewhere = {"dataset": "nowhere", "data_uri": "gs://b/input", "oof_logits": "gs://b/l.npz", "distillation": True}
     sweep.run_sweep({}, elsewhere | {"output": str(tmp_path), "seed": "0,1", "dry_run": True})
     assert capsys.readouterr().out.count("--dataset=nowhere") == 2
+
+
+@pytest.fixture
+def lines(prepared: Path, tmp_path: Path) -> Path:
+    """A data set of that name for a test to prepare anew."""
+    return shutil.copytree(prepared, tmp_path / "input" / "lines")
+
+
+def prepare_anew(folder: Path) -> None:
+    storage.write(folder, storage.Prepared(small.pictures(30, 3), small.pictures(10, 4), small.NAMES))
+
+
+def test_no_sweep_mixes_runs_on_pictures_that_were_prepared_anew(
+    prepared: Path, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = [f"--dataset={lines}", "--epoch=1", "--batch-size=54", "--device=cpu", "--optimizer=sgd", "--seed=0,1"]
+    values = {"dataset": f"{lines},{prepared}", "epoch": "1", "batch_size": "54", "device": "cpu", "optimizer": "sgd"}
+    first = subprocess.run(inv(*words, "--output", tmp_path), capture_output=True, text=True, timeout=300)
+    assert first.returncode == 0, first.stderr
+    grid = values | {"seed": "0,1,2", "output": str(tmp_path)}
+    sweep.run_sweep({}, grid | {"dry_run": True})
+    assert capsys.readouterr().out.count("--uuid=") == 4
+    prepare_anew(lines)
+    table = (tmp_path / "results.csv").read_bytes()
+    for more in ({"dry_run": True}, {}, {"remote": True}):
+        with pytest.raises(UserError, match=rf"^--dataset {lines}: its pictures changed since 2 of these runs"):
+            sweep.run_sweep({}, grid | more)
+    assert (tmp_path / "results.csv").read_bytes() == table
+    sweep.run_sweep({}, grid | {"output": str(tmp_path / "other"), "dry_run": True})
+    assert capsys.readouterr().out.count("--uuid=") == 6
+    shutil.rmtree(lines)
+    sweep.run_sweep({}, grid | {"seed": "0,1", "dataset": str(lines), "dry_run": True})  # nothing is left to be read
+    assert capsys.readouterr().out == ""
+
+
+def test_rows_that_say_nothing_of_their_data_count_as_finished(lines: Path, tmp_path: Path, capsys: Any) -> None:
+    values = {"dataset": str(lines), "seed": "0,1"}
+    old, new = runs.expand(values)
+    (tmp_path / "results.csv").write_text(f"uuid\n{old.uuid}\n")
+    sweep.run_sweep({}, values | {"output": str(tmp_path), "dry_run": True})
+    assert new.uuid in (printed := capsys.readouterr().out)
+    assert old.uuid not in printed
+    (tmp_path / "results.csv").write_text(f"uuid,data_digest\n{old.uuid},\n{new.uuid},{prepared_data.digest(lines)}\n")
+    sweep.run_sweep({}, values | {"output": str(tmp_path), "dry_run": True})
+    assert capsys.readouterr().out == ""
+
+
+def test_a_plan_is_made_without_torch(lines: Path, tmp_path: Path) -> None:
+    values = {"dataset": str(lines), "output": str(tmp_path), "dry_run": True}
+    (run,) = runs.expand({"dataset": str(lines)})
+    (tmp_path / "results.csv").write_text(f"uuid,data_digest\n{run.uuid},other\n")
+    program = (
+        "import sys; from project.command import sweep; from project.work.declaration import UserError\n"
+        f"try: sweep.run_sweep({{}}, {values!r})\n"
+        "except UserError as error: print(error, 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert "its pictures changed since 1 of these runs finished" in done.stdout
+    assert done.stdout.endswith("--dataset name False\n")
 
 
 def usual(prepared: Path, output: Path, epoch: int) -> list[object]:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,25 @@ def refuse_absent(runs: Iterable[Run]) -> None:
             path = getattr(run.settings, name)
             if path is not None and "://" not in path and _file(path) is None:
                 raise UserError(f"{run.name}: {flag(name)} {path} is missing: give the path of a file that is there")
+
+
+def refuse_changed(runs: Iterable[Run], digests: Mapping[str, str], output: Path) -> None:
+    """Raises UserError when a data set that is here was prepared anew since runs on it finished.
+
+    digests: uuid -> what the row of a finished run says of its data; nothing where it is of before that was kept.
+    """
+    finished = [run for run in runs if digests.get(run.uuid)]
+    here = {
+        name: prepared_data.digest(common.input_folder(name)) for name in {run.settings.dataset for run in finished}
+    }
+    changed = Counter(
+        run.settings.dataset for run in finished if here[run.settings.dataset] not in (None, digests[run.uuid])
+    )
+    for dataset, count in changed.items():
+        raise UserError(
+            f"--dataset {dataset}: its pictures changed since {count} of these runs finished in {output}; give another"
+            " --output for all of them, or prepare the new pictures under another --dataset name"
+        )
 
 
 def by_data(runs: Iterable[Run]) -> list[Run]:

@@ -16,7 +16,7 @@ import make_command
 from ai_platform import GoingOn
 from project.command import cloud
 from project.command.crew import Crew, Task
-from project.command.runs import PLACE, Run, by_data, expand, refuse_absent
+from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
 from project.command.training_job import JobSettings
 from project.work import common, launch
 from project.work.declaration import UserError, build, given, setting
@@ -100,6 +100,7 @@ def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | Non
 
 def _left(order: Order, runs: Sequence[Run]) -> list[Run]:
     finished = _finished(order.output)
+    refuse_changed(runs, finished, order.output)
     left = [run for run in runs if run.uuid not in finished]
     if not order.settings.remote:
         refuse_absent(left)
@@ -162,18 +163,21 @@ def _task(run: Run, logs: Path) -> Task:
     return Task(run.uuid, run.name, tuple(make_command.flags(run.values)), logs / f"{run.uuid}.log", command)
 
 
-def _finished(output: Path) -> set[str]:
+def _finished(output: Path) -> dict[str, str]:
+    """The runs that have a row in an output folder: uuid -> what it says of their data, empty in older rows."""
     path = output / "results.csv"
     if not path.exists():
-        return set()
+        return {}
+    from project.work.reporter.reporter import DATA_DIGEST
     from project.work.reporter.result_table import ResultTable
 
-    return set(ResultTable(output).read()["uuid"])
+    table = ResultTable(output).read()
+    return dict(zip(table["uuid"], table.get(DATA_DIGEST, [""] * len(table)), strict=True))
 
 
 def _print_table(output: Path, runs: Iterable[Run]) -> None:
     """The summary of the runs of this sweep that are finished."""
-    if not _finished(output) & {run.uuid for run in runs}:
+    if not _finished(output).keys() & {run.uuid for run in runs}:
         return
     from project.work.reporter import summary
     from project.work.reporter.result_table import ResultTable

@@ -98,6 +98,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     settings = run.settings
     copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
     dataset = _load(_with_audit(settings, device, copy, parallel), device, parallel)
+    data_digest = prepared_data.digest(common.input_folder(settings.dataset))
     if dataset.noise is not None and parallel.rank == 0:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.mending is not None and parallel.rank == 0:
@@ -105,7 +106,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     runner.fit(lambda: copy.try_send(run.folder))
-    row = result_row(settings, runner, method_name(settings))
+    row = result_row(settings, runner, method_name(settings), data_digest)
     if parallel.rank == 0:
         write_margins(run.folder, runner)
         report(run, row, copy)

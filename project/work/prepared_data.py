@@ -1,5 +1,7 @@
 """A prepared data set as it is known before any of its pictures is read; standard library only at import."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from project.work import common
@@ -17,3 +19,17 @@ def find(dataset: str) -> Path:
         f"{folder} is missing: run ./inv prepare first (./inv prepare-images for pictures of your own), or give"
         f" --dataset the name of a prepared set{nearest(folder.name, prepared)}"
     )
+
+
+def digest(folder: Path) -> str | None:
+    """A short name for the files of a data set, by the checksums that its preparation noted; None without any.
+
+    It takes no reading of pictures, and names the same files as long as nobody prepares them anew otherwise.
+    """
+    from project.work.dataset.storage import PROVENANCE
+
+    try:
+        checksums = json.loads((folder / PROVENANCE).read_text())["sha256"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]

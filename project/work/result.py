@@ -8,7 +8,7 @@ import torch
 
 from project.work.common import Settings, experiment_settings
 from project.work.dataset.base_dataset import Dataset
-from project.work.reporter.reporter import SHEET_COLUMNS
+from project.work.reporter.reporter import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.history import History
@@ -16,13 +16,16 @@ from project.work.runner.metrics import Metrics, measure
 from project.work.runner.table import cost
 
 
-def result_row(settings: Settings, runner: BaseRunner, method: str) -> dict[str, Any]:
-    """Read the test split, for the only time, and put everything that is known of the run into one row."""
+def result_row(settings: Settings, runner: BaseRunner, method: str, data_digest: str | None = None) -> dict[str, Any]:
+    """Read the test split, for the only time, and put everything that is known of the run into one row.
+
+    data_digest: `prepared_data.digest` of what it learnt from, by which a sweep knows it from other data of that name.
+    """
     test, history = runner.dataset.test, runner.history
     selected = measure(runner.predict_selected(test), test.labels)
     last = measure(runner.predict(test), test.labels)
     values = _settings(settings) | _accuracies(history, selected, last) | _circumstances(runner)
-    values |= {"method": method, "declared_cost": cost(settings)}
+    values |= {"method": method, "declared_cost": cost(settings), DATA_DIGEST: data_digest}
     return {name: values[name] for name in SHEET_COLUMNS} | values
 
 

@@ -13,6 +13,7 @@ import processes
 import pytest
 import small
 
+from project.work import prepared_data
 from project.work.dataset import storage
 from project.work.dataset.storage import Pictures, Prepared
 
@@ -53,6 +54,18 @@ def test_checksums_are_those_of_the_files(prepared: Path) -> None:
     assert len(checksums) == 6
     for name, checksum in checksums.items():
         assert checksum == hashlib.sha256((prepared / name).read_bytes()).hexdigest(), name
+
+
+def test_a_data_set_is_told_from_another_of_its_name_by_its_files_alone(prepared: Path, tmp_path: Path) -> None:
+    assert prepared_data.digest(tmp_path) is None
+    storage.write(tmp_path, storage.read(prepared))
+    assert prepared_data.digest(tmp_path) == prepared_data.digest(prepared)
+    facts = json.loads((tmp_path / "provenance.json").read_text())
+    storage.write(tmp_path, Prepared(small.pictures(30, 3), small.pictures(10, 2), small.NAMES, facts))
+    assert prepared_data.digest(tmp_path) not in (None, prepared_data.digest(prepared))
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "provenance.json").write_text(text)
+        assert prepared_data.digest(tmp_path) is None
 
 
 def test_keys_keep_their_text_and_whatever_the_source_knew(tmp_path: Path) -> None:

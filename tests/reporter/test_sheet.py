@@ -42,6 +42,7 @@ def test_numbers_are_numbers_and_nothing_else_looks_like_one(
         "best_valid_accuracy": float("-inf"),
         "softmax_temperature": None,
         "git_revision": "12e45678",
+        "data_digest": "1234e5678901",
         "device": "=1+1",
         "dataset": "007",
     }
@@ -59,6 +60,7 @@ def test_numbers_are_numbers_and_nothing_else_looks_like_one(
         "best_valid_accuracy": None,
         "softmax_temperature": None,
         "git_revision": "12e45678",
+        "data_digest": "1234e5678901",
         "device": "=1+1",
         "dataset": "007",
     }

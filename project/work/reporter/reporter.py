@@ -24,6 +24,7 @@ SHEET_COLUMNS = (
     "best_valid_accuracy",
     "best_test_accuracy",
 )
+DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
 from project.work.common import Settings
+from project.work.reporter.reporter import DATA_DIGEST
 
 Cell = str | int | float | bool | None
 # Columns that stay text whatever they look like: a revision of digits only, or one like 12e45678, is no number.
-TEXT = {"uuid", "method", "device", "torch", "git_revision", "finished"} | {
+TEXT = {"uuid", "method", "device", "torch", "git_revision", "finished", DATA_DIGEST} | {
     name for name, hint in get_type_hints(Settings).items() if str in (get_args(hint) or (hint,))
 }
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
