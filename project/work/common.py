@@ -5,15 +5,16 @@ Standard library only at import, so that a command line answers at once.
 
 import dataclasses
 import hashlib
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from project.work.declaration import UserError, build, flag, given, setting
-from project.work.method_settings import APART, MethodSettings, serves
+from project.work import contradictions
+from project.work.contradictions import gpu_numbers
+from project.work.declaration import UserError, build, given, setting
+from project.work.method_settings import MethodSettings, serves
 
 if TYPE_CHECKING:
     import torch
@@ -203,22 +204,7 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     settings = build(Settings, values)
     if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
         settings = robust(settings)
-    for pair, why in APART.items():
-        if all(getattr(settings, name) for name in pair):
-            raise UserError(f"{' and '.join(map(flag, pair))}: choose one ({why})")
-    if (settings.pixel_mean is None) != (settings.pixel_std is None):
-        raise UserError("--pixel-mean and --pixel-std: give both or neither")
-    _refuse_half_noise(settings)
-    if settings.audit_file is not None and settings.clean == "none":
-        raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight")
-    _refuse_half_audit(settings)
-    _refuse_cleaning_twice(settings)
-    if settings.processes not in (None, 1) and settings.device in ("cuda", "mps"):
-        raise UserError("--processes is for the CPU; --gpu 0,1 starts one process for each GPU")
-    if gpu_numbers(settings) and settings.processes not in (None, len(gpu_numbers(settings))):
-        raise UserError(
-            f"--gpu {settings.gpu} --processes {settings.processes}: each GPU has one process; give one of both"
-        )
+    contradictions.refuse(settings)
     return settings
 
 
@@ -229,61 +215,11 @@ def robust(settings: Settings) -> Settings:
     return dataclasses.replace(settings, recipe="robust", **RECIPES["robust"])
 
 
-def _refuse_half_noise(settings: Settings) -> None:
-    kind, needs_file = settings.noise_type, settings.noise_type in ("confusion", "file")
-    if needs_file != (settings.noise_file is not None):
-        wanted = "give --noise-file" if needs_file else "--noise-file is for confusion and file"
-        raise UserError(f"--noise-type {kind}: {wanted}")
-    if kind in ("none", "file") and settings.noise_rate > 0:
-        raise UserError(f"--noise-rate {settings.noise_rate}: --noise-type {kind} has none; try --noise-type symmetric")
-    if kind in ("symmetric", "pairflip") and settings.noise_rate == 0:
-        raise UserError(f"--noise-type {kind}: say how much with --noise-rate")
-
-
-def _refuse_half_audit(settings: Settings) -> None:
-    if settings.stage != "audit":
-        if settings.vote:
-            raise UserError("--vote is part of an audit; give --stage audit (or ./inv audit)")
-        if settings.flag_by != "channel" and (settings.clean == "none" or settings.audit_file is not None):
-            raise UserError(
-                "--flag-by is for an audit that is made now; give --stage audit (or ./inv audit) or --clean"
-            )
-        return
-    for name in ("distillation", "nts"):
-        if getattr(settings, name):
-            raise UserError(f"--stage audit {flag(name)}: fold models are taught by no other model; leave one out")
-    if settings.clean != "none":
-        raise UserError("--stage audit --clean: an audit finds what cleaning mends; leave one out")
-    if settings.resume is not None:
-        raise UserError("--stage audit --resume: only runs are resumed; the same audit command goes on by itself")
-
-
-def _refuse_cleaning_twice(settings: Settings) -> None:
-    if settings.clean == "none":
-        return
-    if settings.clean == "reweight" and settings.flag_by != "channel":
-        raise UserError(f"--clean reweight --flag-by {settings.flag_by}: rows are weighted whether flagged or not;"
-                        " leave --flag-by out")  # fmt: skip
-    why = f"goes by the noise of validation, which --clean {settings.clean} leaves as it was"
-    if settings.loss_mixture:
-        raise UserError(f"--clean {settings.clean} and --loss-mixture: choose one (the mixture {why})")
-    if settings.co_teaching and settings.co_teaching_rate is None:
-        raise UserError(f"--clean {settings.clean} --co-teaching: give --co-teaching-rate (by itself it {why})")
-
-
 def is_run(settings: Settings) -> bool:
     """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
     needs_folds = settings.distillation or settings.clean != "none"
     logits_alone = settings.resume is None and settings.folds is not None and not needs_folds
     return settings.stage == "train" and not logits_alone
-
-
-def gpu_numbers(settings: Settings) -> list[int]:
-    """The GPUs asked for: "0,1" -> [0, 1], none when it is left open. Raises UserError."""
-    words = [] if settings.gpu is None else [word.strip() for word in settings.gpu.split(",")]
-    if not all(re.fullmatch(r"[0-9]{1,4}", word) for word in words) or len(set(words)) < len(words):
-        raise UserError(f"--gpu: {settings.gpu!r} is not a number such as 0, or several such as 0,1")
-    return [int(word) for word in words]
 
 
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:

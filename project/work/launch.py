@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from project.work import common
 from project.work.common import Settings
+from project.work.contradictions import gpu_numbers
 from project.work.declaration import UserError
 
 WORKER = "TORCHELASTIC_RUN_ID"  # torchrun's sign on the processes it starts; RANK alone may be a machine's
@@ -66,7 +66,7 @@ def _machine_of_settings(settings: Settings) -> Machine:
 
 def processes_here(settings: Settings) -> int:
     """How many processes share each batch on this machine."""
-    return settings.processes or len(common.gpu_numbers(settings)) or 1
+    return settings.processes or len(gpu_numbers(settings)) or 1
 
 
 def torchrun(machine: Machine, processes: int, script: str, words: Sequence[str]) -> list[str]:

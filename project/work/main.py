@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     settings = common.parse(argv)
-    for name in common.idle(settings):
-        print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
     if launch.WORKER not in os.environ:
+        for name in common.idle(settings):
+            print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
         machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
         if machine.count == 1 and settings.data_uri is None and settings.resume is None:
             prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
