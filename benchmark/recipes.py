@@ -6,7 +6,6 @@ Runs of one and three epochs tell how many fit; the time is that of the whole pr
 """
 
 import os
-import resource
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import measure
+
 import make_command
 from project.work.common import RECIPES
 from project.work.declaration import parse, run_command, setting
 from project.work.reporter.result_table import ResultTable
-
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,10 @@ class BudgetSettings:
 
 def cpu_seconds(values: Mapping[str, Any]) -> float:
     """Train with these settings on one thread; returns the CPU time of the whole process in seconds."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = measure.cpu_seconds()
     command = make_command.script("project/work/main.py", values)
-    subprocess.run(command, check=True, env=os.environ | ONE_THREAD, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    subprocess.run(command, check=True, env=os.environ | measure.ONE_THREAD, stdout=subprocess.DEVNULL)
+    return measure.cpu_seconds() - before
 
 
 def within_budget(study: BudgetSettings, recipe: str, seed: int, output: Path) -> dict[str, Any]:
