@@ -75,6 +75,15 @@ def test_only_settings_that_vary_are_columns() -> None:
     assert lines["method"].tolist() == ["mixup", "base"]
 
 
+def test_what_a_method_that_is_off_was_told_is_no_difference() -> None:
+    off = [run(seed, 0.5, 0.4, elr=False, elr_weight=weight) for seed, weight in ((0, 3.0), (1, 4.0))]
+    on = [run(0, 0.6, 0.5, method="elr", elr=True, elr_weight=weight) for weight in (3.0, 4.0)]
+    assert "elr_weight" not in summarise(pd.DataFrame([*off, on[0]]))
+    lines = summarise(pd.DataFrame([*off, *on]))
+    assert lines["elr_weight"].tolist() == ["3.0", "4.0", "-"]
+    assert lines["seeds"].tolist() == [1, 1, 2]
+
+
 def test_results_of_two_seeds_are_printed_as_one_line(tmp_path: Path, prepared: Path) -> None:
     words = ["--dataset", prepared, "--output", tmp_path, "--epoch", 1, "--batch-size", 32]
     for seed in (0, 1):

@@ -7,9 +7,11 @@ import pandas as pd
 
 from project.work import common
 from project.work.declaration import UserError, parse, run_command, setting
+from project.work.method_settings import serves
 from project.work.reporter.result_table import ResultTable
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
+NOT_READ = "-"
 GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
 ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 
@@ -30,14 +32,14 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """
     names = [name for name in _setting_names() if name in table and name not in NOT_THE_EXPERIMENT]
     lines = []
-    for _, runs in _only_whether_given(table).groupby(names, sort=False):
+    for _, runs in _only_what_is_read(_only_whether_given(table)).groupby(names, sort=False):
         line = {"method": runs["method"].iloc[0]} | {name: runs[name].iloc[0] for name in names}
         line |= {"seeds": len(runs), "order": pd.to_numeric(runs[ACCURACIES["valid"]]).mean()}
         line |= {title: _spread(pd.to_numeric(runs[column])) for title, column in ACCURACIES.items()}
         line["seconds"] = round(pd.to_numeric(runs["seconds"]).mean())
         lines.append(line)
     summary = pd.DataFrame(lines).sort_values("order", ascending=False, kind="stable").drop(columns="order")
-    varied = [name for name in names if name in ("dataset", "epoch", "model") or summary[name].nunique() > 1]
+    varied = [name for name in names if name in ("dataset", "epoch", "model") or _varies(summary[name])]
     shown = [name for name in varied if not _told_by_method(summary, name)]
     return summary[["method", *shown, "seeds", *ACCURACIES, "seconds"]].reset_index(drop=True)
 
@@ -45,6 +47,20 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def _only_whether_given(table: pd.DataFrame) -> pd.DataFrame:
     """The same without the names of files that seeds have of their own."""
     return table.assign(**{name: table[name].where(table[name] == "", "given") for name in GIVEN if name in table})
+
+
+def _only_what_is_read(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with NOT_READ for settings of methods that are off in a run: another version had other defaults."""
+    switches = [name for name in common.method_switches() if name in table]
+    readers = {name: serves(name, switches) for name in table} | {"flag_by": ()}
+    on = {name: (table[list(mine)] == "True").any(axis=1) for name, mine in readers.items() if mine}
+    if {"flag_by", "clean"} <= set(table):
+        on["flag_by"] = table["clean"] != "none"
+    return table.assign(**{name: table[name].where(there, NOT_READ) for name, there in on.items()})
+
+
+def _varies(values: pd.Series) -> bool:
+    return values[values != NOT_READ].nunique() > 1
 
 
 def _told_by_method(summary: pd.DataFrame, name: str) -> bool:
