@@ -21,7 +21,7 @@ function element(tag, name, text) {
 }
 
 // How far the models believe in a picture's label.
-function trusted(picture) {
+function believed(picture) {
   return (100 * picture[4]).toFixed(picture[4] < 0.1 ? 1 : 0) + "%";
 }
 
@@ -48,7 +48,7 @@ class Gallery {
     tile.tabIndex = -1;
     tile.append(draw(document.createElement("span"), "p", place, this.data));
     tile.append(element("span", "was", this.data.names[picture[2]]), element("span", "mark", ""));
-    tile.append(element("span", "score", trusted(picture)));
+    tile.append(element("span", "score", believed(picture)));
     return tile;
   }
 
@@ -79,7 +79,7 @@ class Gallery {
     tile.dataset.decision = kind;
     tile.querySelector(".mark").textContent = words;
     const state = kind === "" ? (words ? `suggested ${words.slice(0, -1)}, not reviewed` : "not reviewed") : words;
-    tile.setAttribute("aria-label", `rank ${picture[6]}, label ${this.data.names[picture[2]]} trusted ${trusted(picture)}, ${state}`);
+    tile.setAttribute("aria-label", `rank ${picture[6]}, label ${this.data.names[picture[2]]} believed by ${believed(picture)}, ${state}`);
   }
 
   // The next place in a direction that is shown (and not reviewed, if so wanted), or null.

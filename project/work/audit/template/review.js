@@ -29,7 +29,7 @@ function showCurrent() {
   usual(by("given-usual"), given);
   usual(by("suggested-usual"), suggested);
   const disagree = votes === null ? "" : `, ${votes} ${votes === 1 ? "model votes" : "models vote"} against it`;
-  by("scores").textContent = `the label is trusted ${trusted(current())}${disagree}`;
+  by("scores").textContent = `models believe the label by ${believed(current())}${disagree}`;
   const [kind, words] = gallery.said(current());
   const when = store.isEarlier(current()) ? ", decided before this audit" : "";
   by("decision").textContent = kind === "" ? "not reviewed" : words + when;
