@@ -5,6 +5,7 @@ Standard library only at import, so that a command line answers at once.
 
 import dataclasses
 import hashlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,6 +159,11 @@ class RunSettings(AuditSettings, ReportSettings):
         None, "which of --nodes this is, from 0; elsewhere than on Vertex AI", within="[0, 1023]"
     )
     master: str | None = setting(None, "host:port of the first of --nodes; elsewhere than on Vertex AI")
+    largest_set: float = setting(
+        0.75,
+        "GB that the pictures of a data set may take in memory; one whose files are large themselves may take more",
+        within="(0, inf)",
+    )
     data_uri: str | None = setting(None, "gs:// folder of data sets; one that is not here is downloaded from it")
     output_uri: str | None = setting(
         None, "gs:// folder that the run is copied to after each epoch, and goes on from on another machine"
@@ -244,14 +250,11 @@ def output_folder(output: str | None) -> Path:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of settings from a YAML file; empty when the file is absent or all comments."""
-    import yaml
+    from project.work import files
 
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    values = files.read_yaml(path) or {}
     if not isinstance(values, dict):
         raise UserError(f"{path}: needs lines such as batch_size: 256")
     values = {str(name).replace("-", "_"): value for name, value in values.items()}

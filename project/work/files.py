@@ -9,7 +9,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
+PACKED = 32  # times that real data become smaller in a file at most; drawings become an eighth, keys a tenth
 SEPARATORS = ",;\t|"
 _UNLIKE = {
     stat.S_ISDIR: "a folder",
@@ -27,6 +28,8 @@ _UNLIKE = {
     stat.S_ISCHR: "a device",
     stat.S_ISBLK: "a device",
 }
+_SAID = 200  # characters of an exception's text
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -53,7 +56,7 @@ def plain(path: Path, most: int | None = None) -> Path:
     """The path of a plain file. Raises UserError, naming it, when it is none or larger than so many bytes."""
     wrong = fault(path, most)
     if wrong is not None:
-        raise UserError(f"{_shown(path)} {wrong}")
+        raise UserError(f"{shown(path)} {wrong}")
     return path
 
 
@@ -74,16 +77,36 @@ def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
+def reach(paths: Iterable[Path], least: int) -> int:
+    """How many bytes files may come to in memory: `least`, or PACKED times what they take on the disk if that is more.
+
+    So a few bytes that claim gigabytes are refused, and what is large in itself is not. Holes take no disk.
+    """
+    taken = 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            facts = os.stat(path)
+            taken += min(facts.st_size, getattr(facts, "st_blocks", facts.st_size) * 512)
+    return max(least, PACKED * taken)
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, in one line that a terminal can show, and not at length."""
+    text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return shown(text if len(text) <= _SAID else f"{text[:_SAID]}...")
+
+
 def read_text(path: Path, most: int = LARGEST) -> str:
     """The text of a plain file in UTF-8, in UTF-16 or, where it is neither, in Windows-1252. Raises UserError.
 
     A text with NUL in it is refused by line: nothing that reads text further on copes with them alike.
     """
     data = read_bytes(path, most)
-    text = _decoded(data)
+    wide = data.startswith(_WIDE) or data[:2].count(0) == 1
+    text = data[: data.index(0) + 1].decode("latin-1") if 0 in data and not wide else _decoded(data)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise UserError(f"{path} line {line}: holds a NUL character, so it is damaged or no text")
+        raise UserError(f"{shown(path)} line {line}: holds a NUL character, so it is damaged or no text")
     return text
 
 
@@ -106,7 +129,30 @@ def read_json(path: Path, most: int = LARGEST) -> Any:
     except RecursionError:
         raise UserError(f"{path}: not JSON that can be read (nested too deeply)") from None
     except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from error
+        raise UserError(f"{path}: not JSON ({said(error)})") from error
+
+
+def read_yaml(path: Path, most: int = 1 << 18) -> Any:
+    """What a YAML file holds. Raises UserError. It is a person's few lines: reading more takes PyYAML many seconds.
+
+    Names that stand there twice are refused, and so are aliases, of which a few lines make a billion values.
+    """
+    import yaml
+
+    from project.work.plain_yaml import PlainLoader
+
+    data = read_bytes(path, most)
+    try:
+        return yaml.load(data, PlainLoader)  # bytes: it reads UTF-8 and UTF-16 by itself, and refuses the rest
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f" line {mark.line + 1}"
+        why = getattr(error, "problem", None) or said(error)
+        raise UserError(f"{path}{place}: not YAML ({shown(why)})") from error
+    except RecursionError:
+        raise UserError(f"{path}: not YAML that can be read (nested too deeply)") from None
+    except Exception as error:  # a date, number or tag that PyYAML trusts: what it raises depends on which
+        raise UserError(f"{path}: not YAML (a value that is none of its kind: {said(error)})") from error
 
 
 def read_table(
@@ -125,7 +171,7 @@ def read_table(
     """
     wrong = fault(path, most)
     if wrong is not None:
-        raise UserError(f"{_shown(path)} {wrong}: give the path of {kind}")
+        raise UserError(f"{shown(path)} {wrong}: give the path of {kind}")
     return parse_table(read_text(path, most), path, columns, kind, optional)
 
 
@@ -144,17 +190,20 @@ def parse_table(
         names = _names(header, [*columns, *optional])
         kept = _kept(names, header, columns, optional, f"{path}: not {kind}", needs)
         lines: list[int] = []
-        rows: list[list[str]] = []
+        texts: list[list[str]] = [[] for _ in kept]
+        places = [(column.append, place) for column, place in zip(texts, kept, strict=True)]
         for cells in reader:
             if not any(cells):
                 continue
             if len(cells) != len(names):
                 raise UserError(f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}")
             lines.append(reader.line_num)
-            rows.append([cells[place] for place in kept])
+            for put, place in places:  # a list for each row would be a million lists
+                put(cells[place])
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num}: not {kind} ({error}){needs}") from error
-    return pd.DataFrame(rows, index=lines, columns=[names[place] for place in kept], dtype=object)
+    columns = {names[place]: pd.Series(column, dtype=object) for column, place in zip(texts, kept, strict=True)}
+    return pd.DataFrame(columns).set_axis(lines, axis="index")
 
 
 def _kept(
@@ -195,7 +244,7 @@ def _plain_name(name: str) -> str:
     return name.strip().casefold()
 
 
-def _shown(path: Path) -> str:
-    """A path for a message; one with characters that cannot be shown as Python writes it."""
+def shown(path: Path | str) -> str:
+    """A path or text for a message; one with characters that cannot be shown as Python writes it."""
     text = str(path)
     return text if text.isprintable() else ascii(text)

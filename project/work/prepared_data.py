@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from project.work import common
+from project.work import common, files
 from project.work.declaration import UserError, nearest
 
 
@@ -26,10 +26,10 @@ def digest(folder: Path) -> str | None:
 
     It takes no reading of pictures, and names the same files as long as nobody prepares them anew otherwise.
     """
-    from project.work.dataset.storage import PROVENANCE
+    from project.work.dataset.storage import LARGEST_FACTS, PROVENANCE
 
     try:
-        checksums = json.loads((folder / PROVENANCE).read_text())["sha256"]
-    except (OSError, ValueError, LookupError, TypeError):
+        checksums = files.read_json(folder / PROVENANCE, LARGEST_FACTS)["sha256"]
+    except (UserError, LookupError, TypeError):
         return None
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,45 +1,33 @@
 """Arrays and text in files: gzipped pickles that admit arrays only, and maps for what is too large for memory."""
 
 import hashlib
-import os
+import io
+import math
 import pickle
 import pickletools
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from isal import igzip, isal_zlib
 
+from project.work import files
+from project.work.dataset import plain_arrays
+from project.work.dataset.plain_pickle import TooLarge
 from project.work.declaration import UserError
+from project.work.writing import replacing
 
 _LEVEL = 1  # the fastest that compresses; drawings become an eighth
 _GZIP = 31  # zlib's number for deflate in gzip's form
 _MEMBER = 1 << 20  # bytes
 _FRAME = 9  # bytes of a pickle's FRAME: the opcode and a length
 HEADER = 128  # bytes before the pictures in a .npy file; numpy fills its header up to a multiple of 64
-_ARRAY_PARTS = {  # every global that pickled numeric arrays refer to, under the module names of numpy 1 and 2
-    "_reconstruct": "multiarray",
-    "ndarray": "numpy",
-    "dtype": "numpy",
-    "_frombuffer": "numeric",
-    "encode": "_codecs",
-}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of another at the end, so that a crash or a full disk leaves the old one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(partial, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+MOST = 600_000_000  # bytes that a pickle may come to when its reader does not say
+_HEADER = 1 << 14  # bytes of a .npy header at most; numpy's own limit is less
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_KINDS = "biufcSU"  # of dtypes whose bytes are numbers or text, and never addresses
 
 
 def compressed(data: bytes | np.ndarray) -> bytes:
@@ -92,24 +80,80 @@ def _around(array: np.ndarray) -> tuple[bytes, bytes]:
     return text[:frame] + text[frame + _FRAME : numbers] + pickle.BYTEARRAY8 + length, text[numbers + 1 :]
 
 
-def read_pickle(path: Path) -> np.ndarray:
-    """An array as `write_pickle` or others wrote it. Raises UserError."""
-    try:
-        with igzip.open(path) as file:
-            array = _ArrayUnpickler(file).load()
-    except Exception as error:
-        raise UserError(f"{path}: not a whole gzipped pickle of an array ({error}); prepare the data again") from error
-    if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+def read_pickle(path: Path, most: int = MOST, beyond: str = "it is of no such set") -> np.ndarray:
+    """An array as `write_pickle` or others wrote it. Raises UserError.
+
+    most: bytes that it may come to, by what it claims before any of them is read; beyond: what to do about more.
+    """
+    with files.opened(path) as file:
+        try:
+            with igzip.IGzipFile(fileobj=file) as stream:
+                array = plain_arrays.read(stream, most)
+                stream.read(1)  # its checksum is looked at where it ends
+        except TooLarge as error:
+            raise UserError(f"{path}: {error}, but at most {most:,} are read: {beyond}") from error
+        except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:
+            why = files.said(error)
+            raise UserError(
+                f"{path}: not a whole gzipped pickle of an array ({why}); prepare the data again"
+            ) from error
+    if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds {type(array).__name__}, but a numeric numpy array is needed")
     return array
 
 
+def read_gzip(path: Path, most: int) -> bytes:
+    """What a file was compressed from. Raises UserError, as soon as that is more than so many bytes."""
+    with files.opened(path) as file:
+        try:
+            with igzip.IGzipFile(fileobj=file) as stream:
+                data = stream.read(most + 1)
+        except (EOFError, OSError, zlib.error, isal_zlib.error) as error:
+            raise UserError(f"{path}: cannot be read ({files.said(error)}); prepare the data again") from error
+    if len(data) > most:
+        raise UserError(f"{path}: comes to more than {most:,} bytes, which is no list of its rows; prepare it again")
+    return data
+
+
 def read_map(path: Path) -> np.memmap:
     """An array in a .npy file, of which nothing is read before it is used. Raises UserError."""
+    with files.opened(path) as file:
+        try:
+            shape, fortran, dtype, offset = npy_header(file, path.stat().st_size)
+        except (EOFError, OSError, ValueError) as error:
+            raise UserError(f"{path}: not a whole .npy file ({files.said(error)}); prepare the data again") from error
+        if math.prod(shape) == 0:
+            raise UserError(f"{path}: no pictures; prepare the data again")
+        return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def npy_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, whether in Fortran order, dtype, and where the numbers begin, of a .npy file that has so many bytes.
+
+    Raises ValueError for what numpy would trust: counts below 0, numbers that are not there, Python's objects, a header
+    that claims gigabytes.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in _READERS:
+        raise ValueError(f"its version {version[0]}.{version[1]} is none that is read")
+    width = 2 if version == (1, 0) else 4
+    length = file.read(width)
+    if int.from_bytes(length, "little") > _HEADER:
+        raise ValueError(f"its header claims {int.from_bytes(length, 'little'):,} bytes")
+    text = file.read(int.from_bytes(length, "little"))
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
-        raise UserError(f"{path}: not a whole .npy file ({error}); prepare the data again") from error
+        shape, fortran, dtype = _READERS[version](io.BytesIO(length + text))
+    except Exception as error:  # it is Python that a parser reads, whose errors are many
+        raise ValueError("its header is none") from error
+    if dtype.kind not in _KINDS or dtype.names is not None or dtype.itemsize == 0:
+        raise ValueError(f"it holds {dtype.name[:40]}, and numbers or text are needed")
+    if any(type(count) is not int or count < 0 for count in shape):
+        raise ValueError(f"its shape is {str(shape)[:80]}")
+    offset = len(np.lib.format.magic(*version)) + width + len(text)
+    needed = offset + math.prod(shape) * dtype.itemsize
+    if needed > size:
+        raise ValueError(f"{str(shape)[:80]} of {dtype} take {needed:,} bytes, but it has {size:,}")
+    return shape, fortran, dtype, offset
 
 
 def create_map(path: Path, shape: tuple[int, ...]) -> None:
@@ -128,19 +172,9 @@ def write_map(path: Path, first: int, rows: np.ndarray) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with open(path, "rb") as file:
+    """The SHA-256 of a file. Raises UserError when it is no plain one."""
+    with files.opened(path) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admits numeric numpy arrays and nothing else, so that a foreign pickle is refused before it can run anything."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        home = _ARRAY_PARTS.get(name)
-        if home is None or module.split(".")[0] not in ("numpy", "_codecs") or module.split(".")[-1] != home:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, and only numpy arrays are read")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)

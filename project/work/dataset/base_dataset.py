@@ -146,7 +146,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     are judged by the same pictures.
     """
     folder = prepared_data.find(settings.dataset)
-    data = loaded(folder, settings.image_size, device)
+    data = loaded(folder, settings.image_size, device, settings.largest_set)
     parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder), data.names)
     train, valid = (torch.from_numpy(part) for part in parts)
     test = torch.arange(len(data.test.labels))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from project.work import files
 from project.work.dataset import by_key
 from project.work.dataset.corrections import DROPPED, Corrections
 from project.work.declaration import UserError
@@ -42,7 +43,7 @@ def read(path: Path, keys: np.ndarray, names: list[str]) -> Audit:
     try:
         trust = table["trust"].to_numpy(dtype=np.float64)
     except ValueError as error:
-        raise UserError(f"{path}: a trust is no number ({error})") from error
+        raise UserError(f"{path}: a trust is no number ({files.said(error)})") from error
     if not ((trust >= 0) & (trust <= 1)).all():
         raise UserError(f"{path}: a trust is no probability in 0..1")
     if not table["flagged"].isin(["0", "1"]).all():

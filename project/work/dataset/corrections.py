@@ -52,7 +52,8 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
     other = np.flatnonzero(labels[rows] != given)
     if len(other) > 0:
         first = other[0]
-        raise UserError(f"{path}: says that the label of {key_ids[first]} is {given[first]}, but here it is"
+        where = f"{path} line {key_ids.index[first]}"
+        raise UserError(f"{where}: says that the label of {key_ids.iloc[first]} is {given[first]}, but here it is"
                         f" {labels[rows[first]]}; the corrections are of other labels (or other noise)")  # fmt: skip
     return Corrections(rows, given, new)
 

@@ -1,12 +1,18 @@
 """Logits of teachers at rest, out-of-fold (OOF) or not, and the soft targets they give to training pictures."""
 
 import dataclasses
+import lzma
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from project.work import files
 from project.work.dataset import array_files
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.by_key import unpacked
@@ -15,6 +21,10 @@ from project.work.declaration import UserError
 VALIDATION, DROPPED, SEEN = -1, -2, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
 _MARGINS = {"margins": ("f", 1)}  # not in the files of earlier versions
+_MOST = 1 << 29  # bytes that a small file may come to
+_CHUNK = 1 << 22
+_BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, LookupError,
+            NotImplementedError, RuntimeError, MemoryError)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,14 +56,16 @@ def read(path: Path, seen: bool = False) -> OofLogits:
 
     seen: whether they may be of a model that learnt from the labels, which is no use where those are to be judged.
     """
+    if files.fault(path) == "is missing":
+        raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            form = _FORM | (_MARGINS if "margins" in file else {})
-            arrays = {name: file[name] for name in form}
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made") from error
-    except Exception as error:
-        raise UserError(f"{path}: not a file of OOF logits ({type(error).__name__}); run ./inv oof") from error
+        with files.opened(path) as file, zipfile.ZipFile(file) as archive:
+            form = _FORM | (_MARGINS if "margins.npy" in archive.namelist() else {})
+            arrays = _arrays(archive, form, files.reach([path], _MOST))
+    except _BAD_ZIP as error:
+        raise UserError(
+            f"{path}: not a file of OOF logits ({files.said(error)}); delete it and run ./inv oof"
+        ) from error
     for name, (kinds, axes) in form.items():
         if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
             raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
@@ -64,13 +76,33 @@ def read(path: Path, seen: bool = False) -> OofLogits:
 
 def has_margins(path: Path) -> bool:
     """Whether there is a file of logits, with margins; they are not read. Raises UserError when it is none."""
-    if not path.exists():
+    if files.fault(path) == "is missing":
         return False
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return "margins" in file
-    except Exception as error:
-        raise UserError(f"{path}: not a file of OOF logits ({type(error).__name__}); delete it") from error
+        with files.opened(path) as file, zipfile.ZipFile(file) as archive:
+            return "margins.npy" in archive.namelist()
+    except _BAD_ZIP as error:
+        raise UserError(f"{path}: not a file of OOF logits ({files.said(error)}); delete it") from error
+
+
+def _arrays(archive: zipfile.ZipFile, names: Iterable[str], most: int) -> dict[str, np.ndarray]:
+    """Arrays of an .npz by name; together they claim at most so many bytes. Raises what `_BAD_ZIP` lists."""
+    members = {name: archive.getinfo(f"{name}.npy") for name in names}
+    claimed = sum(member.file_size for member in members.values())
+    if claimed > most:
+        raise ValueError(f"it comes to {claimed:,} bytes, but at most {most:,} are read")
+    arrays = {}
+    for name, member in members.items():
+        with archive.open(member) as file:
+            shape, fortran, dtype, _ = array_files.npy_header(file, member.file_size)
+            numbers = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
+            view, filled = memoryview(numbers), 0
+            while filled < len(numbers) and (read := file.readinto(view[filled : filled + _CHUNK])):
+                filled += read
+            if filled < len(numbers) or file.read(1):
+                raise ValueError(f"its {name} are cut short, or longer than they claim")
+        arrays[name] = numbers.view(dtype).reshape(shape, order="F" if fortran else "C")
+    return arrays
 
 
 def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, where: str) -> Dataset:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from project.work import files
 from project.work.dataset import storage
 from project.work.dataset.by_key import packed
 from project.work.dataset.pictures import Mapped, Resident, hold
@@ -66,15 +67,23 @@ class LastLoaded:
 LAST = LastLoaded()
 
 
-def loaded(folder: Path, side: int | None, device: torch.device) -> Loaded:
-    """Read a prepared data set onto a device, unless its unchanged files are there. Raises UserError for bad files."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return LAST.get((folder.resolve(), states, side, device), lambda: _read(folder, side, device))
+def loaded(folder: Path, side: int | None, device: torch.device, largest: float = storage.LARGEST) -> Loaded:
+    """Read a prepared data set onto a device, unless its unchanged files are there. Raises UserError for bad files.
+
+    largest: GB that it may take, see `storage.read`.
+    """
+    states = [_state(file) for file in sorted(folder.iterdir())] if folder.is_dir() else []
+    return LAST.get((folder.resolve(), states, side, device), lambda: _read(folder, side, device, largest))
 
 
-def _read(folder: Path, side: int | None, device: torch.device) -> Loaded:
-    prepared = storage.read(folder)
+def _state(path: Path) -> tuple[str, int, int]:
+    """What changes when a file does; a link to nothing is left to whoever reads it."""
+    facts = path.lstat() if files.fault(path) else path.stat()
+    return path.name, facts.st_size, facts.st_mtime_ns
+
+
+def _read(folder: Path, side: int | None, device: torch.device, largest: float) -> Loaded:
+    prepared = storage.read(folder, largest)
     train, test = (
         Records(hold(part.images, side, device), torch.as_tensor(part.labels).to(device))
         for part in (prepared.train, prepared.test)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from project.work import files
 from project.work.common import Settings
 from project.work.dataset import noise_manifest, storage
 from project.work.dataset.by_key import unpacked
@@ -112,15 +113,13 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
 
     Their order may be another one; it becomes that of `names`. Raises UserError that says what is wrong with it.
     """
+    table = files.read_table(path, kind=f"a noise transition matrix ({_WRITES_ONE})", optional=names)
+    table = table.set_index(table.columns[0])
+    _refuse_other_names(table, names, path)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        table = table.set_index(table.columns[0])
-        _refuse_other_names(table, names, path)
         matrix = table.reindex(index=names, columns=names).to_numpy(dtype=float)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: give the path of a noise transition matrix; {_WRITES_ONE}") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a matrix ({error}); {_WRITES_ONE}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a matrix ({files.said(error)}); {_WRITES_ONE}") from error
     if not np.isfinite(matrix).all() or matrix.min() < 0:
         raise UserError(f"{path}: holds values that are no probabilities")
     sums = matrix.sum(axis=1)

@@ -1,9 +1,9 @@
 """The files of project/input/<dataset>: written by preparation, read by training; nothing else knows their form."""
 
 import hashlib
+import io
 import json
 import math
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from project.work import files
+from project.work.class_names import canonical
 from project.work.dataset import array_files
 from project.work.declaration import UserError
+from project.work.writing import replacing
 
 LABEL_NAME = "label_name.csv"
 PROVENANCE = "provenance.json"
 PARTS = ("train", "test")
 RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
 _JUDGED = 1 << 13  # of mapped pictures, so many tell whether they are the same
+LARGEST = 0.75  # GB that the pickles of a small set may come to
+_ROW = 128  # bytes that a row takes beside its picture: its label, its keys and their text
+_NAMES = 1 << 23  # bytes of label_name.csv: a hundred thousand classes
+LARGEST_FACTS = 1 << 24  # bytes of provenance.json
+_KEYS = 1 << 26  # bytes of the text of a small file of keys
+_KEY = 1 << 10  # bytes of that text for each row: long paths
 
 
 @dataclass(frozen=True)
@@ -114,26 +123,46 @@ def map_file(folder: Path, part: str) -> Path:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write beside the file and move over it, so that a crash or a full disk leaves the old file as it was."""
-    with array_files.replacing(path) as file:
+    with replacing(path) as file:
         file.write(data)
 
 
-def remove_partial(path: Path) -> None:
-    """Remove what processes that were killed left beside a file; only for a file that nobody else is writing."""
-    for partial in path.parent.glob(f".{path.name}.*"):
-        partial.unlink(missing_ok=True)
+@dataclass
+class _Room:
+    """What is left of the memory that a set may take. allowed, taken: bytes."""
+
+    allowed: int
+    taken: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.allowed - self.taken
+
+    def take(self, what: str, size: int) -> None:
+        """Take so many bytes. Raises UserError when that is more than there is."""
+        if size > self.left:
+            raise UserError(f"{what} comes to {size:,} bytes, but {self.left:,} are left for it: {self.advice(size)}")
+        self.taken += size
+
+    def advice(self, size: int = 0) -> str:
+        """What to do about a set that needs more."""
+        needed = math.ceil((self.taken + max(size, self.left + 1)) / 1e8) / 10
+        return f"if that is right, allow it with --largest-set {needed} (GB)"
 
 
-def read(folder: Path) -> Prepared:
+def read(folder: Path, largest: float = LARGEST) -> Prepared:
     """Read and check a data set.
 
     Key files and provenance may be absent (the predecessor's sets have neither): rows are then named by their number.
-    Raises UserError that names the file and the fault.
+    largest: GB that it may take in memory; more is read of files that are large themselves. Raises UserError that names
+    the file and the fault.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is missing: run ./inv prepare first (or --dataset with the name of a prepared set)")
     names = _read_names(folder / LABEL_NAME)
-    train, test = (_read_part(folder, part, len(names)) for part in ("train", "test"))
+    pictures = [folder / name for name in _files()]
+    room = _Room(files.reach(pictures, int(largest * 1e9)))
+    train, test = (_read_part(folder, part, len(names), room) for part in ("train", "test"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(f"{folder}: train pictures are {train.images.shape[1:]}, test pictures {test.images.shape[1:]}")
     return Prepared(train, test, names, _read_provenance(folder / PROVENANCE))
@@ -145,75 +174,114 @@ def fingerprint(pictures: Pictures) -> str:
     if isinstance(images, np.memmap) and len(images) > _JUDGED:
         images = images[np.linspace(0, len(images) - 1, _JUDGED).astype(int)]
     for array in (images, pictures.labels):
-        digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     digest.update("\n".join(pictures.keys["key_id"].astype(str)).encode())
     return digest.hexdigest()[:12]
 
 
 def _read_names(path: Path) -> list[str]:
+    files.plain(_present(path), _NAMES)
     try:
-        table = pd.read_csv(_present(path), dtype={"name": str}, keep_default_na=False)
-        names = table.sort_values("label")["name"].tolist()
-        in_order = sorted(table["label"].tolist()) == list(range(len(names)))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: needs the columns label,name ({error}); prepare the data again") from error
-    if not in_order:
+        table = files.read_table(path, ("label", "name"), "the list of classes", most=_NAMES)
+    except UserError as error:
+        why = str(error).removeprefix(str(path)).lstrip(": ")
+        raise UserError(f"{path}: needs the columns label,name ({why}); prepare the data again") from error
+    labels = [int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1 for text in table["label"]]
+    if sorted(labels) != list(range(len(labels))):
         raise UserError(f"{path}: labels must count 0, 1, 2 ... with no gap; prepare the data again")
-    if len(names) < 2:
-        raise UserError(f"{path}: {len(names)} class, but a classifier needs at least 2")
-    return names
+    if len(labels) < 2:
+        raise UserError(f"{path}: {len(labels)} class, but a classifier needs at least 2")
+    _refuse_alike(path, table["name"])
+    return [name for _, name in sorted(zip(labels, table["name"], strict=True))]
+
+
+def _refuse_alike(path: Path, names: pd.Series) -> None:
+    """Raises UserError for a name that nobody can tell from another one, or that nobody sees. names: by line."""
+    lines: dict[str, int] = {}
+    for line, name in names.items():
+        form = canonical(name)
+        if not form:
+            raise UserError(f"{path} line {line}: a class without a name; give it one")
+        if form in lines:
+            raise UserError(f"{path} line {line}: the class {files.shown(name)} is on line {lines[form]} too; give each"
+                            " class a name of its own")  # fmt: skip
+        lines[form] = line
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
+    if files.fault(path) == "is missing":
+        return {}
     try:
-        return json.loads(path.read_text()) if path.exists() else {}
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); prepare the data again, or delete it") from error
+        facts = files.read_json(path, LARGEST_FACTS)
+    except UserError as error:
+        raise UserError(f"{error}; prepare the data again, or delete it") from error
+    if not isinstance(facts, dict):
+        raise UserError(f"{path}: not JSON of names and values; prepare the data again, or delete it")
+    return facts
 
 
-def _read_part(folder: Path, part: str, classes: int) -> Pictures:
-    images = _read_images(folder, part)
-    labels = array_files.read_pickle(_present(folder / _file(part, "labels")))
+def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
+    images = _read_images(folder, part, room)
     where = f"{folder}/{part}"
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise UserError(f"{where}_images: {images.dtype} {images.shape}, but uint8 (N, H, W) or (N, H, W, C) is needed")
+    if images.size == 0:
+        raise UserError(f"{where}: no pictures; prepare the data again")
+    room.take(f"{where}: {len(images):,} rows", _ROW * len(images))
+    labels = _read_labels(folder / _file(part, "labels"), len(images))
     if labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise UserError(f"{where}_labels: {labels.dtype} {labels.shape}, but whole numbers (N,) are needed")
     if len(images) != len(labels):
         raise UserError(f"{where}: {len(images)} pictures but {len(labels)} labels; prepare the data again")
-    if len(labels) == 0:
-        raise UserError(f"{where}: no pictures; prepare the data again")
     if labels.min() < 0 or labels.max() >= classes:
         span = f"{labels.min()} to {labels.max()}"
         raise UserError(f"{where}_labels: labels {span}, but {LABEL_NAME} has 0 to {classes - 1}")
     return Pictures(images, labels.astype(np.int64), _read_keys(folder / f"{part}_keys.csv.gz", len(labels)))
 
 
-def _read_images(folder: Path, part: str) -> np.ndarray:
+def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
     mapped, pickled = map_file(folder, part), folder / _file(part, "images")
-    if not mapped.exists():
-        return array_files.read_pickle(_present(pickled))
+    if files.fault(mapped) == "is missing":
+        images = array_files.read_pickle(_present(pickled), room.left, room.advice())
+        room.take(f"{pickled}", images.nbytes)
+        return images
     if pickled.exists():
         raise UserError(f"{mapped} and {pickled.name}: one of both is of another set; prepare the data again")
     return array_files.read_map(mapped)
 
 
+def _read_labels(path: Path, rows: int) -> np.ndarray:
+    most = 16 * rows + (1 << 20)  # 8 bytes each; of some more it can be said how many there are
+    return array_files.read_pickle(_present(path), most, f"there are {rows:,} pictures; prepare the data again")
+
+
 def _read_keys(path: Path, rows: int) -> pd.DataFrame:
-    if not path.exists():
+    if files.fault(path) == "is missing":
         return pd.DataFrame({"key_id": [str(row) for row in range(rows)]})
+    text = array_files.read_gzip(path, min(_KEY * rows + (1 << 16), files.reach([path], _KEYS)))
     try:
-        keys = pd.read_csv(path, index_col="row", dtype={"key_id": str}, keep_default_na=False, na_values=[""])
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); prepare the data again") from error
+        keys = pd.read_csv(
+            io.BytesIO(text), index_col="row", dtype={"key_id": str}, keep_default_na=False, na_values=[""]
+        )
+    except (OverflowError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({files.said(error)}); prepare the data again") from error
     if "key_id" not in keys or not np.array_equal(keys.index, np.arange(rows)):
         raise UserError(f"{path}: needs a column key_id and rows 0 to {rows - 1} in order; prepare the data again")
     return keys
 
 
 def _present(path: Path) -> Path:
-    if not path.exists():
+    """The path of a plain file. Raises UserError."""
+    wrong = files.fault(path)
+    if wrong == "is missing":
         raise UserError(f"{path} is missing: run ./inv prepare first")
-    return path
+    return path if wrong is None else files.plain(path)
+
+
+def _files() -> list[str]:
+    """The names of all files of a set that hold something for every row."""
+    return [*image_files(), *(_file(part, "labels") for part in PARTS), *(f"{part}_keys.csv.gz" for part in PARTS)]
 
 
 def _file(part: str, what: str) -> str:
