@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from project.work import google_account
+from project.work import google_account, writing
 from project.work.common import progress
 from project.work.declaration import UserError
 
@@ -94,13 +94,10 @@ class BucketFolder:
 
     def _bring(self, blob: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with writing.partial(path) as partial:
             with self._explained(f"gs://{self._bucket}/{blob.name}"):
                 blob.download_to_filename(str(partial), checksum="crc32c", retry=self._retry)
             os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self, place: str) -> Iterator[None]:

@@ -4,11 +4,14 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
+_brief = reprlib.Repr()
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
 
 
 class UserError(Exception):
@@ -67,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         subject, _, unknown = message.partition("unrecognized arguments: ")
         known = [name for action in self._actions for name in action.option_strings]
-        hint = "" if subject else nearest(unknown.split("=")[0].split()[0], known)
+        hint = "" if subject else nearest_flag(next(iter(unknown.split()), ""), known)
         raise UserError(f"{message}{hint}; --help lists all settings")
 
 
@@ -109,6 +112,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def nearest_flag(word: str, known: Iterable[str]) -> str:
+    """As `nearest`, for a word of a command line: --learning_rate, -epoch or --Epoch=5."""
+    if not word.startswith("-") or not word.strip("-"):
+        return ""
+    return nearest(flag(word.partition("=")[0].lstrip("-").lower()), known)
+
+
 def _read(field: dataclasses.Field, hint: Any, value: Any) -> Any:
     name, kinds = flag(field.name), get_args(hint) or (hint,)
     if value is None and type(None) in kinds:
@@ -128,14 +138,27 @@ def _convert(name: str, kind: type, value: Any) -> Any:
         if isinstance(value, bool):
             return value
     elif kind is str:
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        if isinstance(value, str):
+            return encodable(name, value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             return str(value)
     elif not isinstance(value, bool):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             number = kind(value)
             if isinstance(value, str) or number == value:
                 return number
-    raise UserError(f"{name}: {value!r} is not {words[kind]}")
+    raise UserError(f"{name}: {_brief.repr(value)} is not {words[kind]}")
+
+
+def encodable(name: str, text: str) -> str:
+    """The same text. Raises UserError for what no file can be named or hold: bytes that are not UTF-8, or a NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{name}: {text!a} is not UTF-8 text") from None
+    if "\0" in text:
+        raise UserError(f"{name}: {text!a} holds a NUL character")
+    return text
 
 
 def inside(value: float, interval: str) -> bool:
@@ -148,18 +171,30 @@ def inside(value: float, interval: str) -> bool:
 
 def run_command(main: Callable[[], None]) -> None:
     """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback."""
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
     try:
         main()
     except UserError as error:
         _stop(str(error))
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        _stop(f"{place}{error.strerror or error}; what was written before is kept")
+        _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)
 
 
+def trouble(error: OSError) -> str:
+    """What the machine refused to do, and with which file."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
 def _stop(text: str) -> None:
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {_printable(text)}", file=sys.stderr)
     sys.exit(2)
+
+
+def _printable(text: str) -> str:
+    """The same in one line: names may hold line ends, and what makes a terminal do things."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

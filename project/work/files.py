@@ -146,9 +146,9 @@ def read_yaml(path: Path, most: int = 1 << 18) -> Any:
         return yaml.load(data, PlainLoader)  # bytes: it reads UTF-8 and UTF-16 by itself, and refuses the rest
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = "" if mark is None else f" line {mark.line + 1}"
+        place = "" if mark is None else f"line {mark.line + 1}: "
         why = getattr(error, "problem", None) or said(error)
-        raise UserError(f"{path}{place}: not YAML ({shown(why)})") from error
+        raise UserError(f"{path}: not YAML ({place}{shown(why)})") from error
     except RecursionError:
         raise UserError(f"{path}: not YAML that can be read (nested too deeply)") from None
     except Exception as error:  # a date, number or tag that PyYAML trusts: what it raises depends on which

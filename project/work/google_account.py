@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from project.work import files
 from project.work.declaration import UserError
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+LARGEST = 1 << 20  # bytes of a key file
 ADVICE = (
     "set credential_path in invoke.yaml to a service account's key file, or run: gcloud auth application-default login"
 )
@@ -17,13 +19,14 @@ def credentials(path: str | None = None) -> Any:
     from google.auth.exceptions import GoogleAuthError
     from google.oauth2.service_account import Credentials
 
-    if path is not None and not Path(path).is_file():
-        raise UserError(f"credential_path {path}: no such file; {ADVICE}")
+    wrong = None if path is None else files.fault(Path(path), LARGEST)
+    if wrong is not None:
+        raise UserError(f"credential_path {path}: {'no such file' if wrong == 'is missing' else wrong}; {ADVICE}")
     try:
         if path is None:
             return google.auth.default(scopes=SCOPES)[0]
         return Credentials.from_service_account_file(path, scopes=SCOPES)
-    except (GoogleAuthError, OSError, ValueError):  # whose text may quote the key
+    except (GoogleAuthError, OSError, ValueError, RecursionError):  # whose text may quote the key
         what = "no Google credentials were found"
         what = what if path is None else f"credential_path {path}: not a service account's key file"
         raise UserError(f"{what}; {ADVICE}") from None

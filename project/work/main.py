@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from project.work import common, launch, prepared_data
 from project.work.common import Settings
-from project.work.declaration import UserError, flag, run_command
+from project.work.declaration import UserError, flag, run_command, trouble
 
 MARGINS_FILE = "margins.csv.gz"
 
@@ -74,15 +74,17 @@ def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> 
             (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return
     run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
-    with run, interruptible(f"go on with: {run.command}"):
+    with interruptible(f"go on with: {run.command}"), run:  # a run that found no room is not one that was refused
         train(run, device, copy, parallel)
 
 
 @contextmanager
 def interruptible(how: str) -> Iterator[None]:
-    """Turn Ctrl-C into a line that says how to go on, and the exit code of shells for it."""
+    """Turn Ctrl-C into a line that says how to go on, and the exit code of shells for it; a full disk into another."""
     try:
         yield
+    except OSError as error:
+        raise UserError(f"{trouble(error)}; when that is mended, {how}; what was written before is kept") from error
     except KeyboardInterrupt:
         print(f"\nstopped; every finished epoch is kept; {how}", file=sys.stderr)
         sys.exit(130)

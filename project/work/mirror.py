@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from project.work import bucket_folder
 from project.work.bucket_folder import BucketFolder
 from project.work.declaration import UserError
+from project.work.files import read_bytes
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_file import RESULT_FILE, read_result
 from project.work.reporter.result_table import ResultTable
@@ -80,7 +81,7 @@ def _is_ahead(folder: Path, place: BucketFolder, blobs: Mapping[str, Any]) -> bo
     """Whether the folder here has more epochs, or finished logits; it is then not replaced."""
     if any((folder / name).exists() for name in (LOGITS_FILE, TEACHER_FILE)):
         return True
-    here = sum(path.read_bytes().count(b"\n") for path in folder.rglob(HISTORY_FILE))
+    here = sum(read_bytes(path).count(b"\n") for path in folder.rglob(HISTORY_FILE))
     there = sum(place.read(blob).count(b"\n") for name, blob in blobs.items() if Path(name).name == HISTORY_FILE)
     if here > there:
         print(f"{folder}: further here than in {place.uri}, left alone", file=sys.stderr)

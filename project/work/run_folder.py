@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"
 LOGITS_FILE = "oof_logits.npz"
 TEACHER_FILE = "teacher_logits.npz"
+_PUT_BACK = "put it back as it was, or delete the folder to begin again"
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,10 @@ def resume_command(settings: Settings) -> str:
 def output_folder(settings: Settings) -> Path:
     """Where run folders and the table of results are. Raises UserError when it cannot be written."""
     folder = common.output_folder(settings.output)
-    probe = folder / f".probe-{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"0")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); choose another with --output") from error
     return folder
@@ -108,8 +109,13 @@ def open_run(settings: Settings, name: str, typed: Mapping[str, Any]) -> Run:
 def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
     for folder in output.iterdir():
         ours = folder.name == wanted or folder.name.endswith(f"-{wanted}")
-        if ours and (folder / SETTINGS_FILE).exists() and wanted in (folder.name, load_settings(folder).uuid):
-            return folder
+        if not ours or not folder.is_dir():
+            continue
+        if os.path.lexists(folder / SETTINGS_FILE):
+            if wanted in (folder.name, load_settings(folder).uuid):
+                return folder
+        elif os.path.lexists(folder / CHECKPOINT_FILE):
+            raise UserError(f"{folder}: has a checkpoint but no {SETTINGS_FILE}; {_PUT_BACK}")
     if must_exist:
         raise UserError(f"--resume {wanted}: {output} has no such run; ./inv results lists those that are finished")
     return None
@@ -152,8 +158,12 @@ def save_settings(folder: Path, settings: Settings) -> None:
 
 
 def load_settings(folder: Path) -> Settings:
-    """Read them again."""
-    return build(Settings, common.read_yaml(folder / SETTINGS_FILE))
+    """Read them again. Raises UserError when they are not whole: a file that was cut lacks the uuid, near its end."""
+    path = folder / SETTINGS_FILE
+    settings = build(Settings, common.read_yaml(path))
+    if settings.uuid is None:
+        raise UserError(f"{path}: damaged, it does not say which run it is of; {_PUT_BACK}")
+    return settings
 
 
 @cache

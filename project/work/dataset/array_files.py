@@ -6,7 +6,7 @@ import math
 import pickle
 import pickletools
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,7 @@ _MEMBER = 1 << 20  # bytes
 _FRAME = 9  # bytes of a pickle's FRAME: the opcode and a length
 HEADER = 128  # bytes before the pictures in a .npy file; numpy fills its header up to a multiple of 64
 MOST = 600_000_000  # bytes that a pickle may come to when its reader does not say
+AGAIN = "prepare the data again"
 _HEADER = 1 << 14  # bytes of a .npy header at most; numpy's own limit is less
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _KINDS = "biufcSU"  # of dtypes whose bytes are numbers or text, and never addresses
@@ -80,10 +81,10 @@ def _around(array: np.ndarray) -> tuple[bytes, bytes]:
     return text[:frame] + text[frame + _FRAME : numbers] + pickle.BYTEARRAY8 + length, text[numbers + 1 :]
 
 
-def read_pickle(path: Path, most: int = MOST, beyond: str = "it is of no such set") -> np.ndarray:
+def read_pickle(path: Path, most: int = MOST, beyond: Callable[[int], str] = lambda size: AGAIN) -> np.ndarray:
     """An array as `write_pickle` or others wrote it. Raises UserError.
 
-    most: bytes that it may come to, by what it claims before any of them is read; beyond: what to do about more.
+    most: bytes that it may come to, by what it claims before any of them is read; beyond: what to do about so many.
     """
     with files.opened(path) as file:
         try:
@@ -91,12 +92,10 @@ def read_pickle(path: Path, most: int = MOST, beyond: str = "it is of no such se
                 array = plain_arrays.read(stream, most)
                 stream.read(1)  # its checksum is looked at where it ends
         except TooLarge as error:
-            raise UserError(f"{path}: {error}, but at most {most:,} are read: {beyond}") from error
+            raise UserError(f"{path}: {error}, but at most {most:,} are read: {beyond(error.bytes)}") from error
         except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:
             why = files.said(error)
-            raise UserError(
-                f"{path}: not a whole gzipped pickle of an array ({why}); prepare the data again"
-            ) from error
+            raise UserError(f"{path}: not a whole gzipped pickle of an array ({why}); {AGAIN}") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds {type(array).__name__}, but a numeric numpy array is needed")
     return array

@@ -48,8 +48,8 @@ def _refuse_spoilt(key_ids: pd.Series, path: Path) -> None:
     place = spoilt(key_ids)
     if place is not None:
         where = f"{path} line {key_ids.index[place]}"
-        raise UserError(f"{where}: a spreadsheet took the key id {key_ids.iloc[place]} for a number and changed it; take"
-                        " the file as it was exported, or keep that column as text")  # fmt: skip
+        raise UserError(f"{where}: a spreadsheet took the key id {key_ids.iloc[place]} for a number and changed it;"
+                        " take the file as it was exported, or keep that column as text")  # fmt: skip
 
 
 def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:

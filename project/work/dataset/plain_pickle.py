@@ -66,7 +66,7 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """What the pickle holds; large bytes as a uint8 array (n,). Raises Unlike, EOFError, or what its stream does."""
+        """What the pickle holds; large bytes as a uint8 array (n,). Raises ValueError, EOFError, OSError."""
         try:
             for _ in range(self.steps):
                 code = self._take(1)

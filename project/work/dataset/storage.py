@@ -144,9 +144,9 @@ class _Room:
             raise UserError(f"{what} comes to {size:,} bytes, but {self.left:,} are left for it: {self.advice(size)}")
         self.taken += size
 
-    def advice(self, size: int = 0) -> str:
-        """What to do about a set that needs more."""
-        needed = math.ceil((self.taken + max(size, self.left + 1)) / 1e8) / 10
+    def advice(self, size: int) -> str:
+        """What to do about so many bytes more."""
+        needed = math.ceil((self.taken + size) / 1e8) / 10
         return f"if that is right, allow it with --largest-set {needed} (GB)"
 
 
@@ -243,7 +243,7 @@ def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
 def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
     mapped, pickled = map_file(folder, part), folder / _file(part, "images")
     if files.fault(mapped) == "is missing":
-        images = array_files.read_pickle(_present(pickled), room.left, room.advice())
+        images = array_files.read_pickle(_present(pickled), room.left, room.advice)
         room.take(f"{pickled}", images.nbytes)
         return images
     if pickled.exists():
@@ -253,7 +253,9 @@ def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
 
 def _read_labels(path: Path, rows: int) -> np.ndarray:
     most = 16 * rows + (1 << 20)  # 8 bytes each; of some more it can be said how many there are
-    return array_files.read_pickle(_present(path), most, f"there are {rows:,} pictures; prepare the data again")
+    return array_files.read_pickle(
+        _present(path), most, lambda size: f"there are {rows:,} pictures; prepare them again"
+    )
 
 
 def _read_keys(path: Path, rows: int) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from project.work.dataset.noise_channel import channel_rate
 from project.work.declaration import UserError
 from project.work.run_folder import CHECKPOINT_FILE
 from project.work.runner import optimizer, sam
-from project.work.runner.checkpoint import CheckpointFile
+from project.work.runner.checkpoint import CheckpointFile, identity
 from project.work.runner.device import apply, choose, look
 from project.work.runner.folding import folded
 from project.work.runner.history import EpochRow, History
@@ -276,7 +276,7 @@ class BaseRunner:
     def _save(self) -> None:
         states = {name: part.state_dict() for name, part in self._parts().items()}
         state = {"states": states, "selected": self.selected, "history": self.history.as_dicts()}
-        self.file.save(state | {"data": self.dataset.fingerprint})
+        self.file.save(state | {"data": self.dataset.fingerprint} | identity(self.settings, self.dataset))
         self.history.write()
 
     def _restore(self) -> None:
@@ -285,6 +285,11 @@ class BaseRunner:
             return
         if saved.get("data") != self.dataset.fingerprint:
             raise UserError(f"{self.file.path}: learnt from other data than {self.settings.dataset} holds now")
-        self.file.restore(self._parts(), saved["states"])
+        parts = {"selected": self.network} | self._parts()  # the network first as it was when selected, then as it is
+        self.file.restore(parts, {"selected": saved.get("selected"), **self.file.states(saved)})
+        self.file.refuse_other(saved, identity(self.settings, self.dataset))
         self.selected = saved["selected"]
-        self.history.restore(saved["history"])
+        try:
+            self.history.restore(saved.get("history"), self.settings.epoch)
+        except ValueError as error:
+            raise self.file.damaged(str(error)) from error

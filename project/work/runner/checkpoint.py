@@ -1,5 +1,7 @@
 """The state of a run on disk: replaced whole after every epoch, so that a kill at any moment leaves a good one."""
 
+import dataclasses
+import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +9,28 @@ from typing import Any
 
 import torch
 
+from project.work import common, files, writing
+from project.work.common import CleaningSettings, NoiseSettings, Settings
 from project.work.dataset import storage
+from project.work.dataset.base_dataset import Dataset
 from project.work.declaration import UserError
+from project.work.runner import checkpoint_form
+
+BEGIN_AGAIN = "delete its folder to begin again"
+
+
+# What these do is known by the data that they leave, and a recipe by what it sets.
+_ELSEWHERE = {field.name for group in (NoiseSettings, CleaningSettings) for field in dataclasses.fields(group)}
+_ELSEWHERE |= {"dataset", "recipe"}
+
+
+def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
+    """What decides a run's numbers beside its data, for its checkpoint: settings, and which rows it learns from."""
+    names = [name for name in common.experiment_settings() if name not in _ELSEWHERE]
+    digest = hashlib.sha256()
+    for split in (dataset.train, dataset.valid):
+        digest.update(split.rows.cpu().numpy())
+    return {"settings": {name: getattr(settings, name) for name in names}, "rows": digest.hexdigest()[:12]}
 
 
 class CheckpointFile:
@@ -25,19 +47,59 @@ class CheckpointFile:
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, or None when nothing was saved yet. Raises UserError when the file is damaged."""
-        storage.remove_partial(self.path)
-        if not self.path.exists():
+        writing.sweep(self.path)
+        if files.fault(self.path) == "is missing":
             return None
-        try:
-            return torch.load(self.path, map_location=device, weights_only=True)
-        except Exception as error:
-            reason = str(error).partition("\n")[0] or "it ends too early"
-            raise UserError(f"{self.path}: damaged ({reason}); delete its folder to begin again") from error
+        with files.opened(self.path) as file:
+            try:
+                state = checkpoint_form.read(file, files.reach([self.path], checkpoint_form.MOST), device)
+            except checkpoint_form.BAD as error:
+                raise self.damaged(files.said(error)) from error
+        if not isinstance(state, dict):
+            raise self.damaged(f"it holds {type(state).__name__}, not the state of a run")
+        return state
+
+    def damaged(self, why: str) -> UserError:
+        """What to raise for a file that is none of this run's making."""
+        return UserError(f"{self.path}: damaged ({why}); {BEGIN_AGAIN}")
+
+    def refuse_other(self, state: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+        """Raises UserError for the state of a run of another `identity`; states of earlier versions have none."""
+        theirs, declared = state.get("settings"), {field.name: field.default for field in dataclasses.fields(Settings)}
+        if theirs is None:
+            return
+        if not isinstance(theirs, dict):
+            raise self.damaged("its settings are none")
+        changes = []
+        for name, value in ours["settings"].items():
+            before = theirs.get(name, declared[name])
+            if type(before) is not type(value) or before != value:
+                changes.append(f"{name} {files.shown(repr(before)[:40])} -> {value}")
+        if changes:
+            raise UserError(f"{self.path}: of a run with other settings ({', '.join(changes)});"
+                            f" put its own settings.yaml back, or {BEGIN_AGAIN}")  # fmt: skip
+        if state.get("rows") != ours["rows"]:
+            raise UserError(f"{self.path}: of a run that learns from other rows (another fold or split);"
+                            f" put its own checkpoint back, or {BEGIN_AGAIN}")  # fmt: skip
+
+    def states(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The states of the parts of a run. Raises UserError when there are none."""
+        states = state.get("states")
+        if not isinstance(states, dict) or not all(isinstance(each, dict) for each in states.values()):
+            raise self.damaged("it has no states")
+        return states
 
     def restore(self, parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
-        """Give each part of a run its saved state. Raises UserError when they are of another run's kind."""
+        """Give each part of a run its saved state, in order. Raises UserError when they are of another run's kind."""
+        for name, part in parts.items():
+            wrong = f"it has no {name}" if name not in states else checkpoint_form.unlike(states[name], part)
+            if wrong is not None:
+                self._refuse_other(f"{name}: {wrong}")
         try:
             for name, part in parts.items():
                 part.load_state_dict(states[name])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise UserError(f"{self.path}: of another network than this code has; begin a new run") from error
+        except Exception as error:  # whatever torch makes of values of another kind
+            self._refuse_other(type(error).__name__, error)
+
+    def _refuse_other(self, why: str, error: Exception | None = None) -> None:
+        raise UserError(f"{self.path}: of another network than this code has ({why}); begin a new run") from error

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,19 @@ class History:
         """The epochs as plain values."""
         return [dataclasses.asdict(row) for row in self.rows]
 
-    def restore(self, rows: list[dict[str, Any]]) -> None:
-        """Take the epochs of a checkpoint, which may be one ahead of the file."""
+    def restore(self, rows: Any, epochs: float = math.inf) -> None:
+        """Take the epochs of a checkpoint, which may be one ahead of the file, of a run of so many.
+
+        Raises ValueError when they are none.
+        """
+        names = {field.name for field in dataclasses.fields(EpochRow)}
+        if not isinstance(rows, list) or not 1 <= len(rows) <= epochs:
+            raise ValueError(f"it has no history of 1 to {epochs} epochs")
+        for epoch, row in enumerate(rows, start=1):
+            if not isinstance(row, dict) or row.keys() != names or row["epoch"] != epoch:
+                raise ValueError(f"its history has other columns, or no epoch {epoch}")
+            if any(type(value) not in (int, float) for value in row.values()) or not row["pictures_per_second"] >= 0:
+                raise ValueError(f"epoch {epoch} of its history holds what is no number")
         self.rows = [EpochRow(**row) for row in rows]
         self.write()
 

@@ -1,0 +1,147 @@
+"""What torch.save writes of a run's state, read back without torch.load, which trusts the sizes that a file claims.
+
+An archive (zip, nothing compressed) of a pickle and of the bytes of each tensor's storage.
+"""
+
+import math
+import struct
+import zipfile
+import zlib
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from project.work.dataset.plain_pickle import Call, Machine, Unlike
+
+MOST = 1 << 30  # bytes that a checkpoint may come to that takes less on the disk
+BAD = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, LookupError, NotImplementedError,
+       RuntimeError, MemoryError)  # fmt: skip
+_PROGRAM = 1 << 22  # bytes of the pickle: twenty thousand epochs
+_DTYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+def read(file: BinaryIO, most: int, device: torch.device) -> Any:
+    """What a checkpoint of at most so many bytes holds, tensors on the device. Raises what `BAD` lists."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise Unlike("it is compressed, which torch never does")
+        if sum(member.file_size for member in members) > most:
+            raise Unlike(f"it claims more than the {most:,} bytes that are read")
+        program = [member for member in members if member.filename.endswith("/data.pkl")]
+        if len(program) != 1 or program[0].file_size > _PROGRAM:
+            raise Unlike("it is no checkpoint")
+        storages = _Storages(archive, program[0].filename.removesuffix("data.pkl"), device)
+        with archive.open(program[0]) as stream:
+            return Machine(stream, _known, _PROGRAM, _PROGRAM, storages.get).load()
+
+
+class _Storages:
+    """The storages of an archive, each read once."""
+
+    def __init__(self, archive: zipfile.ZipFile, folder: str, device: torch.device) -> None:
+        self.archive, self.folder, self.device = archive, folder, device
+        self.known: dict[str, Tensor] = {}
+
+    def get(self, reference: Any) -> Tensor:
+        """The storage of ("storage", kind, key, place, count), as torch refers to it, flat and on the device."""
+        if not isinstance(reference, tuple) or len(reference) != 5 or not isinstance(reference[2], str):
+            raise Unlike("it refers to what is no tensor")
+        _, dtype, key, _, count = reference
+        if not isinstance(dtype, torch.dtype) or type(count) is not int:
+            raise Unlike("a tensor of it has no type")
+        if key not in self.known:
+            data = bytearray(self.archive.read(f"{self.folder}data/{key}"))
+            if len(data) != count * dtype.itemsize:
+                raise Unlike(f"{len(data):,} bytes are no {count:,} numbers of {dtype}")
+            flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+            self.known[key] = flat.to(self.device)
+        if self.known[key].dtype != dtype or len(self.known[key]) != count:
+            raise Unlike("tensors of it disagree on their storage")
+        return self.known[key]
+
+
+def _rebuilt(flat: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> Tensor:
+    """torch._utils._rebuild_tensor_v2, for tensors that lie within their storage."""
+    if not isinstance(flat, Tensor) or not (isinstance(shape, tuple) and isinstance(strides, tuple)):
+        raise Unlike("a tensor of it has no storage and shape")
+    numbers = [offset, *shape, *strides]
+    if len(shape) != len(strides) or any(type(each) is not int or not 0 <= each < 1 << 48 for each in numbers):
+        raise Unlike("a tensor of it has no shape")
+    last = offset + sum((count - 1) * stride for count, stride in zip(shape, strides, strict=True))
+    if math.prod(shape) > len(flat) or (math.prod(shape) > 0 and last >= len(flat)):
+        raise Unlike("a tensor of it is larger than its storage")
+    return flat.as_strided(shape, strides, offset)
+
+
+def _known(module: str, name: str) -> Any:
+    if (module, name) == ("collections", "OrderedDict"):
+        return Call(lambda: {})
+    if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+        return Call(_rebuilt)
+    if module == "torch" and name in _DTYPES:
+        return _DTYPES[name]
+    raise Unlike(f"it asks for {module[:40]}.{name[:40]}, and only tensors and plain values are read")
+
+
+def unlike(state: dict[str, Any], part: Any) -> str | None:
+    """How a saved state differs in form from what a part of a run has now; None when it can be given to it."""
+    if isinstance(part, torch.optim.Optimizer):
+        return _unlike_optimizer(state, part)
+    if isinstance(part, torch.amp.GradScaler) and not part.is_enabled():  # on another device it may have been
+        return None
+    return differing(state, part.state_dict())
+
+
+def differing(saved: Any, ours: Any) -> str | None:
+    """How two nested values differ in form: names, shapes and kinds, whatever their numbers."""
+    if isinstance(ours, Tensor):
+        if not isinstance(saved, Tensor):
+            return f"a {type(saved).__name__} for a tensor"
+        theirs, mine = (f"{each.dtype} {tuple(each.shape)}" for each in (saved, ours))
+        return None if theirs == mine else f"{theirs} for {mine}"
+    if isinstance(ours, dict):
+        if not isinstance(saved, dict) or saved.keys() != ours.keys():
+            return "other names"
+        return next((f"{name}: {found}" for name in ours if (found := differing(saved[name], ours[name]))), None)
+    numbers = (int, float)
+    if type(ours) in numbers and type(saved) in numbers:
+        return None
+    return None if type(saved) is type(ours) else f"a {type(saved).__name__} for a {type(ours).__name__}"
+
+
+def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str | None:
+    """Of torch's optimizers, whose state is empty before the first step: {"state": by number, "param_groups": list}."""
+    groups, states = saved.get("param_groups"), saved.get("state")
+    ours = part.state_dict()["param_groups"]
+    if not isinstance(groups, list) or not isinstance(states, dict) or len(groups) != len(ours):
+        return "other groups of parameters"
+    for group, mine in zip(groups, ours, strict=True):
+        if not isinstance(group, dict) or group.get("params") != mine["params"]:
+            return "other parameters"
+        for name in ("lr", "highest_lr", "momentum", "weight_decay"):
+            if type(group.get(name)) not in (int, float) or not math.isfinite(group[name]):
+                return f"its {name} is no number"
+        strange = [name for name in group if name != "params" and not isinstance(group[name], (int, float, type(None)))]
+        if strange:
+            return f"its {strange[0]} is a {type(group[strange[0]]).__name__}"
+    parameters = [each for group in part.param_groups for each in group["params"]]
+    for number, state in states.items():
+        if type(number) is not int or not 0 <= number < len(parameters) or not isinstance(state, dict):
+            return "states of other parameters"
+        for name, value in state.items():
+            if value is not None and (found := differing(value, parameters[number].detach())):
+                return f"{name}: {found}"
+    return None
