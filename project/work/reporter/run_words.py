@@ -59,13 +59,16 @@ def words(settings: Mapping[str, str]) -> str:
 
 
 def is_of(word: str, row: Mapping[str, str]) -> bool:
-    """Whether a run is of a method such as base, elr-sam or ema=0.99+mixup. Raises UserError for what is none.
+    """Whether a run is of a method such as base, elr-sam or ema=0.99+mixup; none is of a word that is no method.
 
     base is every run without a method, whatever its other settings. row: of results.csv.
     """
     if word == row.get("method"):
         return True
-    wanted = _row_of(word)
+    try:
+        wanted = _row_of(word)
+    except UserError:
+        return False
     switches = [name for name in common.method_switches() if name in row]
     if BASE in word.split("+") and any(row[name] == "True" for name in switches if wanted.get(name) != "True"):
         return False

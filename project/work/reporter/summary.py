@@ -98,8 +98,8 @@ def _only_whether_given(table: pd.DataFrame) -> pd.DataFrame:
 def _only_what_is_read(table: pd.DataFrame) -> pd.DataFrame:
     """The same with NOT_READ for settings of methods that are off in a run: another version had other defaults."""
     switches = [name for name in common.method_switches() if name in table]
-    readers = {name: serves(name, switches) for name in table}
-    on = {name: (table[list(mine)] == "True").any(axis=1) for name, mine in readers.items() if mine}
+    readers = {name: [each for each in serves(name, switches) if each in table] for name in table}
+    on = {name: (table[mine] == "True").any(axis=1) for name, mine in readers.items() if mine}
     if {"flag_by", "clean"} <= set(table):
         on["flag_by"] = table["clean"] != "none"
     return table.assign(**{name: table[name].where(there, NOT_READ) for name, there in on.items()})

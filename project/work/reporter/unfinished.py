@@ -57,14 +57,16 @@ def _look(folder: Path, place: str | None) -> Unfinished:
     try:
         files.plain(folder / SETTINGS_FILE, 1 << 18)
         settings = run_folder.load_settings(folder)
-        uuid = settings.uuid or folder.name
-        row = _row(settings) | {"uuid": uuid, "method": folder.name.removesuffix(f"-{uuid}")}
-        done = files.fault(folder / RESULT_FILE) is None
-        epoch, valid = _reached(folder / HISTORY)
-        resume = run_folder.resume_command(replace(settings, resume=uuid, output=place))
-        return Unfinished(folder, row, epoch, valid, done, resume)
     except UserError as error:
         return Unfinished(folder, {"uuid": folder.name.rpartition("-")[2], "method": folder.name}, fault=str(error))
+    uuid = settings.uuid or folder.name
+    row = _row(settings) | {"uuid": uuid, "method": folder.name.removesuffix(f"-{uuid}")}
+    done = files.fault(folder / RESULT_FILE) is None
+    resume = run_folder.resume_command(replace(settings, resume=uuid, output=place))
+    try:
+        return Unfinished(folder, row, *_reached(folder / HISTORY), done, resume)
+    except UserError as error:
+        return Unfinished(folder, row, finished=done, resume=resume, fault=str(error))
 
 
 def _row(settings: Settings) -> dict[str, str]:
