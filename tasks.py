@@ -12,10 +12,11 @@ from project.command.compare import CompareSettings, run_compare
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
-from project.data_preparation.options import ImageFolderSettings, PreparationSettings
+from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
 from project.work.declaration import run_command
 from project.work.reporter.resend import ResendSettings
+from project.work.reporter.summary_settings import SummarySettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
@@ -129,10 +130,10 @@ def push_remote(c: Context, repository: str | None = None, dry_run: bool = False
     run_command(lambda: containers.push_remote(c.config, repository, dry_run))
 
 
-@task(help={"output": "folder of results.csv (project/output when not given)"})
-def results(c: Context, output: str | None = None) -> None:
+@takes(SummarySettings)
+def results(c: Context, **values: Any) -> None:
     """Print the table of results, best first, grouped over seeds."""
-    run(c, make_command.script("project/work/reporter/summary.py", {"output": output}))
+    run(c, make_command.script("project/work/reporter/summary.py", values))
 
 
 @takes(ResendSettings)
@@ -141,10 +142,10 @@ def report(c: Context, **values: Any) -> None:
     run(c, make_command.script("project/work/reporter/resend.py", values))
 
 
-@task
-def figures(c: Context) -> None:
-    """Draw the pictures in fig/ from what is prepared."""
-    run(c, make_command.script("project/data_preparation/figures.py", {}))
+@takes(FigureSettings)
+def figures(c: Context, **values: Any) -> None:
+    """Draw a sheet of prepared pictures, the architecture and the rasterisers."""
+    run(c, make_command.script("project/data_preparation/figures.py", values))
 
 
 @takes(BenchmarkSettings)

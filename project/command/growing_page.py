@@ -50,14 +50,14 @@ class GrowingPage:
 
     def show(self) -> None:
         """Draw it and print what it says."""
-        from project.work.reporter import comparison_words
+        from project.work.reporter import comparison_words, terminal
 
         comparison = self.comparison()
         if len(comparison.missing) == len(comparison.plan):
             print(f"none of the {len(self.points)} runs is finished in {self.output}; no page is drawn yet")
             return
         path = self._write(comparison)
-        print(f"{comparison_words.text(comparison)}\n\npage {path}")
+        terminal.say(f"{comparison_words.text(comparison)}\n\npage {path}")
 
     def comparison(self) -> "Comparison":
         """What is finished by now."""

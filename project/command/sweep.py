@@ -20,6 +20,7 @@ from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, ref
 from project.command.training_job import JobSettings
 from project.work import common, launch
 from project.work.declaration import UserError, build, given, setting
+from project.work.files import fault
 
 LOGS = "sweep-logs"
 
@@ -166,7 +167,7 @@ def _task(run: Run, logs: Path) -> Task:
 def _finished(output: Path) -> dict[str, str]:
     """The runs that have a row in an output folder: uuid -> what it says of their data, empty in older rows."""
     path = output / "results.csv"
-    if not path.exists():
+    if fault(path) == "is missing":
         return {}
     from project.work.reporter.reporter import DATA_DIGEST
     from project.work.reporter.result_table import ResultTable
@@ -181,6 +182,7 @@ def _print_table(output: Path, runs: Iterable[Run]) -> None:
         return
     from project.work.reporter import summary
     from project.work.reporter.result_table import ResultTable
+    from project.work.reporter.terminal import say
 
     table = ResultTable(output).read()
-    print(summary.summarise(table[table["uuid"].isin([run.uuid for run in runs])]).to_string(index=False))
+    say(summary.text(table[table["uuid"].isin([run.uuid for run in runs])]))

@@ -1,24 +1,18 @@
-"""Command line: draw fig/image_sample.png (the prepared pictures), env.png (the architecture) and raster.png."""
+"""Command line: draw image_sample.png (the prepared pictures), env.png (the architecture) and raster.png.
+
+Those of the README: ./inv figures --dataset sample --output fig
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from project.data_preparation.architecture import draw_environment
+from project.data_preparation.options import FigureSettings
 from project.data_preparation.raster_figure import draw_rasters
 from project.data_preparation.sample_sheet import draw_samples
-from project.work.common import INPUT, ROOT
+from project.work.common import INPUT, OUTPUT
 from project.work.dataset import storage
-from project.work.declaration import UserError, parse, run_command, setting
-
-
-@dataclass(frozen=True)
-class FigureSettings:
-    """What to draw and where to put it."""
-
-    dataset: str | None = setting(None, "name of a prepared data set; by default quickdraw if prepared, else sample")
-    input: str | None = setting(None, "folder that holds prepared sets; by default project/input")
-    output: str | None = setting(None, "folder for the pictures; by default fig")
+from project.work.declaration import UserError, parse, run_command
 
 
 def choose(folder: Path, dataset: str | None) -> Path:
@@ -35,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Draw the pictures from the command line."""
     settings = parse(FigureSettings, argv, "Draw a sheet of prepared pictures, the architecture and the rasterisers.")
     source = choose(INPUT if settings.input is None else Path(settings.input).expanduser(), settings.dataset)
-    output = ROOT / "fig" if settings.output is None else Path(settings.output).expanduser()
+    output = OUTPUT / "figures" if settings.output is None else Path(settings.output).expanduser()
     output.mkdir(parents=True, exist_ok=True)
     draw_samples(storage.read(source), output / "image_sample.png", dataset=source.name)
     draw_environment(output / "env.png")

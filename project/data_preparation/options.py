@@ -46,3 +46,15 @@ class ImageFolderSettings:
     seed: int = setting(0, "seed of the choice and of the split", within="[0, inf)")
     per_class: int | None = setting(None, "at most so many pictures a class; by default all", within="[2, inf)")
     skip_broken: bool = setting(False, "leave out pictures that cannot be read, instead of stopping")
+
+
+@dataclass(frozen=True)
+class FigureSettings:
+    """What to draw and where to put it."""
+
+    dataset: str | None = setting(None, "name of a prepared data set; by default quickdraw if prepared, else sample")
+    input: str | None = setting(None, "folder that holds prepared sets; by default project/input")
+    output: str | None = setting(
+        None,
+        "folder for the pictures, in which those of the same names are replaced; by default project/output/figures",
+    )

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from project.work import bucket_folder
 from project.work.bucket_folder import BucketFolder
 from project.work.declaration import UserError
-from project.work.files import read_bytes
+from project.work.files import fault, read_bytes
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_file import RESULT_FILE, read_result
 from project.work.reporter.result_table import ResultTable
@@ -98,6 +98,8 @@ def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
 
     place: <uuid>/<run folder>/<path> below it. Returns the folders that changed and the number of rows that did.
     """
+    if fault(ResultTable(output).path) != "is missing":
+        ResultTable(output).read()  # a table that takes no rows is better known before hours of downloads
     jobs: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, blob in place.files().items():
         job, _, path = name.partition("/")
@@ -111,11 +113,15 @@ def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
 
 def _merge(folder: Path, table: ResultTable) -> bool:
     """Bring a finished run's row into the table; says whether that changed anything."""
-    row = read_result(folder)
+    try:
+        row = read_result(folder)
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return False
     if row is None:
         return False
     texts = {name: "" if value is None else str(value) for name, value in row.items()}
-    if table.path.exists():
+    if fault(table.path) != "is missing":
         known = table.read()
         for old in known[known["uuid"] == texts["uuid"]].to_dict("records"):
             if texts.items() <= old.items():

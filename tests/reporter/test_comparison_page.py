@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from project.work.declaration import UserError
 from project.work.reporter import comparison_page
 from project.work.reporter.comparison import Comparison, Measured, Planned
 from project.work.reporter.comparison_page import Study
@@ -61,3 +62,37 @@ def test_any_number_of_methods_rates_and_seeds_is_drawn(methods: list[str], rate
     image = Image.open(io.BytesIO(picture(comparison(methods, rates, seeds), "t", LIGHT))).convert("L")
     low, high = image.getextrema()
     assert low < 100 < 250 < high
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages whose pictures take no time to draw."""
+    monkeypatch.setattr(comparison_page, "picture", lambda comparison, title, theme: title.encode())
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_page_takes_the_place_of_another_studys(tmp_path: Path) -> None:
+    first = comparison_page.write(tmp_path, comparison(["base", "elr"]), STUDY)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("compare*")}
+    assert before.keys() == {"compare.html", "compare.png"}
+    study = Study("others", {"data": "a/b \u732b"}, "./inv compare")
+    second = comparison_page.write(tmp_path, comparison(["base", "gce"]), study)
+    assert re.fullmatch(r"compare-a_b_\u732b-[0-9a-f]{8}\.html", second.name)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert comparison_page.write(tmp_path, comparison(["base", "gce"]), study) == second
+    assert second.with_suffix(".png").exists()
+    grown = comparison_page.write(tmp_path, comparison(["base", "elr", "late"], seeds=3), STUDY)
+    assert grown == first  # it has all runs that the page had
+    assert comparison_page.write(tmp_path, comparison(["base", "elr"]), STUDY) != first
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["compare.html", "compare.png"])
+def test_no_page_takes_the_place_of_a_persons_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    page = comparison_page.write(tmp_path, comparison(["base"]), STUDY)
+    assert page.name.startswith("compare-")
+    assert [path.read_text() for path in tmp_path.glob("compare.*")] == ["mine"]
+    page.write_text("mine")
+    with pytest.raises(UserError, match="is not a page of this comparison: move it away"):
+        comparison_page.write(tmp_path, comparison(["base"]), STUDY)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from project.work.common import DataSettings, NoiseSettings, Settings
-from project.work.declaration import UserError
+from project.work.files import fault
 from project.work.method_words import BASE
 from project.work.reporter.comparison import Comparison, Measured, Planned
-from project.work.reporter.result_table import FILE, ResultTable
+from project.work.reporter.result_table import ResultTable
 
 COLUMNS = {
     "valid": "best_valid_accuracy",
@@ -36,16 +36,15 @@ def comparison(output: Path, runs: Sequence[tuple[str, float, int, Settings, str
 
 def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
     """What results.csv says of runs. Raises UserError when it says something else than numbers."""
-    if not (output / FILE).exists():
+    results = ResultTable(output)
+    if fault(results.path) == "is missing":
         return {}
-    table = ResultTable(output).read()
-    found = {}
-    for row in table[table["uuid"].isin(uuids)].to_dict("records"):
-        try:
-            found[row["uuid"]] = Measured(**{name: float(row[column]) for name, column in COLUMNS.items()})
-        except (KeyError, ValueError) as error:
-            raise UserError(f"{output / FILE}: the row of {row['uuid']} has no number there ({error})") from error
-    return found
+    table = results.read()
+    rows = results.measured(table[table["uuid"].isin(uuids)], list(COLUMNS.values()))
+    return {
+        row["uuid"]: Measured(**{name: float(row[column]) for name, column in COLUMNS.items()})
+        for row in rows.to_dict("records")
+    }
 
 
 def same_labels(settings: Settings, base: Settings) -> bool:

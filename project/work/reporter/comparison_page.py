@@ -1,17 +1,21 @@
 """A comparison as one static page: the verdict, the picture and the tables, with nothing to load from elsewhere."""
 
 import base64
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from project.work import files
 from project.work.dataset import storage
+from project.work.declaration import UserError
 from project.work.reporter import comparison_words as words
 from project.work.reporter.comparison import Comparison
 from project.work.reporter.comparison_plot import DARK, LIGHT, picture
 
-PAGE, PICTURE = "compare.html", "compare.png"
+NAME, PICTURE = "compare", ".png"
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --soft: #5f5f5f; --line: #d9d9d9; --gain: #005f94;
   --loss: #a84300; --card: #f6f7f8 }
@@ -44,11 +48,63 @@ class Study:
 
 
 def write(folder: Path, comparison: Comparison, study: Study) -> Path:
-    """Write compare.html and compare.png, each whole or not at all; returns the page."""
+    """Write the page and its picture, each whole or not at all; returns the page.
+
+    They are compare.html and compare.png, unless what is there under these names is not of this comparison or of a part
+    of it; then they are named after the data and the plan: compare-sample-1a2b3c4d.html. Raises UserError where another
+    file has that name too.
+    """
     light, dark = (picture(comparison, study.title, theme) for theme in (LIGHT, DARK))
-    storage.replace_file(folder / PICTURE, light)
-    storage.replace_file(folder / PAGE, page(comparison, study, light, dark).encode())
-    return folder / PAGE
+    marks = _marks(comparison)
+    data = page(comparison, study, light, dark).encode()
+    for name in (NAME, _own_name(study, marks)):
+        path = folder / f"{name}.html"
+        if (_is_free(path) and _claimed(path, data)) or _is_ours(path, marks):
+            storage.replace_file(path, data)
+            storage.replace_file(path.with_suffix(PICTURE), light)
+            return path
+    raise UserError(f"{path}: is not a page of this comparison: move it away")
+
+
+def _marks(comparison: Comparison) -> list[str]:
+    """A short name for each run of the plan, by which a page is known again."""
+    runs = (f"{run.method} {run.rate!r} {run.seed} {run.uuid}" for run in comparison.plan)
+    return sorted({hashlib.sha256(run.encode()).hexdigest()[:8] for run in runs})
+
+
+def _own_name(study: Study, marks: Sequence[str]) -> str:
+    data = re.sub(r"[^\w.-]+", "_", study.facts.get("data", ""))[:60]
+    plan = hashlib.sha256(" ".join(marks).encode()).hexdigest()[:8]
+    return "-".join(word for word in (NAME, data, plan) if word)
+
+
+def _is_free(path: Path) -> bool:
+    return all(files.fault(each) == "is missing" for each in (path, path.with_suffix(PICTURE)))
+
+
+def _claimed(path: Path, data: bytes) -> bool:
+    """Make the page, unless another comparison has just done so."""
+    try:
+        with open(path, "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _is_ours(path: Path, marks: Sequence[str]) -> bool:
+    """Whether a page is of this comparison, or of one that has grown into it: all of its runs are among these."""
+    if files.fault(path) is not None:
+        return False
+    with open(path, "rb") as file:
+        head = file.read(1000 + len(_runs_of(marks)))
+    found = re.search(rb'<meta name="runs" content="([0-9a-f ]+)">', head)
+    return found is not None and set(found[1].decode().split()) <= set(marks)
+
+
+def _runs_of(marks: Sequence[str]) -> str:
+    """What a page says of which runs it is."""
+    return f'<meta name="runs" content="{" ".join(marks)}">'
 
 
 def page(comparison: Comparison, study: Study, light: bytes, dark: bytes) -> str:
@@ -70,7 +126,8 @@ def page(comparison: Comparison, study: Study, light: bytes, dark: bytes) -> str
         f'<p class="reading">{_text(words.READING)}</p>',
         *_missing(comparison, study),
     ]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(study.title)}'
+    head = f'<meta charset="utf-8">{_runs_of(_marks(comparison))}<meta name="viewport" content="width=device-width">'
+    head += f"<title>{escape(study.title)}"
     return f'<!doctype html>\n<html lang="en"><head>{head}</title><style>{STYLE}</style></head>\n<body>\n' + (
         "\n".join(parts) + "\n</body></html>\n"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from project.work.reporter.comparison import Cell, Comparison, Gain, Spread
+from project.work.reporter.terminal import width
 
 HEADER = (
     "method", "noise", "actual", "seeds", "valid", "test", "last epoch", "gain", "seconds", "time", "declared",
@@ -131,14 +132,12 @@ def markdown(comparison: Comparison) -> str:
 def plain(rows: Sequence[Sequence[str]]) -> str:
     """The table for a terminal: the first column to the left, the others to the right."""
     table = [list(HEADER), *rows]
-    widths = [max(len(row[at]) for row in table) for at in range(len(HEADER))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if at else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    )
+    widths = [max(width(row[at]) for row in table) for at in range(len(HEADER))]
+    lines = []
+    for row in table:
+        spaces = [" " * (most - width(cell)) for cell, most in zip(row, widths, strict=True)]
+        lines.append("  ".join([row[0] + spaces[0], *(map(str.__add__, spaces[1:], row[1:]))]))
+    return "\n".join(lines)
 
 
 def text(comparison: Comparison) -> str:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from project.work import files
 from project.work.common import ReportSettings
+from project.work.declaration import UserError
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]
 FIELDS = ("type", "client_email", "private_key", "private_key_id", "client_id")
+LARGEST = 1 << 16  # bytes; a key file has 2,400
 ANOTHER = "make another (console.cloud.google.com > IAM > Service accounts > Keys > JSON)"
 
 
@@ -66,14 +69,18 @@ def _read_key_file(path: Path) -> Any:
 
 def _checked_fields(path: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Refused(f"{path}: the key file cannot be read ({error.strerror})") from error
-    except ValueError:
+        data = files.read_bytes(path, LARGEST)
+    except UserError as error:
+        why = "No such file or directory" if files.fault(path) == "is missing" else str(error)
+        raise Refused(f"{path}: the key file cannot be read ({why})") from error
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
         raise Refused(f"{path}: the key file is not JSON; {ANOTHER}") from None
     kind = fields.get("type") if isinstance(fields, dict) else None
     if kind != "service_account":
-        raise Refused(f"{path}: not the key file of a service account (its type is {kind or 'missing'}); {ANOTHER}")
+        said = kind[:40] if isinstance(kind, str) and kind else "missing"
+        raise Refused(f"{path}: not the key file of a service account (its type is {said}); {ANOTHER}")
     missing = [name for name in FIELDS if not isinstance(fields.get(name), str)]
     if missing:
         raise Refused(f"{path}: the key file has no {', '.join(missing)}; {ANOTHER}")

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from project.work import files
 from project.work.dataset import storage
+from project.work.declaration import UserError
 from project.work.reporter.reporter import Result
 
 RESULT_FILE = "result.json"
+LARGEST = 1 << 20  # bytes; a row has two thousand
 
 
 class ResultFile:
@@ -21,6 +24,14 @@ class ResultFile:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The row that a finished run left in its folder."""
+    """The row that a finished run left in its folder. Raises UserError where the file holds no row."""
     path = folder / RESULT_FILE
-    return json.loads(path.read_text()) if path.exists() else None
+    if files.fault(path) == "is missing":
+        return None
+    row = files.read_json(path, LARGEST)
+    flat = isinstance(row, dict) and all(
+        value is None or isinstance(value, (str, int, float)) for value in row.values()
+    )
+    if not flat or not isinstance(row.get("uuid"), str):
+        raise UserError(f"{path}: no row of a run (names with plain values, uuid among them); move it away")
+    return row

@@ -1,45 +1,211 @@
 """The table of results: one CSV for all runs of an output folder."""
 
+import csv
 import io
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
 
+from project.work import files
+from project.work.common import Settings
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.declaration import UserError, inside
+from project.work.reporter import result_cells, result_names, sheet_rows
 from project.work.reporter.reporter import Result
 
-FILE = "results.csv"
+FILE, LINE = "results.csv", "\n"
+LARGEST = 1 << 26  # bytes; a row has about seven hundred
+MENDING = "mend that, or move it away"
+RANGES = dict.fromkeys(result_cells.SHARES, "[0, 1]") | {"seconds": "[0, inf)"}
+RANGES |= {
+    {"learning_rate": "lr"}.get(field.name, field.name): field.metadata["within"]
+    for field in fields(Settings)
+    if field.metadata["within"]
+}
 
 
 class ResultTable:
-    """results.csv; many runs may finish at once, and a run that reports again replaces its row."""
+    """results.csv; many runs may finish at once, and a run that reports again replaces its row.
+
+    It is read as a spreadsheet saves it too: whatever its separator, encoding, decimal marks and words for True.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
 
     def write(self, result: Result) -> str:
-        """Add or replace the row of the run's uuid; columns the table did not have are added at its end."""
-        row = pd.DataFrame([{name: "" if value is None else str(value) for name, value in result.row.items()}])
+        """Add or replace the row of the run's uuid; columns the table did not have are added at its end.
+
+        What a person has added to a row stays. A file that another program saved is kept beside the one in its place.
+        """
+        row = sheet_rows.text(result.row)
         with FileLock(self.path.with_suffix(".lock")):
-            table = self.read() if self.path.exists() else row.iloc[:0]
-            table = pd.concat([table[table["uuid"] != row.at[0, "uuid"]], row], ignore_index=True).fillna("")
-            text = io.StringIO()
-            table.to_csv(text, index=False)
-            storage.replace_file(self.path, text.getvalue().encode())
-        return f"row {len(table)} of {self.path}"
+            there = files.fault(self.path) != "is missing"
+            text = self._text() if there else ""
+            if (longer := _with_line(text, row)) is not None:
+                storage.replace_file(self.path, longer.encode())
+                return f"row {longer.count(LINE) - 1} of {self.path}"
+            table = self._parsed(text) if there else pd.DataFrame(columns=list(row), dtype=object)
+            as_read = _as_csv(table)
+            if there and as_read != text:
+                self._keep()
+            earlier = table["uuid"] == row["uuid"]
+            row = {name: "" for name in table} | (table[earlier].iloc[0].to_dict() if earlier.any() else {}) | row
+            table, last = table[~earlier], pd.DataFrame([row], dtype=object)
+            same = there and not earlier.any() and len(row) == len(table.columns)
+            if not same:
+                as_read = _as_csv(table.assign(**{name: "" for name in row if name not in table}))
+            storage.replace_file(self.path, (as_read + _as_csv(last, header=False)).encode())
+        return f"row {len(table) + 1} of {self.path}"
 
     def read(self) -> pd.DataFrame:
-        """All rows, every value as text. Raises UserError when the file is not a table of results."""
-        try:
-            table = pd.read_csv(self.path, dtype=str, keep_default_na=False)
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{self.path} is missing: no run has finished here yet; start one with ./inv train"
-            ) from error
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise UserError(f"{self.path}: not a table of results ({error}); move it away") from error
-        if "uuid" not in table:
-            raise UserError(f"{self.path}: has no column uuid; move it away")
+        """All rows, every value as the text that its run wrote; the index is the line that each ends in.
+
+        Raises UserError when the file is not a table of results, or a line of it can be read in two ways.
+        """
+        if files.fault(self.path) == "is missing":
+            raise UserError(self.absent)
+        return self._parsed(self._text())
+
+    @property
+    def absent(self) -> str:
+        """What to say where there is no table."""
+        return f"{self.path} is missing: no run has finished here yet; start one with ./inv train"
+
+    def measured(self, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """Lines of the table, each of which has numbers in these columns.
+
+        Raises UserError where one of them is missing, and where any number cannot be: NaN, or 85 as a share of 1.
+        """
+        missing = [name for name in columns if name not in table]
+        if missing:
+            raise UserError(f"{self.path}: has no column {missing[0]}; {MENDING}")
+        kinds = result_cells.kinds()
+        for name in [name for name in table if kinds.get(name) in ("number", "whole")]:
+            cells, within = table[name], RANGES.get(name, "(-inf, inf)")
+            for cell in dict.fromkeys(cells.tolist()):
+                empty = not cell and name not in columns
+                if not empty and not (cell and math.isfinite(float(cell)) and inside(float(cell), within)):
+                    what = f"is {cell!r}, outside {within}" if cell else "is missing"
+                    raise self._refusal(cells.index[cells == cell][0], f"{name} {what}")
         return table
+
+    def _text(self) -> str:
+        try:
+            text = files.read_text(self.path, LARGEST)
+        except UserError as error:
+            raise UserError(f"{error}; {MENDING}") from error
+        return text.removeprefix("\ufeff")
+
+    def _parsed(self, text: str) -> pd.DataFrame:
+        table = _plain_table(text)
+        try:
+            table = table if table is not None else files.parse_table(text, self.path, kind="a table of results")
+        except UserError as error:
+            raise UserError(f"{error}; {MENDING}") from error
+        table.columns = [_known().get(name.casefold(), name) for name in table.columns]
+        if "uuid" not in table:
+            raise UserError(f"{self.path}: has no column uuid; {MENDING}")
+        if not table.columns.is_unique:
+            twice = table.columns[table.columns.duplicated()][0]
+            raise UserError(f"{self.path}: two columns are called {twice!r}; {MENDING}")
+        table = self._without_headers(table)
+        texts = [name for name in table if name not in result_cells.kinds()]
+        for name, words in {name: result_cells.unguarded(table[name].tolist()) for name in texts}.items():
+            table = result_cells.replaced(table, name, words) if words else table
+        table = result_cells.replaced(table, "uuid", {cell: cell.strip() for cell in table["uuid"].tolist()})
+        table = result_cells.restored(table, self._refusal)
+        return self._each_once(result_names.restored(table, self.path.parent, self._refusal))
+
+    def _without_headers(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table without lines that say the header again, as two tables that were put together have."""
+        again = [line for line, uuid in table["uuid"].items() if uuid.strip().casefold() == "uuid"]
+        known = [name.casefold() for name in table]
+        for line in again:
+            if [cell.strip().casefold() for cell in table.loc[line]] != known:
+                raise self._refusal(line, "another header: its rows are of another table, which has a file of its own")
+        return table.drop(index=again) if again else table
+
+    def _each_once(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table without lines that are there twice. Raises UserError where two of one run differ."""
+        again = table["uuid"].duplicated(keep=False)
+        if not again.any():
+            return table
+        for uuid, rows in table[again].groupby("uuid", sort=False):
+            differing = next((name for name in rows if rows[name].nunique() > 1), None)
+            if differing is not None:
+                first, second = rows.index[:2]
+                raise self._refusal(
+                    second, f"the run {uuid} is in line {first} too, with another {differing}: remove one of them"
+                )
+        return table[~table["uuid"].duplicated()]
+
+    def _refusal(self, line: int, why: str) -> UserError:
+        return UserError(f"{self.path} line {line}: {why}; {MENDING}")
+
+    def _keep(self) -> None:
+        """Keep the file as it is under a name that is free."""
+        names = (f"{self.path.stem}-as-saved{number}.csv" for number in ["", *range(2, 10_000)])
+        path = next(path for name in names if not (path := self.path.with_name(name)).exists())
+        storage.replace_file(path, files.read_bytes(self.path, LARGEST))
+        print(
+            f"warning: another program saved {self.path}; it is written anew with the same values, and kept as it was"
+            f" in {path.name}",
+            file=sys.stderr,
+        )
+
+
+def _known() -> dict[str, str]:
+    """The names of columns by how they read in small letters."""
+    names = ["uuid", "method", *result_cells.kinds(), *(field.name for field in fields(Settings))]
+    return {name.casefold(): name for name in names}
+
+
+def _plain_header(text: str) -> list[str] | None:
+    """The header of a table in which a line is a row and a comma is between cells, as runs write it; else None."""
+    header = text.partition(LINE)[0].split(",")
+    odd = '"' in text or "\r" in text or "\n\n" in text or not text.endswith(LINE)
+    whole = text.count(",") == (len(header) - 1) * text.count(LINE)
+    named = all(name and name == name.strip() for name in header) and len(set(header)) == len(header)
+    return header if whole and named and not odd and "uuid" in header else None
+
+
+def _with_line(text: str, row: dict[str, str]) -> str | None:
+    """A plain table, which may be long, with a row more; None where that takes more than a line at its end."""
+    header = _plain_header(text)
+    if header is None or not row.keys() <= set(header) or row["uuid"] in text:
+        return None
+    return text + _as_csv(pd.DataFrame([{name: row.get(name, "") for name in header}], dtype=object), header=False)
+
+
+def _plain_table(text: str) -> pd.DataFrame | None:
+    """A plain table, read the quick way; None where it takes more care."""
+    header = _plain_header(text)
+    if header is None:
+        return None
+    try:
+        table = pd.read_csv(io.StringIO(text), dtype=object, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    except (ValueError, pd.errors.ParserError):
+        return None
+    whole = list(table.columns) == header and len(table) == text.count(LINE) - 1 and not table.isna().any(axis=None)
+    if not whole or "" in set(table["uuid"].tolist()):
+        return None
+    table.index += 2  # the line that each row is
+    return table
+
+
+def _as_csv(table: pd.DataFrame, header: bool = True) -> str:
+    cells = [table[name].tolist() for name in table]
+    texts = [name not in result_cells.kinds() for name in table]
+    cells = [result_cells.guarded(each) if text else each for each, text in zip(cells, texts, strict=True)]
+    file = io.StringIO(newline="")
+    written = csv.writer(file, lineterminator="\n")
+    if header:
+        written.writerow(table.columns)
+    written.writerows(zip(*cells, strict=True))
+    return file.getvalue()

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from project.work.common import OUTPUT, ReportSettings
-from project.work.declaration import flag
+from project.work.declaration import UserError, flag
 from project.work.reporter import sheet_rows, waiting
 from project.work.reporter.credentials import Refused, find_account, key_files
 from project.work.reporter.google_trouble import Place, Unknown
@@ -71,7 +71,7 @@ class Sheet:
         flags = [f"{flag(name)}={value}" for name, (value, default) in given.items() if value != default]
         place = [] if self.output == OUTPUT else [f"--output={self.output}"]
         command = shlex.join(["./inv", "report", *place, *flags])
-        if isinstance(error, Refused):
+        if isinstance(error, (Refused, UserError)):
             return f"{error}, then {command}"
         kind = "" if isinstance(error, Passing) else f"{type(error).__name__}: "
         return f"{kind}{' '.join(str(error).split())}; when that has passed: {command}"

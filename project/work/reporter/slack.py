@@ -21,7 +21,12 @@ from project.work.reporter.patience import Passing, Patience
 from project.work.reporter.reporter import Destination, Postponed, Result
 
 API = "https://slack.com/api/"
+LARGEST = 1 << 20  # bytes of an answer
 NOT_SENT = "no message in Slack"
+BROKEN = (  # a connection, or an answer
+    *(Passing, OSError, HTTPException),
+    *(ValueError, LookupError, TypeError, AttributeError, RecursionError),
+)
 TOKEN = "set SLACK_BOT_TOKEN to the bot token (xoxb-...) of an app that is installed"
 CHANNEL = "set SLACK_CHANNEL to the channel's ID (such as C012AB3CD) and invite the app to it"
 ADVICE = {
@@ -118,7 +123,7 @@ def _explained() -> Iterator[None]:
         word = word if re.fullmatch(r"[a-z0-9_]{1,40}", word) else "for no reason it gives"
         advice = ADVICE.get(word, "the run is not affected")
         raise Postponed(f"Slack refused the message ({word}): {advice}", NOT_SENT) from None
-    except (Passing, OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         why = str(error) if isinstance(error, Passing) else type(getattr(error, "reason", error)).__name__
         raise Postponed(f"Slack did not take the message ({why}); the run is not affected", NOT_SENT) from None
 
@@ -139,7 +144,7 @@ def _post(address: str, body: bytes, headers: Mapping[str, str], patience: Patie
         request = urllib.request.Request(address, body, dict(headers))
         try:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=patience.answer) as answer:
-                return answer.read()
+                return answer.read(LARGEST)
         except urllib.error.HTTPError as error:
             if error.code == 429:
                 after = error.headers.get("Retry-After", "")

@@ -7,22 +7,23 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from project.work import files
 from project.work.dataset import storage
+from project.work.declaration import UserError
 
 FILE = "waits_for_sheet.json"
+LARGEST = 1 << 16  # bytes; a mark has a hundred
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The file of one run. text: what it held when it was read."""
+    """The file of one run. uuid: its run; held: what it held when it was read."""
 
     path: Path
-    text: str
-
-    @property
-    def uuid(self) -> str:
-        return json.loads(self.text)["uuid"]
+    uuid: str
+    held: Any
 
 
 def add(folder: Path, uuid: str, sheet: str, finished: str) -> Path:
@@ -36,17 +37,22 @@ def find(output: Path, sheet: str) -> list[Mark]:
     """The runs of an output folder that wait for this sheet."""
     marks = []
     for path in sorted(output.glob(f"*/{FILE}")):
-        try:
-            mark = Mark(path, path.read_text())
-            if json.loads(mark.text)["sheet"] == sheet and mark.uuid:
-                marks.append(mark)
-        except (FileNotFoundError, ValueError, LookupError, TypeError):
-            continue  # sent by another process just now, or not ours
+        held = _held(path)
+        if isinstance(held, dict) and held.get("sheet") == sheet and held.get("uuid"):
+            marks.append(Mark(path, str(held["uuid"]), held))
     return marks
 
 
 def remove(marks: Iterable[Mark]) -> None:
     """Forget runs that were sent, unless they have reported again meanwhile."""
     for mark in marks:
-        if mark.path.exists() and mark.path.read_text() == mark.text:
+        if _held(mark.path) == mark.held:
             mark.path.unlink(missing_ok=True)
+
+
+def _held(path: Path) -> Any:
+    """What a mark holds; None where it was sent by another process just now, or is not ours."""
+    try:
+        return files.read_json(path, LARGEST)
+    except UserError:
+        return None

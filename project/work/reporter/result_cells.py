@@ -1,0 +1,167 @@
+"""Cells of results.csv as runs write them, from what a spreadsheet makes of them; pure."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+
+from project.work.common import Settings, experiment_settings
+from project.work.declaration import is_switch
+
+SHARES = frozenset(
+    f"{epoch}_{part}_{figure}"
+    for epoch in ("best", "last")
+    for part in ("train", "valid", "test")
+    for figure in ("accuracy", "macro_f1", "top5")
+) | {"noise_actual_rate", "noise_rate_left"}
+NUMBERS = SHARES | {"seconds", "pictures_per_second", "declared_cost"}
+WHOLES = frozenset({"selected_epoch", "train_pictures"})
+SWITCHES = {  # how spreadsheets of some languages write them
+    **dict.fromkeys(("true", "1", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), "True"),
+    **dict.fromkeys(("false", "0", "falsch", "faux", "falso", "onwaar", "fałsz"), "False"),
+}
+MANY = 64  # different cells of a column, from which on they are looked at all at once
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # a cell that begins so is worked out by a spreadsheet; those with ' are text
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
+_GAPS = re.compile(r"(?<=\d)[\s'\u2019](?=\d{3})")
+_PARTS = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+@cache
+def kinds() -> dict[str, str]:
+    """The columns that are no text -> "switch", "whole" or "number"."""
+    hints, found = get_type_hints(Settings), dict.fromkeys(NUMBERS, "number") | dict.fromkeys(WHOLES, "whole")
+    for name in experiment_settings():
+        hint: Any = hints[name]
+        column = "lr" if name == "learning_rate" else name
+        if is_switch(hint):
+            found[column] = "switch"
+        elif {int, float} & set(get_args(hint) or (hint,)):
+            found[column] = "whole" if int in (get_args(hint) or (hint,)) else "number"
+    return found
+
+
+def restored(table: pd.DataFrame, refuse: Callable[[int, str], Exception]) -> pd.DataFrame:
+    """A table of text with switches and numbers as runs write them: TRUE is True; 0,5 and 50% are 0.5.
+
+    table: its index holds line numbers. refuse: makes the error of a line. Raises it for a cell that is neither, or
+    that may be read in two ways: 1,234 is 1234 to one spreadsheet and 1.234 to another.
+    """
+    kind = {name: kinds()[name] for name in table if name in kinds()}
+    odd = {name: cells for name in kind if (cells := _odd(set(table[name].tolist()), kind[name]))}
+    marks = _marks(cell for name, cells in odd.items() if kind[name] != "switch" for cell in cells)
+    if "," in marks:  # in such a table 1.234 may be 1234
+        odd |= {name: set(table[name]) - {""} for name in kind if kind[name] != "switch"}
+    for name, cells in odd.items():
+        words = {cell: _read(kind[name], cell, marks) for cell in cells}
+        for line, cell in table[name].items():
+            if words.get(cell, "") is None:
+                raise refuse(line, f"{name} is {cell[:60]!r}, {_wanted(kind[name], cell)}")
+        table = replaced(table, name, words)
+    return table
+
+
+def replaced(table: pd.DataFrame, name: str, words: Mapping[str, str]) -> pd.DataFrame:
+    """The table with other words in a column for some of its cells."""
+    cells = [words.get(cell, cell) for cell in table[name].tolist()]
+    return table.assign(**{name: np.array(cells, dtype=object)})
+
+
+def _odd(cells: set[str], kind: str) -> set[str]:
+    """The cells of a column that a run would not have written so."""
+    if kind == "switch":
+        return cells - {"True", "False", ""}
+    if len(cells) > MANY:
+        try:
+            pd.to_numeric(pd.Series(list(cells), dtype=object))
+            return set()
+        except (ValueError, TypeError):
+            pass
+    return {cell for cell in cells if cell and not PLAIN.fullmatch(cell)}
+
+
+def _marks(cells: Iterable[str]) -> set[str]:
+    """What commas are in numbers where that is certain: "," a decimal mark, "3" between thousands; both if mixed."""
+    found = set()
+    for cell in cells:
+        digits = _digits(cell)
+        if re.fullmatch(r"\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,}", digits):
+            found.add("3")
+        elif re.fullmatch(r"(0|\d{4,})?,\d+|\d+,(\d{1,2}|\d{4,})|\d{1,3}(\.\d{3})+,\d+", digits):
+            found.add(",")
+    return found
+
+
+def _digits(cell: str) -> str:
+    parts = _PARTS.fullmatch(_GAPS.sub("", cell.strip().rstrip("%").rstrip()))
+    return parts[2] if parts else ""
+
+
+def _read(kind: str, cell: str, marks: set[str]) -> str | None:
+    """A cell as a run writes it; None where it is no such thing, or may be two."""
+    if kind == "switch":
+        return SWITCHES.get(cell.strip().casefold())
+    bare = cell.strip()
+    if not bare or (PLAIN.fullmatch(bare) and "," not in marks and kind == "number"):
+        return bare
+    hundredths = bare.endswith("%")
+    parts = _PARTS.fullmatch(_GAPS.sub("", bare.rstrip("%").rstrip()))
+    digits = None if parts is None else _plain_digits(parts[2], marks, kind == "whole")
+    if digits is None:
+        return bare if PLAIN.fullmatch(bare) and not parts else None  # nan and infinity
+    if PLAIN.fullmatch(bare) and digits == parts[2] and kind == "number":
+        return bare
+    value = Decimal(f"{parts[1]}{digits}{parts[3] or ''}")
+    if abs(value.adjusted()) > 400:
+        return None
+    if hundredths:
+        return None if kind == "whole" else str(float(value / 100))
+    if kind == "whole":
+        return str(int(value)) if value == value.to_integral_value() else None
+    return str(float(value))
+
+
+def _plain_digits(digits: str, marks: set[str], whole: bool) -> str | None:
+    """Digits with a point for their decimal mark and nothing between thousands; None where that may be two numbers."""
+    last = max(digits.rfind(","), digits.rfind("."))
+    if last < 0:
+        return digits
+    mark = digits[last]
+    other = "." if mark == "," else ","
+    if digits.count(mark) > 1:
+        return digits.replace(mark, "") if re.fullmatch(rf"\d{{1,3}}(\{mark}\d{{3}})+", digits) else None
+    before, after = digits[:last], digits[last + 1 :]
+    if other in before:
+        groups = re.fullmatch(rf"\d{{1,3}}(\{other}\d{{3}})+", before)
+        return f"{before.replace(other, '')}.{after}" if groups else None
+    if not re.fullmatch(r"[1-9]\d{0,2}", before) or len(after) != 3:
+        return f"{before}.{after}"
+    if mark == ".":  # as a run writes it, unless the commas of this table say otherwise
+        return None if "," in marks else f"{before}.{after}"
+    if marks == {"3"} or (whole and not marks and after.strip("0")):
+        return before + after
+    return f"{before}.{after}" if marks == {","} else None
+
+
+def _wanted(kind: str, cell: str) -> str:
+    if kind == "switch":
+        return "but True or False is needed"
+    what = "a whole number" if kind == "whole" else "a number"
+    if _digits(cell):
+        return f"but {what} is needed that can be read in one way: no separator of thousands, a point before decimals"
+    return f"but {what} is needed"
+
+
+def guarded(cells: list[str]) -> list[str]:
+    """Texts for a CSV: what a spreadsheet would work out as a formula gets an apostrophe, which makes it text there."""
+    formulas = {cell for cell in set(cells) if FORMULA.match(cell) and not PLAIN.fullmatch(cell)}
+    return [f"'{cell}" if cell in formulas else cell for cell in cells] if formulas else cells
+
+
+def unguarded(cells: Iterable[str]) -> dict[str, str]:
+    """Those of some texts that `guarded` made -> the texts that it was given."""
+    return {cell: cell[1:] for cell in set(cells) if cell.startswith("'") and FORMULA.match(cell)}

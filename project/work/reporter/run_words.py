@@ -1,0 +1,102 @@
+"""Runs in words: the settings in which they differ from the defaults of their recipe; pure."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from project.work import common
+from project.work.common import RECIPES, Settings
+from project.work.declaration import UserError, build
+from project.work.method_words import BASE, method_settings
+from project.work.reporter import result_cells
+
+NOT_READ = "-"
+NOISE = ("noise_type", "noise_rate")
+
+
+def column(name: str) -> str:
+    """The column of results.csv in which a setting is."""
+    return "lr" if name == "learning_rate" else name
+
+
+def canonical(name: str, text: str) -> str:
+    """A setting's value in the one way that a run writes it: 1e-1 and 0.10 are 0.1. Empty: as declared."""
+    kind = result_cells.kinds().get(name)
+    if not text:
+        return declared("default").get(name, "")
+    if kind not in ("number", "whole") or text == NOT_READ:
+        return text
+    value = float(text)
+    return str(int(value)) if kind == "whole" and value.is_integer() else str(value)
+
+
+@cache
+def declared(recipe: str) -> Mapping[str, str]:
+    """The values, as results.csv has them, that the settings of an experiment have by a recipe."""
+    values = {field.name: field.default for field in dataclasses.fields(Settings)} | dict(RECIPES.get(recipe, {}))
+    values |= {"recipe": recipe}
+    texts = {name: values[name] for name in common.experiment_settings()}
+    return {column(name): "" if value is None else str(value) for name, value in texts.items()}
+
+
+def differing(settings: Mapping[str, str], method: str) -> dict[str, str]:
+    """The settings of a run that are not as its recipe has them, and that its method's name does not tell."""
+    usual = declared(settings.get("recipe") or "default") | {"recipe": "default"}
+    told = f"-{method}-"
+    return {
+        name: value
+        for name, value in settings.items()
+        if name in usual
+        and value not in (usual[name], NOT_READ)
+        and not (value == "True" and f"-{_word(name)}-" in told)
+    }
+
+
+def words(settings: Mapping[str, str]) -> str:
+    """Settings as one types them as a method: "ema=0.99 label-smoothing=0"."""
+    return " ".join(f"{_word(name)}={_value(value)}" for name, value in settings.items())
+
+
+def is_of(word: str, row: Mapping[str, str]) -> bool:
+    """Whether a run is of a method such as base, elr-sam or ema=0.99+mixup; none is of a word that is no method.
+
+    base is every run without a method, whatever its other settings. row: of results.csv.
+    """
+    if word == row.get("method"):
+        return True
+    try:
+        wanted = _row_of(word)
+    except UserError:
+        return False
+    switches = [name for name in common.method_switches() if name in row]
+    if BASE in word.split("+") and any(row[name] == "True" for name in switches if wanted.get(name) != "True"):
+        return False
+    return all(canonical(name, row.get(name, "")) == value for name, value in wanted.items())
+
+
+@cache
+def _row_of(word: str) -> dict[str, str]:
+    """What a method's word says of a row."""
+    given: dict[str, Any] = {}
+    for name, value in method_settings(word).items():
+        given[name.removeprefix("no_")] = False if name.startswith("no_") else value
+    settings = build(Settings, given)
+    return {column(name): canonical(column(name), str(getattr(settings, name))) for name in given}
+
+
+def known(word: str, methods: Sequence[str]) -> None:
+    """Raises UserError when a word is neither a method nor one that a table has. methods: those of the table."""
+    if word not in methods:
+        try:
+            _row_of(word)
+        except UserError as error:
+            raise UserError(f"{error}; the table has {', '.join(dict.fromkeys(methods)) or 'none'}") from error
+
+
+def _word(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _value(text: str) -> str:
+    return text.removesuffix(".0") or "none"
