@@ -9,7 +9,8 @@ import numpy as np
 from project.work.audit.scores import chunks
 
 _SLACK = 1e-6  # a probability this close below its threshold reaches it, as in cleanlab
-_LEAST, _ABSENT = 1e-6, 2.0  # the lowest threshold; that of a class without rows, which none reaches
+_LEAST = 2 * _SLACK  # the lowest threshold: less the slack it is above 0, which no class is reached by
+_ABSENT = 2.0  # the threshold of a class without rows, which none reaches
 NONE = -1
 
 
