@@ -27,8 +27,16 @@ class Browser:
         self.address = address
 
     def open(self, page: Path) -> None:
-        """Show a file."""
+        """Show a file, and wait until it can be seen: before that a browser lets go of the keys that are pressed."""
         self._post("url", url=page.as_uri())
+        self.until("return performance.getEntriesByType('paint').length > 0")
+
+    def until(self, script: str, patience: float = 60) -> Any:
+        """What a script returns once that is true, or after some seconds of patience."""
+        end = time.monotonic() + patience
+        while not (found := self.run(script)) and time.monotonic() < end:
+            time.sleep(0.02)
+        return found
 
     def press(self, *keys: str) -> None:
         """Type keys wherever the focus is: names of KEYS, or text."""

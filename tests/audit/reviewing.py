@@ -21,7 +21,7 @@ def exported(window: Browser) -> str:
     path = window.downloads / "corrections.csv"
     path.unlink(missing_ok=True)
     window.click("#export")
-    for _ in range(200):
+    for _ in range(1200):
         if path.exists() and path.stat().st_size > 0:
             return path.read_text()
         time.sleep(0.05)
@@ -29,8 +29,8 @@ def exported(window: Browser) -> str:
 
 
 def waited(window: Browser, selector: str, words: str) -> str:
-    """What an element says once it says these words, or after some seconds without them."""
-    for _ in range(100):
+    """What an element says once it says these words, or after a minute without them."""
+    for _ in range(1200):
         if words in window.text(selector):
             break
         time.sleep(0.05)

@@ -104,7 +104,7 @@ def test_the_export_of_a_second_round_is_the_whole_story(prepared: Path, window:
 
 def second_page(folder: Path, text: str) -> Path:
     """A page drawn from a folder made by hand: of its pictures k1 was relabelled from 2, k2 kept; two are not on it."""
-    audit_folder(folder, fingerprint="second")
+    audit_folder(folder, fingerprint=f"second {folder.name}")
     (folder / "earlier_corrections.csv").write_text(text)
     return write_page(folder, some_pictures(), NAMES)
 
@@ -116,8 +116,6 @@ EARLIER = HEADER + "1,k1,2,0\n2,k2,0,0\n13,k13,1,drop\n14,k14,0,1\n"
 def second(window: Browser, tmp_path: Path) -> Browser:
     """Such a page as a person sees it first."""
     path = second_page(tmp_path, EARLIER)
-    window.open(path)
-    window.run("localStorage.clear()")
     window.open(path)
     return window
 

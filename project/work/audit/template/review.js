@@ -136,6 +136,12 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+// What another window of this page decides, or a write from before a reload that arrives late.
+addEventListener("storage", () => {
+  if (!store.load()) return;
+  gallery.refresh();
+  if (data.pictures.length) showCurrent();
+});
 document.addEventListener("click", (event) => {
   const link = event.target.closest("button.link");
   if (!link) return;

@@ -1,5 +1,7 @@
 // The decisions: by key id, [row, label in the data, new label or "drop"]. Those from before the audit are on the page;
-// new ones go before them and are kept in the browser under the audit's fingerprint.
+// new ones go before them and are kept in the browser under the audit's fingerprint: in localStorage, which another
+// process writes, so that a page that is loaded again at once may read what was there before, and in the window's name,
+// which goes with the window. The later state of both counts.
 const HEADER = ["row", "key_id", "given_label", "new_label"];
 
 class Store {
@@ -10,25 +12,43 @@ class Store {
     this.earlier = new Map(earlier.map(([row, key, given, value]) => [key, [row, given, value]]));
     this.decisions = new Map();
     this.past = []; // for each step what it changed: [key id, what was decided before]
+    this.steps = 0; // decided or undone so far: of two states the one with more is the later
     this.keeps = true;
     this.load();
   }
 
+  // Takes the latest state that is kept, if it is later than this one; says whether it was.
   load() {
+    const before = this.steps;
+    this.take(window.name);
     try {
-      const text = localStorage.getItem(this.name);
-      if (text === null) return;
-      const kept = JSON.parse(text);
-      this.decisions = new Map(kept.decisions);
-      this.past = kept.past;
+      this.take(localStorage.getItem(this.name));
     } catch {
       this.keeps = false;
     }
+    return this.steps > before;
+  }
+
+  take(text) {
+    let kept = null;
+    try {
+      kept = JSON.parse(text);
+    } catch {
+      return; // a window's name that is somebody else's
+    }
+    if (!Array.isArray(kept?.decisions) || !Array.isArray(kept.past) || (kept.name ?? this.name) !== this.name) return;
+    const steps = kept.steps ?? kept.past.length;
+    if (steps <= this.steps) return;
+    [this.decisions, this.past, this.steps] = [new Map(kept.decisions), kept.past, steps];
   }
 
   save() {
+    this.steps++;
+    const { name, steps, past } = this;
+    const text = JSON.stringify({ name, steps, decisions: [...this.decisions], past });
+    window.name = text;
     try {
-      localStorage.setItem(this.name, JSON.stringify({ decisions: [...this.decisions], past: this.past }));
+      localStorage.setItem(this.name, text);
       this.keeps = true;
     } catch {
       this.keeps = false;
