@@ -60,6 +60,11 @@ class Browser:
         """Choose a file in an input."""
         self._post(f"element/{self._find(selector)}/value", text=str(file))
 
+    def screen(self, width: int, height: int) -> None:
+        """Show pages as on a screen of so many pixels, as a phone does where it is narrow."""
+        shape = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._post("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=shape)
+
     def picture(self, path: Path) -> None:
         """Keep what the window shows."""
         with urllib.request.urlopen(f"{self.address}/screenshot") as answer:

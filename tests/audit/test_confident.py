@@ -5,7 +5,7 @@ import cleanlab.rank
 import numpy as np
 import pytest
 
-from project.work.audit import confident, noise_rate, scores
+from project.work.audit import confident, scores
 
 LABELS = np.array([0, 0, 0, 1, 1])
 PROBABILITIES = np.array([[0.8, 0.2], [0.7, 0.3], [0.3, 0.7], [0.6, 0.4], [0.1, 0.9]])
@@ -114,19 +114,3 @@ def test_a_class_that_is_never_predicted_takes_no_unsure_row() -> None:
     guessed = confident.guesses(labels, believed, np.log(np.maximum(sure, 1e-30)).astype(np.float32))
     assert guessed.tolist() == [0, confident.NONE, 1, confident.NONE, confident.NONE]
     assert confident.confident_joint(labels, guessed, 3).tolist() == np.eye(3).tolist()
-
-
-def test_the_interval_of_the_estimate_is_that_of_rows_drawn_again() -> None:
-    labels, logits = example(2000, 5, 3)
-    believed = scores.self_confidence(labels, scores.softmax(logits))
-    guessed = confident.guesses(labels, believed, logits)
-    shares = confident.calibrated(confident.confident_joint(labels, guessed, 5), np.bincount(labels, minlength=5))
-    rate = noise_rate.by_confidence(labels, guessed, shares, np.random.default_rng(0))
-    drawn = []
-    random = np.random.default_rng(1)
-    for _ in range(200):
-        rows = random.integers(0, 2000, 2000)
-        joint = confident.confident_joint(labels[rows], guessed[rows], 5)
-        drawn.append(1 - confident.calibrated(joint, np.bincount(labels[rows], minlength=5)).trace())
-    assert rate.low < rate.rate < rate.high
-    assert [rate.low, rate.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.004)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from browser import Browser
 from folders import KEYS, NAMES, audit_folder, some_pictures
-from reviewing import exported, reviewing, waited
+from reviewing import exported, numbers, reviewing, waited
 
 from project.work.audit.page import write_page
 from project.work.dataset import corrections
@@ -49,7 +49,11 @@ def test_a_review_by_keys_alone_is_exported_as_corrections(fresh: Browser) -> No
     fresh.press("d", "d", "u")  # the fourth is dropped; the fifth too, but that is undone
     assert fresh.text("#status") == "4 of 7 reviewed: 1 kept, 2 relabelled, 1 dropped"
     assert fresh.text("#place").startswith("rank 5, ")
-    assert exported(fresh) == ('row,key_id,given_label,new_label\n0,"k,""0",0,0\n1,k1,0,1\n2,k2,0,2\n3,k3,0,drop\n')
+    ant, bee, cat = NAMES[0], NAMES[1], '"' + NAMES[2].replace('"', '""') + '"'
+    assert exported(fresh) == (
+        f'row,key_id,given_label,new_label,given_name,new_name\n0,"k,""0",0,0,{ant},{ant}\n1,k1,0,1,{ant},{bee}\n'
+        f"2,k2,0,2,{ant},{cat}\n3,k3,0,drop,{ant},\n"
+    )
     labels = np.repeat(np.arange(3), 10)
     read = corrections.read(fresh.downloads / "corrections.csv", labels, np.array(KEYS), NAMES)
     assert str(read) == "2 relabelled, 1 dropped, 1 kept as they were"
@@ -167,7 +171,10 @@ def test_earlier_corrections_come_in_again_even_of_pictures_that_are_not_here(fr
     fresh.give("#file", tmp_path / "earlier.csv")
     said = waited(fresh, "#status", "came from")
     assert "1 of 7 reviewed: 0 kept, 1 relabelled, 0 dropped; 1 of other pictures" in said
-    assert exported(fresh) == text.replace("\r", "")
+    assert numbers(exported(fresh)) == text.replace("\r", "")
+    (tmp_path / "again.csv").write_text((fresh.downloads / "corrections.csv").read_text())
+    fresh.give("#file", tmp_path / "again.csv")
+    waited(fresh, "#status", "2 came from again.csv")
 
 
 @pytest.mark.parametrize(
@@ -177,6 +184,7 @@ def test_earlier_corrections_come_in_again_even_of_pictures_that_are_not_here(fr
         ("row,key_id,given_label,new_label\n1,k1,1,0\n", "line 2: the label of k1 is 0 here, not 1"),
         ("row,key_id,given_label,new_label\n1,k1,0,3\n", "line 2 is no correction of these 3 classes"),
         ("row,key_id,given_label,new_label\n1,k1,0,1\n1,k1,0,2\n", "names a key id twice"),
+        ("row,key_id,given_label,new_label,new_name\n1,k1,0,1,cat\n", "line 2: 1 is not cat here: correct the number"),
         ("row,key_id,given_label,new_label\n", "holds no correction"),
     ],
 )

@@ -79,22 +79,6 @@ def wrong_by_class(shares: np.ndarray) -> np.ndarray:
     return np.where(given > 0, 1 - shares.diagonal() / np.where(given > 0, given, 1), 0.0)
 
 
-def bootstrapped(
-    labels: np.ndarray, guessed: np.ndarray, classes: int, times: int, generator: np.random.Generator
-) -> np.ndarray:
-    """The noise rate estimated again from rows drawn with replacement, float (times,); thresholds stay as they are."""
-    cells, counts = np.unique(labels * (classes + 1) + guessed + 1, return_counts=True)
-    given, guess = cells // (classes + 1), cells % (classes + 1) - 1
-    rates = np.empty(times)
-    for number in range(times):
-        drawn = generator.multinomial(len(labels), counts / len(labels))
-        sure = guess != NONE
-        joint = np.bincount(given[sure] * classes + guess[sure], drawn[sure], classes**2).reshape(classes, classes)
-        shares = calibrated(_filled(joint), np.bincount(given, drawn, classes))
-        rates[number] = 1 - shares.trace()
-    return rates
-
-
 def _filled(joint: np.ndarray) -> np.ndarray:
     np.fill_diagonal(joint, np.maximum(joint.diagonal(), 1))
     return joint
