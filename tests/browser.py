@@ -27,8 +27,16 @@ class Browser:
         self.address = address
 
     def open(self, page: Path) -> None:
-        """Show a file."""
+        """Show a file, and wait until it can be seen: before that a browser lets go of the keys that are pressed."""
         self._post("url", url=page.as_uri())
+        self.until("return performance.getEntriesByType('paint').length > 0")
+
+    def until(self, script: str, patience: float = 60) -> Any:
+        """What a script returns once that is true, or after some seconds of patience."""
+        end = time.monotonic() + patience
+        while not (found := self.run(script)) and time.monotonic() < end:
+            time.sleep(0.02)
+        return found
 
     def press(self, *keys: str) -> None:
         """Type keys wherever the focus is: names of KEYS, or text."""
@@ -51,6 +59,11 @@ class Browser:
     def give(self, selector: str, file: Path) -> None:
         """Choose a file in an input."""
         self._post(f"element/{self._find(selector)}/value", text=str(file))
+
+    def screen(self, width: int, height: int) -> None:
+        """Show pages as on a screen of so many pixels, as a phone does where it is narrow."""
+        shape = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._post("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=shape)
 
     def picture(self, path: Path) -> None:
         """Keep what the window shows."""

@@ -104,7 +104,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     if dataset.noise is not None and parallel.rank == 0:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.mending is not None and parallel.rank == 0:
-        print("\n".join(mending.write(run.folder, dataset.mending, dataset.train_keys)))
+        print("\n".join(mending.write(run.folder, dataset.mending, dataset.train_keys, dataset.names)))
     dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     runner.fit(lambda: copy.try_send(run.folder))

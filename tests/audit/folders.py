@@ -55,8 +55,8 @@ def audit_folder(folder: Path, table: pd.DataFrame | None = None, **facts: objec
     counts = {"label": [0, 1, 2], "name": NAMES, "count": 10, "flagged": [4, 1, 0], "flagged_share": [0.4, 0.1, ""]}
     pd.DataFrame(counts).assign(most_suggested=["", "", ""]).to_csv(folder / "classes.csv", index=False)
     pd.DataFrame(MATRIX, index=NAMES, columns=NAMES).to_csv(folder / "transition.csv")
-    known = {"dataset": "<i>lines</i>", "fingerprint": "f00d", "rows": 30, "noise_rate": 0.17, "noise_rate_low": 0.1}
-    known |= {"noise_rate_high": 0.25, "auroc": 0.91234567} | facts
+    known = {"dataset": "<i>lines</i>", "fingerprint": "f00d", "rows": 30, "noise_rate": 0.17, "agreement": 0.75}
+    known |= {"noise_rate_least": 0.1, "noise_rate_most": 0.25, "models": "enough", "auroc": 0.91234567} | facts
     (folder / "audit.json").write_text(json.dumps(known))
     return folder
 

@@ -5,7 +5,7 @@ import cleanlab.rank
 import numpy as np
 import pytest
 
-from project.work.audit import confident, noise_rate, scores
+from project.work.audit import confident, scores
 
 LABELS = np.array([0, 0, 0, 1, 1])
 PROBABILITIES = np.array([[0.8, 0.2], [0.7, 0.3], [0.3, 0.7], [0.6, 0.4], [0.1, 0.9]])
@@ -69,17 +69,48 @@ def test_the_counts_are_those_of_cleanlab(rows: int, classes: int, seed: int, mo
     )
 
 
-def test_the_interval_of_the_estimate_is_that_of_rows_drawn_again() -> None:
-    labels, logits = example(2000, 5, 3)
-    believed = scores.self_confidence(labels, scores.softmax(logits))
-    guessed = confident.guesses(labels, believed, logits)
-    shares = confident.calibrated(confident.confident_joint(labels, guessed, 5), np.bincount(labels, minlength=5))
-    rate = noise_rate.by_confidence(labels, guessed, shares, np.random.default_rng(0))
-    drawn = []
-    random = np.random.default_rng(1)
-    for _ in range(200):
-        rows = random.integers(0, 2000, 2000)
-        joint = confident.confident_joint(labels[rows], guessed[rows], 5)
-        drawn.append(1 - confident.calibrated(joint, np.bincount(labels[rows], minlength=5)).trace())
-    assert rate.low < rate.rate < rate.high
-    assert [rate.low, rate.high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.004)
+def hostile(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and logits with classes that are never predicted, empty, dominant, or tied with others, as drawn."""
+    random = np.random.default_rng(seed)
+    rows, classes = int(random.integers(5, 300)), int(random.integers(2, 12))
+    shares = random.dirichlet(np.full(classes, random.choice([0.1, 1.0, 10.0])))  # the first: most are of one class
+    labels = random.choice(classes, rows, p=shares)
+    logits = random.normal(size=(rows, classes)) + random.choice([0, 2, 8]) * np.eye(classes)[labels]
+    some = random.random(classes) < 0.3
+    faint = (0, -12.5, -13.5, -14, -200)  # exp(-13.5) is 1.4e-6, exp(-200) is nothing in 32 bits
+    logits[:, some] += random.choice(faint, int(some.sum()))
+    if random.random() < 0.3:
+        logits = logits.round()
+    if random.random() < 0.1:
+        logits[:] = 0
+    return labels, logits.astype(random.choice([np.float32, np.float64]))
+
+
+@pytest.mark.parametrize("start", range(0, 180, 60))
+def test_the_counts_are_those_of_cleanlab_whatever_the_classes_are(start: int) -> None:
+    seen = {"empty": 0, "faint": 0, "tied": 0}
+    for seed in range(start, start + 60):
+        labels, logits = hostile(seed)
+        classes, probabilities = logits.shape[1], scores.softmax(logits)
+        believed = scores.self_confidence(labels, probabilities)
+        theirs = cleanlab.count.compute_confident_joint(labels, probabilities, calibrate=False)
+        joint = confident.confident_joint(labels, confident.guesses(labels, believed, logits), classes)
+        assert joint.tolist() == theirs.tolist(), seed
+        limits = cleanlab.count.get_confident_thresholds(labels, probabilities)
+        np.testing.assert_allclose(confident.thresholds(labels, believed, classes), limits, rtol=1e-5)
+        counts = np.bincount(labels, minlength=classes)
+        shares = cleanlab.count.estimate_joint(labels, probabilities, confident_joint=theirs)  # to whole rows
+        np.testing.assert_allclose(confident.calibrated(joint, counts), shares, atol=classes / len(labels))
+        seen["empty"] += (counts == 0).any()
+        seen["faint"] += limits.min() < 3e-6
+        seen["tied"] += (np.sort(probabilities, axis=1)[:, -2:] == probabilities.max(axis=1)[:, None]).all(axis=1).any()
+    assert min(seen.values()) >= 5, seen
+
+
+def test_a_class_that_is_never_predicted_takes_no_unsure_row() -> None:
+    labels = np.array([0, 0, 1, 1, 2])
+    sure = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.1, 0.9, 0], [0.4, 0.6, 0], [0.5, 0.5, 0]])
+    believed = scores.self_confidence(labels, sure)
+    guessed = confident.guesses(labels, believed, np.log(np.maximum(sure, 1e-30)).astype(np.float32))
+    assert guessed.tolist() == [0, confident.NONE, 1, confident.NONE, confident.NONE]
+    assert confident.confident_joint(labels, guessed, 3).tolist() == np.eye(3).tolist()

@@ -63,25 +63,50 @@ def test_a_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
 def test_what_was_found_is_said(tmp_path: Path) -> None:
     text = write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text()
     assert "<strong>5 of 30</strong> labels are flagged (16.7%)" in text
-    assert "estimated at <strong>17.0%</strong> (10.0% to 25.0%)." in text
-    assert "AUROC against the known errors</th><td>0.9123</td>" in text
+    assert "The fold models agree with 75.0% of the labels. Estimated share of wrong labels: 17.0%, if a wrong" in text
+    assert "Between 10.0%, if the surest 5% of the predictions are right and their labels as often wrong" in text
+    assert "and 25.0%, if all predictions are right." in text
+    assert "AUROC against the known errors</th><td>91.2%</td>" in text
+    assert 'id="warning"' not in text
     assert "1 blank picture:" in text
     assert "1 group of identical pictures:" in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"models": "weak", "agreement": 0.027}, "agree with 2.7% of the labels only: they learnt too little, or most"),
+        (
+            {"models": "nothing learnt", "agreement": 0.04, "chance_agreement": 0.041, "noise_rate": None},
+            "they agree with 4.0%, and always naming the commonest class would with 4.1%. There is no estimate",
+        ),
+        ({"noise_rate": 0.08}, "where wrong labels go to particular classes it misses most of them"),
+    ],
+)
+def test_what_makes_an_estimate_doubtful_stands_under_it(tmp_path: Path, facts: dict, said: str) -> None:
+    text = write_page(audit_folder(tmp_path, **facts), some_pictures(), NAMES).read_text()
+    assert said in re.search(r'<p id="warning" role="note">(.*?)</p>', text).group(1)
+    assert ("Between" in text.split("<nav")[0]) == (facts.get("models") is None)
+
+
+def test_an_older_audit_has_a_page_too(tmp_path: Path) -> None:
+    (audit_folder(tmp_path) / "audit.json").write_text('{"noise_rate": 0.17, "noise_rate_low": 0.1}')
+    assert "Estimated share of wrong labels: 17.0%" in write_page(tmp_path, some_pictures(), NAMES).read_text()
 
 
 def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
     classes = pd.DataFrame({"label": [0, 1, 2], "name": NAMES, "count": 10, "flagged": [4, 1, 0]})
     classes = classes.assign(flagged_share=[0.4, 0.1, 0.0], most_suggested="", confident_rate=[0.5, 0.2, 0.1])
-    known = {"confident_rate": 0.3, "confident_rate_low": 0.2, "confident_rate_high": 0.4, "agreement": 0.8}
+    known = {"confident_rate": 0.3, "sure_rows": 50, "sure_disagreement": 0.2, "agreement": 0.8}
     audit_folder(tmp_path, **known, flag_by="channel", noise_type="symmetric", noise_rate_asked=0.1)
     classes.to_csv(tmp_path / "classes.csv", index=False)
     text = write_page(tmp_path, some_pictures(), NAMES).read_text()
     assert ">share flagged</button></th><th scope=col><button class=sort>most suggested</button>" in text
     assert ">share wrong by confident learning</button>" in text
     assert '<td class=number data-value="0.4">40.0%</td>' in text
-    assert "share of labels that the fold models agree with</th><td>0.8</td>" in text
+    assert "share of labels that the fold models agree with</th><td>80.0%</td>" in text
     assert "flags as many as this estimate says</th><td>channel</td>" in text
-    for key in ("noise rate", "confident rate", "agreement", "flag by", "noise type"):
+    for key in ("noise rate", "confident rate", "agreement", "flag by", "noise type", "models", "sure"):
         assert f">{key}" not in text
 
 

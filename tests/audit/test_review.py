@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from browser import Browser
 from folders import KEYS, NAMES, audit_folder, some_pictures
-from reviewing import exported, reviewing, waited
+from reviewing import exported, numbers, reviewing, waited
 
 from project.work.audit.page import write_page
 from project.work.dataset import corrections
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = audit_folder(tmp_path_factory.mktemp("audit"))
-    return write_page(folder, some_pictures(), NAMES)
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """The page of an audit that no other test knows: what is kept in the browser is kept by its fingerprint."""
+    return write_page(audit_folder(tmp_path, fingerprint=tmp_path.name), some_pictures(), NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,6 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def fresh(window: Browser, page: Path) -> Browser:
     """The page as a person sees it first."""
-    window.open(page)
-    window.run("localStorage.clear()")
     window.open(page)
     return window
 
@@ -51,7 +49,11 @@ def test_a_review_by_keys_alone_is_exported_as_corrections(fresh: Browser) -> No
     fresh.press("d", "d", "u")  # the fourth is dropped; the fifth too, but that is undone
     assert fresh.text("#status") == "4 of 7 reviewed: 1 kept, 2 relabelled, 1 dropped"
     assert fresh.text("#place").startswith("rank 5, ")
-    assert exported(fresh) == ('row,key_id,given_label,new_label\n0,"k,""0",0,0\n1,k1,0,1\n2,k2,0,2\n3,k3,0,drop\n')
+    ant, bee, cat = NAMES[0], NAMES[1], '"' + NAMES[2].replace('"', '""') + '"'
+    assert exported(fresh) == (
+        f'row,key_id,given_label,new_label,given_name,new_name\n0,"k,""0",0,0,{ant},{ant}\n1,k1,0,1,{ant},{bee}\n'
+        f"2,k2,0,2,{ant},{cat}\n3,k3,0,drop,{ant},\n"
+    )
     labels = np.repeat(np.arange(3), 10)
     read = corrections.read(fresh.downloads / "corrections.csv", labels, np.array(KEYS), NAMES)
     assert str(read) == "2 relabelled, 1 dropped, 1 kept as they were"
@@ -64,6 +66,61 @@ def test_a_reload_loses_nothing_and_goes_on_where_it_was(fresh: Browser, page: P
     assert fresh.text("#place").startswith("rank 3, ")
     fresh.press("u", "u")
     assert fresh.text("#status") == "0 of 7 reviewed: 0 kept, 0 relabelled, 0 dropped"
+
+
+DECIDE_AT_ONCE = (
+    "for (const key of 'ds') document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));"
+    "window.before = true; location.reload()"
+)
+
+
+def test_a_reload_in_the_same_moment_loses_nothing(fresh: Browser) -> None:
+    for count in (2, 4, 6):
+        fresh.run(DECIDE_AT_ONCE)
+        fresh.until("return window.before === undefined && document.readyState === 'complete'")
+        assert fresh.text("#status").startswith(f"{count} of 7 reviewed")
+
+
+def test_decisions_that_the_browser_has_not_written_yet_are_still_there(fresh: Browser, page: Path) -> None:
+    fresh.press("d")
+    name = fresh.run("return store.name")
+    written = fresh.run(f"return localStorage.getItem('{name}')")
+    fresh.press("s")
+    fresh.run(f"localStorage.setItem('{name}', '{written}')")  # what is read by a page that is loaded at once
+    fresh.open(page)
+    assert fresh.text("#status") == "2 of 7 reviewed: 0 kept, 1 relabelled, 1 dropped"
+    fresh.press("u", "u")
+    fresh.open(page)  # what is undone stays undone, though the state with more decisions is older
+    assert fresh.text("#status").startswith("0 of 7")
+
+
+def test_a_window_that_is_new_or_another_ones_decisions_are_not_lost_either(fresh: Browser, page: Path) -> None:
+    fresh.press("d", "s")
+    for _ in range(100):  # a new window; localStorage is written in a process of its own
+        fresh.run("window.name = ''")
+        fresh.open(page)
+        if fresh.text("#status").startswith("2 of 7"):
+            break
+    assert fresh.text("#status").startswith("2 of 7")
+    fresh.run(  # as another window decides on the fifth picture
+        "const kept = JSON.parse(localStorage.getItem(store.name)); kept.steps++;"
+        "kept.decisions.push(['k10', [10, 1, 'drop']]); kept.past.push([['k10', null]]);"
+        "localStorage.setItem(store.name, JSON.stringify(kept)); dispatchEvent(new StorageEvent('storage'))"
+    )
+    assert fresh.text("#status").startswith("3 of 7")
+    fresh.press("d")
+    assert fresh.text("#status").startswith("4 of 7")
+
+
+def test_what_an_older_page_kept_is_taken_up(fresh: Browser, page: Path) -> None:
+    older = '{"decisions": [["k1", [1, 0, 2]]], "past": [[["k1", null]]]}'
+    fresh.run(f"window.name = 'of another page'; localStorage.setItem(store.name, '{older}')")
+    fresh.until(f"return localStorage.getItem(store.name) === '{older}'")
+    for _ in range(100):
+        fresh.open(page)
+        if fresh.text("#status").startswith("1 of 7"):
+            break
+    assert fresh.text("#status") == "1 of 7 reviewed: 0 kept, 1 relabelled, 0 dropped"
 
 
 def test_arrows_move_and_the_mouse_does_all_that_keys_do(fresh: Browser) -> None:
@@ -114,7 +171,10 @@ def test_earlier_corrections_come_in_again_even_of_pictures_that_are_not_here(fr
     fresh.give("#file", tmp_path / "earlier.csv")
     said = waited(fresh, "#status", "came from")
     assert "1 of 7 reviewed: 0 kept, 1 relabelled, 0 dropped; 1 of other pictures" in said
-    assert exported(fresh) == text.replace("\r", "")
+    assert numbers(exported(fresh)) == text.replace("\r", "")
+    (tmp_path / "again.csv").write_text((fresh.downloads / "corrections.csv").read_text())
+    fresh.give("#file", tmp_path / "again.csv")
+    waited(fresh, "#status", "2 came from again.csv")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +184,7 @@ def test_earlier_corrections_come_in_again_even_of_pictures_that_are_not_here(fr
         ("row,key_id,given_label,new_label\n1,k1,1,0\n", "line 2: the label of k1 is 0 here, not 1"),
         ("row,key_id,given_label,new_label\n1,k1,0,3\n", "line 2 is no correction of these 3 classes"),
         ("row,key_id,given_label,new_label\n1,k1,0,1\n1,k1,0,2\n", "names a key id twice"),
+        ("row,key_id,given_label,new_label,new_name\n1,k1,0,1,cat\n", "line 2: 1 is not cat here: correct the number"),
         ("row,key_id,given_label,new_label\n", "holds no correction"),
     ],
 )

@@ -16,6 +16,7 @@ NAMES = ["ant", "bee", "cat"]
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 KEYS = np.array(["k0", 'k"1', "k2", "k3", "k4", "k5"], dtype="S")
 HEADER = "row,key_id,given_label,new_label\n"
+NAMED = HEADER[:-1] + ",given_name,new_name\n"
 
 
 def read(path: Path, text: str) -> corrections.Corrections:
@@ -36,6 +37,16 @@ def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
     assert (tmp_path / "again.csv").read_text() == HEADER + '1,"k""1",0,drop\n4,k4,2,0\n'
 
 
+def test_names_stand_beside_the_numbers_and_are_read_again(tmp_path: Path) -> None:
+    made = read(tmp_path, HEADER + '9,k4,2,0\n9,"k""1",0,drop\n')
+    corrections.write(tmp_path / "again.csv", made, KEYS, ["ant, red", "bee", "004"])
+    text = (tmp_path / "again.csv").read_text()
+    assert text == NAMED + '1,"k""1",0,drop,"ant, red",\n4,k4,2,0,004,"ant, red"\n'
+    (tmp_path / "again.csv").write_text(text.replace("004", "4"))  # as a spreadsheet saves it
+    again = corrections.read(tmp_path / "again.csv", LABELS, KEYS, ["ant, red", "bee", "004"])
+    assert (again.rows.tolist(), again.new.tolist()) == ([1, 4], [DROPPED, 0])
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -49,6 +60,11 @@ def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
         (HEADER + "0,k0,0,-1\n", "new_label of k0 is '-1'"),
         (HEADER + "0,k0,0,\n", "new_label of k0 is '', but it must be a label, 0 to 2, or drop"),
         (HEADER + "0,k0,drop,1\n", "given_label of k0 is 'drop', but labels are 0 to 2$"),
+        (
+            HEADER[:-1] + ",given_name,new_name\n0,k0,0,1,ant,cat\n",
+            "new_label of k0 is 1, which is bee here, but .*cat",
+        ),
+        (NAMED + "0,k0,0,drop,bee,cat\n", "given_label of k0 is 0, which is ant here"),
         (HEADER + "0,k0,0,1\n0,k0,0,2\n", "1 rows name a key id again, k0 the first"),
     ],
 )

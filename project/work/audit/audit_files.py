@@ -71,18 +71,20 @@ def transition(found: Findings, names: list[str]) -> pd.DataFrame:
 
 def facts(found: Findings) -> dict[str, Any]:
     """What there is to say of the whole, in plain numbers."""
-    repeats, rate, other = found.evidence.repeats, found.rate, found.confident
+    repeats, strong = found.evidence.repeats, found.strength
     return {
         "rows": len(found.order),
         "classes": len(found.shares),
         "flagged": int(found.flagged.sum()),
-        "noise_rate": rate.rate,
-        "noise_rate_low": rate.low,
-        "noise_rate_high": rate.high,
-        "confident_rate": other.rate,
-        "confident_rate_low": other.low,
-        "confident_rate_high": other.high,
-        "agreement": float((found.scores.suggested == found.evidence.labels).mean()),
+        "noise_rate": found.rate,
+        "noise_rate_least": strong.least,
+        "noise_rate_most": strong.most,
+        "confident_rate": found.confident,
+        "agreement": strong.agreement,
+        "chance_agreement": strong.chance,
+        "sure_rows": strong.sure_rows,
+        "sure_disagreement": strong.sure_disagreement,
+        "models": strong.verdict,
         "duplicates": int((repeats.first >= 0).sum()),
         "duplicates_across_labels": across_labels(found),
         "blank": int(repeats.blank.sum()),

@@ -9,7 +9,8 @@ import numpy as np
 from project.work.audit.scores import chunks
 
 _SLACK = 1e-6  # a probability this close below its threshold reaches it, as in cleanlab
-_LEAST, _ABSENT = 1e-6, 2.0  # the lowest threshold; that of a class without rows, which none reaches
+_LEAST = 2 * _SLACK  # the lowest threshold: less the slack it is above 0, which no class is reached by
+_ABSENT = 2.0  # the threshold of a class without rows, which none reaches
 NONE = -1
 
 
@@ -76,22 +77,6 @@ def wrong_by_class(shares: np.ndarray) -> np.ndarray:
     """The share of each given label that is wrong, float (K,); 0 for a class without rows."""
     given = shares.sum(axis=1)
     return np.where(given > 0, 1 - shares.diagonal() / np.where(given > 0, given, 1), 0.0)
-
-
-def bootstrapped(
-    labels: np.ndarray, guessed: np.ndarray, classes: int, times: int, generator: np.random.Generator
-) -> np.ndarray:
-    """The noise rate estimated again from rows drawn with replacement, float (times,); thresholds stay as they are."""
-    cells, counts = np.unique(labels * (classes + 1) + guessed + 1, return_counts=True)
-    given, guess = cells // (classes + 1), cells % (classes + 1) - 1
-    rates = np.empty(times)
-    for number in range(times):
-        drawn = generator.multinomial(len(labels), counts / len(labels))
-        sure = guess != NONE
-        joint = np.bincount(given[sure] * classes + guess[sure], drawn[sure], classes**2).reshape(classes, classes)
-        shares = calibrated(_filled(joint), np.bincount(given, drawn, classes))
-        rates[number] = 1 - shares.trace()
-    return rates
 
 
 def _filled(joint: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from project.work.dataset import by_key, corrections
+from project.work.dataset import corrections
 from project.work.dataset.corrections import DROP, DROPPED, Corrections
 from project.work.declaration import UserError
 
@@ -12,9 +12,9 @@ FILE = "earlier_corrections.csv"  # not corrections.csv, as a page's export may 
 Decision = tuple[int, str, int, int | str]
 
 
-def write(folder: Path, done: Corrections, keys: np.ndarray) -> None:
+def write(folder: Path, done: Corrections, keys: np.ndarray, names: list[str]) -> None:
     """Write into an audit's folder the corrections that it was made with. keys: (N,), see `by_key.packed`."""
-    corrections.write(folder / FILE, done, keys)
+    corrections.write(folder / FILE, done, keys, names)
 
 
 def read(folder: Path, names: list[str]) -> list[Decision]:
@@ -25,7 +25,7 @@ def read(folder: Path, names: list[str]) -> list[Decision]:
     path = folder / FILE
     if not path.exists():
         return []
-    table = by_key.read(path, corrections.COLUMNS, "the corrections that an audit was made with")
+    table = corrections.read_columns(path, corrections.COLUMNS, "the corrections that an audit was made with")
     given, new = corrections.decided(table, names, path)
     if not table["row"].str.fullmatch(r"[0-9]{1,18}").all():
         raise UserError(f"{path}: a row is no number; run ./inv audit again")

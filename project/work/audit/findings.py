@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from project.work import common
-from project.work.audit import confident, noise_rate, scores
+from project.work.audit import confident, noise_rate, scores, strength
 from project.work.audit.judge import judged, judged_flags
-from project.work.audit.noise_rate import NoiseRate
 from project.work.audit.repeats import Repeats
 from project.work.audit.scores import Scores
+from project.work.audit.strength import NOTHING, Strength
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class Findings:
     """What an audit finds.
 
     suspicion: float (N,), low where suspicious; trust: float (N,), the probability that a label is right; order: int
-    (N,), places of rows, the most suspicious first; flagged: bool (N,); rate: the estimate that decides how many;
-    shares: float (K, K), of all rows by given label and true class, counted by confident learning, whose estimate is
-    confident; against: what known noise says of it all.
+    (N,), places of rows, the most suspicious first; flagged: bool (N,); rate: the estimated share of wrong labels, by
+    which rows are flagged, None where the models know nothing of the labels; shares: float (K, K), of all rows by given
+    label and true class, counted by confident learning, whose estimate is confident; strength: how far all that can be
+    relied on; against: what known noise says of it.
     """
 
     evidence: Evidence
@@ -47,9 +48,10 @@ class Findings:
     trust: np.ndarray
     order: np.ndarray
     flagged: np.ndarray
-    rate: NoiseRate
+    rate: float | None
     shares: np.ndarray
-    confident: NoiseRate
+    confident: float
+    strength: Strength
     against: dict[str, object]
 
 
@@ -63,12 +65,13 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
     joint = confident.confident_joint(labels, guessed, classes)
     shares = confident.calibrated(joint, np.bincount(labels, minlength=classes))
-    channel, trust = noise_rate.by_channel(labels, evidence.logits, generator)
-    rates = {"channel": channel, "confident": noise_rate.by_confidence(labels, guessed, shares, generator)}
-    rate = rates[flag_by]
-    flagged = noise_rate.flagged(order, found.suggested != labels, rate.rate)
+    channel, counted = noise_rate.by_channel(labels, evidence.logits, generator), float(1 - shares.trace())
+    strong = strength.strength(labels, evidence.logits, found.suggested, channel.likelihood)
+    rate = {"channel": channel.rate, "confident": counted}[flag_by] if strong.verdict != NOTHING else None
+    trust = channel.trust if rate is not None else np.ones(len(labels))  # nothing speaks against any label
+    flagged = noise_rate.flagged(order, found.suggested != labels, rate or 0.0)
     against = _against(evidence, found, suspicion, flagged)
-    return Findings(evidence, found, suspicion, trust, order, flagged, rate, shares, rates["confident"], against)
+    return Findings(evidence, found, suspicion, trust, order, flagged, rate, shares, counted, strong, against)
 
 
 def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: np.ndarray) -> dict[str, object]:

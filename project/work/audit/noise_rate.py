@@ -1,53 +1,62 @@
-"""How many labels are wrong: two estimates, each with a 95% interval.
+"""How many labels are wrong: an estimate, which is as good as the models and as what it assumes; see `strength`.
 
 Channel: the rate and the temperature of the models' beliefs under which the given labels are likeliest, where a wrong
 label is any other class alike. What a weak model confuses is not counted as noise, as its beliefs say how much that is.
-Confident: confident learning's, which counts all that a model takes for another class: a weak model's confusions too.
-benchmark/audit_quality.py holds both against known noise.
+Errors towards the class that models confuse with it are mostly not counted. There is no interval: that of rows drawn
+again says nothing of what other models would have said. Confident learning's estimate is in `confident`: it counts all
+that a model takes for another class, a weak model's confusions too. benchmark/audit_quality.py and audit_coverage.py
+hold both against known noise.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from project.work.audit import confident
 from project.work.audit.scores import chunks, self_confidence, softmax
-from project.work.dataset.noise_channel import LEAST, channel_rate, likelihood, trust
+from project.work.dataset.noise_channel import LEAST, MOST_RATE, channel_rate, likelihood, trust
 
 TEMPERATURES = np.geomspace(0.4, 2.5, 20)
 ENOUGH = 50_000  # rows that a temperature is fitted on
-BINS = 1000  # of confidences, that rows are drawn again from
-TIMES = 200  # that they are
+SETTLED = 0.005  # how far the EM algorithm's rate may be from the likeliest one
 
 
 @dataclass(frozen=True)
-class NoiseRate:
-    """A share of wrong labels, 0..1, with its 95% interval: the bootstrap over rows."""
+class Channel:
+    """rate: share of wrong labels, 0..1; trust: the probability that each label is right by it, float (N,); likelihood:
+    mean logarithm of the labels' probability."""
 
     rate: float
-    low: float
-    high: float
+    trust: np.ndarray
+    likelihood: float
 
 
-def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> tuple[NoiseRate, np.ndarray]:
-    """The channel's estimate, and the probability that each label is right by it, float (N,).
-
-    labels: int (N,); logits: float (N, K), out of fold.
+def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Generator) -> Channel:
+    """The channel's estimate. labels: int (N,); logits: float (N, K), out of fold.
 
     Sources: Bekker and Goldberger, 2016, for the channel; Guo et al., On calibration of modern neural networks, 2017,
-    for the temperature, which the interval holds fixed.
+    for the temperature.
     """
     some = generator.permutation(len(labels))[:ENOUGH]
-    temperature = fitted_temperature(labels[some], logits[some])
+    temperature, classes = fitted_temperature(labels[some], logits[some]), logits.shape[1]
     believed = np.concatenate([self_confidence(labels[at], each) for at, each in chunks(logits, temperature)])
     believed = believed.astype(float).clip(LEAST, 1 - LEAST)
-    odds = np.log(believed / (1 - believed))
-    counts, edges = np.histogram(odds, BINS)
-    centres = 1 / (1 + np.exp(-(edges[1:] + edges[:-1]) / 2))
-    drawn = generator.multinomial(len(labels), counts / len(labels), TIMES)
-    rates = [channel_rate(centres, logits.shape[1], each) for each in drawn]
-    rate = channel_rate(believed, logits.shape[1])
-    return _rate(rate, np.array(rates)), trust(believed, rate, logits.shape[1])
+    rate, best = channel_rate(believed, classes), likeliest(believed, classes)
+    if abs(rate - best) > SETTLED:  # the EM algorithm still stands near its first guess
+        rate = best
+    return Channel(rate, trust(believed, rate, classes), likelihood(believed, rate, classes))
+
+
+def likeliest(believed: np.ndarray, classes: int) -> float:
+    """The noise rate at which the labels are likeliest, to 1e-6; their likelihood has one peak over the rate.
+
+    believed: probability of each label, float (N,), inside 0..1.
+    """
+    step = (1 - believed) / (classes - 1) - believed  # what a rate of 1 adds to it
+    low, high = 0.0, MOST_RATE
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if (step / (believed + middle * step)).sum() > 0 else (low, middle)
+    return low if low > 0 else 0.0
 
 
 def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -58,19 +67,6 @@ def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
         return likelihood(believed, channel_rate(believed, logits.shape[1]), logits.shape[1])
 
     return float(max(TEMPERATURES, key=fit))
-
-
-def by_confidence(
-    labels: np.ndarray, guessed: np.ndarray, shares: np.ndarray, generator: np.random.Generator
-) -> NoiseRate:
-    """Confident learning's. guessed: see `confident.guesses`, int (N,); shares: `confident.calibrated`, (K, K)."""
-    drawn = confident.bootstrapped(labels, guessed, len(shares), TIMES, generator)
-    return _rate(1 - shares.trace(), drawn)
-
-
-def _rate(rate: float, drawn: np.ndarray) -> NoiseRate:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return NoiseRate(*(float(np.clip(each, 0, 1)) for each in (rate, low, high)))
 
 
 def flagged(order: np.ndarray, disagree: np.ndarray, rate: float) -> np.ndarray:

@@ -52,6 +52,7 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
     parts = {
         "title": tables.text(f"Audit of {facts.get('dataset', 'a data set')}"),
         "summary": page_parts.summary(facts, table),
+        "warning": page_parts.warning(facts),
         "note": page_parts.note(table, len(shown)) + earlier.note(decisions),
         "facts": page_parts.facts_table(facts),
         "classes": page_parts.class_table(classes, names),
@@ -161,7 +162,7 @@ def _style(drawn: Sheets, usual: Sheets, images: np.ndarray) -> str:
     small, (tile, large) = min(2, 48 / side), (max(1, round(size / side)) for size in (96, 192))
     smooth = "auto" if min(images.shape[1:3]) >= 64 else "pixelated"
     rules = [f":root{{--pw:{drawn.width}px;--ph:{drawn.height}px;--small:{small:.4g};--tile:{tile};--large:{large};"
-             f"--smooth:{smooth}}}"]  # fmt: skip
+             f"--aspect:{drawn.width}/{drawn.height};--smooth:{smooth}}}"]  # fmt: skip
     for kind, some in (("p", drawn), ("e", usual)):
         rules += [f".{kind}{number}{{background-image:url({url})}}" for number, url in enumerate(some.urls)]
     return "\n".join([(TEMPLATE / "page.css").read_text(encoding="utf-8"), *rules])

@@ -5,22 +5,28 @@ from typing import Any
 
 import pandas as pd
 
-from project.work.audit.tables import cell, listed, number, sortable, text
+from project.work.audit import verdict
+from project.work.audit.tables import cell, fact, listed, sortable, text
 from project.work.declaration import UserError
 
 LISTED = 200  # groups of duplicates, and blank pictures
 _LABELS = {
     "rows": "training and validation pictures",
     "noise_rate": "estimated share of wrong labels",
-    "noise_rate_low": "at least (95% interval)",
-    "noise_rate_high": "at most (95% interval)",
+    "noise_rate_least": "at least, if the surest predictions are right and their labels as often wrong as others",
+    "noise_rate_most": "at most, if every label that differs from the prediction is wrong",
     "confident_rate": "share of wrong labels by confident learning, which counts a weak model's confusions too",
-    "confident_rate_low": "at least, by confident learning (95% interval)",
-    "confident_rate_high": "at most, by confident learning (95% interval)",
     "agreement": "share of labels that the fold models agree with",
+    "chance_agreement": "share that always naming the commonest class would agree with",
+    "sure_rows": "the surest 5% of the predictions",
+    "sure_disagreement": "share of their labels that differ",
+    "models": "what the fold models learnt",
     "flag_by": "flags as many as this estimate says",
     "noise_type": "noise put in on purpose",
     "noise_rate_asked": "share of labels that it was to change",
+    "known": "labels of which it is known whether they are right",
+    "wrong": "wrong ones of them",
+    "true_noise_rate": "share of wrong ones of them",
     "auroc": "AUROC against the known errors",
     "average_precision": "average precision against the known errors",
     "precision_flagged": "precision of the flagged set",
@@ -34,11 +40,13 @@ def summary(facts: dict[str, Any], table: pd.DataFrame) -> str:
     """The finding in one sentence or two."""
     flagged, count = int(table["flagged"].sum()), len(table)
     said = f"<strong>{flagged:,} of {count:,}</strong> labels are flagged ({flagged / max(1, count):.1%})."
-    rate, low, high = (facts.get(name) for name in ("noise_rate", "noise_rate_low", "noise_rate_high"))
-    if isinstance(rate, (int, float)):
-        said += f" The share of wrong labels is estimated at <strong>{rate:.1%}</strong>"
-        said += f" ({low:.1%} to {high:.1%})." if None not in (low, high) else "."
-    return said
+    return f"{said} {text(verdict.estimate(facts))}"
+
+
+def warning(facts: dict[str, Any]) -> str:
+    """What must be known before anything is decided; nothing where there is nothing to warn of."""
+    said = verdict.warning(facts)
+    return f'<p id="warning" role="note">{text(said)}</p>' if said else ""
 
 
 def note(table: pd.DataFrame, shown: int) -> str:
@@ -52,9 +60,9 @@ def note(table: pd.DataFrame, shown: int) -> str:
 
 
 def facts_table(facts: dict[str, Any]) -> str:
-    """All that audit.json knows."""
+    """All that audit.json knows; every share is in percent."""
     rows = (
-        f"<tr><th scope=row>{text(_LABELS.get(name, name.replace('_', ' ')))}</th><td>{text(number(value))}</td></tr>"
+        f"<tr><th scope=row>{text(_LABELS.get(name, name.replace('_', ' ')))}</th><td>{text(fact(value))}</td></tr>"
         for name, value in facts.items()
         if not isinstance(value, (dict, list))
     )

@@ -26,7 +26,7 @@ from project.work.runner.table import method_name
 if TYPE_CHECKING:
     from project.work.mirror import Mirror
 
-FORMAT = 2  # of what is written; an audit that an older version made is not taken for this one's
+FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
 
 
@@ -137,7 +137,7 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
     if dataset.noise is not None:
         noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.mending is not None:  # by a person alone, as an audit is made before any cleaning
-        earlier.write(folder, dataset.mending.done, dataset.train_keys)
+        earlier.write(folder, dataset.mending.done, dataset.train_keys, dataset.names)
     shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
     copy.send(folder)
     print(f"to look at and to mend: {shown}\naudit folder {folder}")

@@ -5,16 +5,18 @@ from typing import Any
 
 import pandas as pd
 
+from project.work.audit import verdict
+
 SHOWN = 8  # rows and classes that are named
 MUCH = 0.5  # a share of suspicious labels above which the models are to be doubted first
 
 
 def summary(facts: Mapping[str, Any], table: pd.DataFrame, classes: pd.DataFrame) -> str:
     """The text: how noisy, which rows first, which classes, how good the finding is where that is known."""
-    rate = f"{facts['noise_rate']:.1%} of the labels look wrong (95% interval {facts['noise_rate_low']:.1%}"
     lines = [
         f"{facts['rows']:,} rows, {facts['classes']} classes, {facts['folds']} fold models ({facts['method']})",
-        f"{rate} to {facts['noise_rate_high']:.1%}; confident learning: {facts['confident_rate']:.1%})",
+        *verdict.estimate(facts).split(". ", 1),
+        f"Confident learning, which counts a weak model's confusions too: {facts['confident_rate']:.1%}",
         _flagged(facts),
         f"{facts['duplicates']:,} exact copies of other pictures, {facts['duplicates_across_labels']:,} of them under"
         f" another label; {facts['blank']:,} blank pictures",
@@ -26,20 +28,24 @@ def summary(facts: Mapping[str, Any], table: pd.DataFrame, classes: pd.DataFrame
 
 
 def _flagged(facts: Mapping[str, Any]) -> str:
+    if facts["noise_rate"] is None:
+        return f"warning: {verdict.warning(facts)}"
     if facts["flagged"] == 0:
         return "no label is suspicious: none is flagged; audit.csv ranks all rows all the same"
+    warning = verdict.warning(facts)
     if facts["noise_rate"] > MUCH:
         return (
             f"{facts['flagged']:,} rows are flagged, which is most: either hardly a label is right, or the fold models"
             f" learnt too little (they agree with {facts['agreement']:.1%} of the labels): try more --epoch"
         )
-    return f"{facts['flagged']:,} rows are flagged"
+    return f"{facts['flagged']:,} rows are flagged" + (f"\nwarning: {warning}" if warning else "")
 
 
 def _first(table: pd.DataFrame) -> list[str]:
     head = table[table["flagged"] == 1].head(SHOWN)
     words = [
-        f"  {row.key_id}: {row.given_name}, looks like {row.suggested_name} (self-confidence {row.self_confidence:.4f})"
+        f"  {row.key_id}: {row.given_name}, looks like {row.suggested_name} (probability of its label"
+        f" {row.self_confidence:.1%})"
         for row in head.itertuples()
     ]
     return ["the most suspicious:", *words] if words else []
@@ -62,8 +68,8 @@ def _against(facts: Mapping[str, Any]) -> list[str]:
         if figures["auroc"] is None:  # of the rows that have this score all are wrong, or none
             continue
         lines.append(
-            f"  {name.replace('_', '-'):<16} AUROC {figures['auroc']:.3f}  average precision"
-            f" {figures['average_precision']:.3f}  precision at the true count {figures['precision_true_count']:.3f}"
+            f"  {name.replace('_', '-'):<16} AUROC {figures['auroc']:.1%}  average precision"
+            f" {figures['average_precision']:.1%}  precision at the true count {figures['precision_true_count']:.1%}"
         )
     if facts["precision_flagged"] is not None:
         lines.append(

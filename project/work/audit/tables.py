@@ -12,6 +12,11 @@ def text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
+def fact(value: Any) -> str:
+    """A number of an audit.json: a fraction is a share, or a figure in 0..1 such as AUROC, and stands in percent."""
+    return f"{value:.1%}" if isinstance(value, float) and not np.isnan(value) else number(value)
+
+
 def number(value: Any) -> str:
     """1234567 -> 1,234,567; 0.07349 -> 0.0735; anything else as it is; what is not known as nothing."""
     if value is None or (isinstance(value, float) and np.isnan(value)):

@@ -12,6 +12,7 @@ from project.work.declaration import UserError
 
 FILE = "corrections.csv"
 COLUMNS = ("row", "key_id", "given_label", "new_label")
+NAMES = ("given_name", "new_name")  # for a person; files of earlier versions have none
 DROP, DROPPED = "drop", -1
 _FIELDS = ("rows", "given", "new")
 
@@ -45,7 +46,7 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
 
     Raises UserError when they are of other data or labels.
     """
-    table = by_key.read(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it")
+    table = read_columns(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it")
     key_ids = table["key_id"]
     rows = by_key.rows(key_ids, keys, path)
     given, new = decided(table, names, path)
@@ -58,18 +59,52 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
     return Corrections(rows, given, new)
 
 
+def read_columns(path: Path, columns: tuple[str, ...], kind: str) -> pd.DataFrame:
+    """These columns of a file of corrections as text, see `by_key.read`, and NAMES where it has them."""
+    try:
+        return by_key.read(path, (*columns, *NAMES), kind)
+    except UserError:
+        return by_key.read(path, columns, kind)
+
+
 def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Given and new labels, both int64 (n,), new DROPPED for drop, of the columns as text. Raises UserError."""
     key_ids, drop = table["key_id"], table["new_label"] == DROP
     given = by_key.labels(table["given_label"], key_ids, names, path)
     new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
+    _refuse_other_names(table, {"given": given, "new": new}, names, path)
     return given, np.where(drop, DROPPED, new)
 
 
-def write(path: Path, made: Corrections, keys: np.ndarray) -> None:
-    """Write them in the order of the training file."""
+def _refuse_other_names(table: pd.DataFrame, labels: dict[str, np.ndarray], names: list[str], path: Path) -> None:
+    """Raises UserError where a name that stands beside a number is not that of its class: which is meant is unknown."""
+    for kind, numbers in labels.items():
+        if f"{kind}_name" not in table:
+            continue
+        written, right = table[f"{kind}_name"].to_numpy(), np.array(names, dtype=object)[numbers]
+        named = np.flatnonzero((written != "") & (written != right) & (table[f"{kind}_label"] != DROP).to_numpy())
+        first = next((row for row in named if not _alike(written[row], right[row])), None)
+        if first is not None:
+            raise UserError(f"{path}: {kind}_label of {table['key_id'].iloc[first]} is {numbers[first]}, which is"
+                            f" {right[first]} here, but {kind}_name is {written[first]}; correct the number, or leave"
+                            " the name empty")  # fmt: skip
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names are one; a spreadsheet makes 4 of 004."""
+    try:
+        return one.strip() == other.strip() or float(one) == float(other)
+    except ValueError:
+        return False
+
+
+def write(path: Path, made: Corrections, keys: np.ndarray, names: list[str] | None = None) -> None:
+    """Write them in the order of the training file. names: of the classes, which then stand beside the numbers."""
     order = np.argsort(made.rows)
     rows, new = made.rows[order], made.new[order].astype(object)
     new[new == DROPPED] = DROP
     columns = dict(zip(COLUMNS, (rows, unpacked(keys[rows]), made.given[order], new), strict=True))
+    if names is not None:
+        by_number = np.array([*names, ""], dtype=object)  # the last for those that are dropped
+        columns |= dict(zip(NAMES, (by_number[made.given[order]], by_number[made.new[order]]), strict=True))
     storage.replace_file(path, pd.DataFrame(columns).to_csv(index=False).encode())

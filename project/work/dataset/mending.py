@@ -73,12 +73,12 @@ def make(
     return Mending(np.where(now == DROPPED, labels, now), now != DROPPED, weights, done, notes)
 
 
-def write(folder: Path, mending: Mending, keys: np.ndarray) -> list[str]:
+def write(folder: Path, mending: Mending, keys: np.ndarray, names: list[str] | None = None) -> list[str]:
     """Write all that was done into a run folder: corrections that another run can be given, and the weights.
 
     Returns what to tell a person.
     """
-    corrections.write(folder / corrections.FILE, mending.done, keys)
+    corrections.write(folder / corrections.FILE, mending.done, keys, names)
     if mending.weights is not None:
         rows = np.flatnonzero(np.isfinite(mending.weights))
         columns = {"row": rows, "key_id": unpacked(keys[rows]), "weight": mending.weights[rows].round(5)}

@@ -20,9 +20,9 @@ function element(tag, name, text) {
   return made;
 }
 
-// How far the models believe in a picture's label.
-function believed(picture) {
-  return (100 * picture[4]).toFixed(picture[4] < 0.1 ? 1 : 0) + "%";
+// The probability that models which did not learn from a picture give to its label.
+function probability(picture) {
+  return picture[4] < 0.0005 ? "under 0.1%" : (100 * picture[4]).toFixed(picture[4] < 0.1 ? 1 : 0) + "%";
 }
 
 class Gallery {
@@ -48,7 +48,7 @@ class Gallery {
     tile.tabIndex = -1;
     tile.append(draw(document.createElement("span"), "p", place, this.data));
     tile.append(element("span", "was", this.data.names[picture[2]]), element("span", "mark", ""));
-    tile.append(element("span", "score", believed(picture)));
+    tile.append(element("span", "score", probability(picture)));
     return tile;
   }
 
@@ -79,7 +79,7 @@ class Gallery {
     tile.dataset.decision = kind;
     tile.querySelector(".mark").textContent = words;
     const state = kind === "" ? (words ? `suggested ${words.slice(0, -1)}, not reviewed` : "not reviewed") : words;
-    tile.setAttribute("aria-label", `rank ${picture[6]}, label ${this.data.names[picture[2]]} believed by ${believed(picture)}, ${state}`);
+    tile.setAttribute("aria-label", `rank ${picture[6]}, label ${this.data.names[picture[2]]}, its predicted probability ${probability(picture)}, ${state}`);
   }
 
   // The next place in a direction that is shown (and not reviewed, if so wanted), or null.
@@ -112,9 +112,16 @@ class Gallery {
     const tile = this.tiles[place];
     tile.setAttribute("aria-current", "true");
     tile.tabIndex = 0;
-    tile.scrollIntoView({ block: "nearest" });
+    this.reveal(tile);
     const active = document.activeElement;
     if (active === document.body || active === before) tile.focus({ preventScroll: true });
+  }
+
+  // Scrolls the gallery, and never the page: a person looks at the picture above it.
+  reveal(tile) {
+    const box = this.box.getBoundingClientRect(), at = tile.getBoundingClientRect(), edge = 12;
+    if (at.top < box.top + edge) this.box.scrollTop += at.top - box.top - edge;
+    else if (at.bottom > box.bottom - edge) this.box.scrollTop += at.bottom - box.bottom + edge;
   }
 
   get shown() {

@@ -1,8 +1,8 @@
 // The review: what the buttons and keys do.
 const data = JSON.parse(document.getElementById("data").textContent);
 const by = (id) => document.getElementById(id);
-const store = new Store(data.fingerprint, data.pictures, data.names.length, data.earlier);
-const gallery = new Gallery(data, store, (place) => go(place));
+const store = new Store(data.fingerprint, data.pictures, data.names, data.earlier);
+const gallery = new Gallery(data, store, (place) => show(place));
 const picker = new Picker(data.names, (label) => decide(label));
 const current = () => data.pictures[gallery.at];
 
@@ -18,6 +18,12 @@ function go(place) {
   showCurrent();
 }
 
+// Goes to a picture and to where it is shown large, which is above the gallery where the screen is narrow.
+function show(place) {
+  go(place);
+  if (by("panel").getBoundingClientRect().top < 0) by("panel").scrollIntoView();
+}
+
 function showCurrent() {
   const [, key, given, suggested, , votes, rank, kinds] = current();
   draw(by("large"), "p", gallery.at, data);
@@ -29,7 +35,7 @@ function showCurrent() {
   usual(by("given-usual"), given);
   usual(by("suggested-usual"), suggested);
   const disagree = votes === null ? "" : `, ${votes} ${votes === 1 ? "model votes" : "models vote"} against it`;
-  by("scores").textContent = `models believe the label by ${believed(current())}${disagree}`;
+  by("scores").textContent = `predicted probability of this label: ${probability(current())}${disagree}`;
   const [kind, words] = gallery.said(current());
   const when = store.isEarlier(current()) ? ", decided before this audit" : "";
   by("decision").textContent = kind === "" ? "not reviewed" : words + when;
@@ -135,6 +141,12 @@ document.addEventListener("keydown", (event) => {
   else if (key in KEYS) ACTIONS[KEYS[key]]();
   else return;
   event.preventDefault();
+});
+// What another window of this page decides, or a write from before a reload that arrives late.
+addEventListener("storage", () => {
+  if (!store.load()) return;
+  gallery.refresh();
+  if (data.pictures.length) showCurrent();
 });
 document.addEventListener("click", (event) => {
   const link = event.target.closest("button.link");

@@ -1,34 +1,57 @@
 // The decisions: by key id, [row, label in the data, new label or "drop"]. Those from before the audit are on the page;
-// new ones go before them and are kept in the browser under the audit's fingerprint.
-const HEADER = ["row", "key_id", "given_label", "new_label"];
+// new ones go before them and are kept in the browser under the audit's fingerprint: in localStorage, which another
+// process writes, so that a page that is loaded again at once may read what was there before, and in the window's name,
+// which goes with the window. The later state of both counts.
+const HEADER = ["row", "key_id", "given_label", "new_label"], NAMES = ["given_name", "new_name"]; // names are for a person
+
+// Whether two names are one; a spreadsheet makes 4 of 004.
+const alike = (one, other) => one.trim() === other.trim() || Number(one) === Number(other);
 
 class Store {
-  constructor(name, pictures, classes, earlier) {
+  constructor(name, pictures, names, earlier) {
     this.name = "audit-" + name;
     this.pictures = new Map(pictures.map((picture) => [picture[1], picture]));
-    this.classes = classes;
+    this.names = names;
     this.earlier = new Map(earlier.map(([row, key, given, value]) => [key, [row, given, value]]));
     this.decisions = new Map();
     this.past = []; // for each step what it changed: [key id, what was decided before]
+    this.steps = 0; // decided or undone so far: of two states the one with more is the later
     this.keeps = true;
     this.load();
   }
 
+  // Takes the latest state that is kept, if it is later than this one; says whether it was.
   load() {
+    const before = this.steps;
+    this.take(window.name);
     try {
-      const text = localStorage.getItem(this.name);
-      if (text === null) return;
-      const kept = JSON.parse(text);
-      this.decisions = new Map(kept.decisions);
-      this.past = kept.past;
+      this.take(localStorage.getItem(this.name));
     } catch {
       this.keeps = false;
     }
+    return this.steps > before;
+  }
+
+  take(text) {
+    let kept = null;
+    try {
+      kept = JSON.parse(text);
+    } catch {
+      return; // a window's name that is somebody else's
+    }
+    if (!Array.isArray(kept?.decisions) || !Array.isArray(kept.past) || (kept.name ?? this.name) !== this.name) return;
+    const steps = kept.steps ?? kept.past.length;
+    if (steps <= this.steps) return;
+    [this.decisions, this.past, this.steps] = [new Map(kept.decisions), kept.past, steps];
   }
 
   save() {
+    this.steps++;
+    const { name, steps, past } = this;
+    const text = JSON.stringify({ name, steps, decisions: [...this.decisions], past });
+    window.name = text;
     try {
-      localStorage.setItem(this.name, JSON.stringify({ decisions: [...this.decisions], past: this.past }));
+      localStorage.setItem(this.name, text);
       this.keeps = true;
     } catch {
       this.keeps = false;
@@ -71,15 +94,16 @@ class Store {
   }
 
   text() {
-    const lines = [...this.all()].map(([key, [row, given, value]]) => [row, key, given, value]);
-    return csv.line(HEADER) + lines.sort((one, other) => one[0] - other[0]).map(csv.line).join("");
+    const named = (value) => (value === "drop" ? "" : this.names[value]);
+    const lines = [...this.all()].map(([key, [row, given, value]]) => [row, key, given, value, named(given), named(value)]);
+    return csv.line([...HEADER, ...NAMES]) + lines.sort((one, other) => one[0] - other[0]).map(csv.line).join("");
   }
 
   // Takes a file of corrections, whole or not at all; throws an Error that says what is wrong with it.
   read(text) {
     const [head = [], ...rows] = csv.parse(text);
-    const at = HEADER.map((name) => head.indexOf(name));
-    if (at.includes(-1)) throw new Error(`needs the columns ${HEADER.join(",")}`);
+    const at = [...HEADER, ...NAMES].map((name) => head.indexOf(name));
+    if (at.slice(0, HEADER.length).includes(-1)) throw new Error(`needs the columns ${HEADER.join(",")}`);
     const entries = rows.map((fields, number) => this.checked(at.map((place) => fields[place]), number + 2));
     if (new Set(entries.map(([key]) => key)).size < entries.length) throw new Error("names a key id twice");
     if (entries.length === 0) throw new Error("holds no correction");
@@ -87,10 +111,13 @@ class Store {
     return entries.length;
   }
 
-  checked([row, key, given, value], line) {
-    const label = (text) => /^\d{1,9}$/.test(text ?? "") && Number(text) < this.classes;
+  checked([row, key, given, value, givenName, newName], line) {
+    const label = (text) => /^\d{1,9}$/.test(text ?? "") && Number(text) < this.names.length;
     if (!/^\d+$/.test(row ?? "") || !key || !label(given) || !(value === "drop" || label(value)))
-      throw new Error(`line ${line} is no correction of these ${this.classes} classes`);
+      throw new Error(`line ${line} is no correction of these ${this.names.length} classes`);
+    for (const [text, name] of [[given, givenName], [value, newName]])
+      if (name && text !== "drop" && !alike(name, this.names[text]))
+        throw new Error(`line ${line}: ${text} is not ${name} here: correct the number, or leave the name empty`);
     const picture = this.pictures.get(key);
     const known = picture ? [picture[0], this.original(picture)] : this.earlier.get(key) ?? [Number(row), Number(given)];
     if (known[1] !== Number(given))
