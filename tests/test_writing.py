@@ -1,4 +1,4 @@
-"""Files appear whole or not at all; what a killed writer left goes, a living one keeps its own; faults name the file."""
+"""Files appear whole or not at all; what a killed writer left goes, a living one keeps its own; faults name a file."""
 
 import os
 import signal
