@@ -160,7 +160,10 @@ def save_settings(folder: Path, settings: Settings) -> None:
 def load_settings(folder: Path) -> Settings:
     """Read them again. Raises UserError when they are not whole: a file that was cut lacks the uuid, near its end."""
     path = folder / SETTINGS_FILE
-    settings = build(Settings, common.read_yaml(path))
+    try:
+        settings = build(Settings, common.read_yaml(path))
+    except UserError as error:
+        raise UserError(f"{error}; {_PUT_BACK}") from error
     if settings.uuid is None:
         raise UserError(f"{path}: damaged, it does not say which run it is of; {_PUT_BACK}")
     return settings

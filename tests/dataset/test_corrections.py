@@ -1,5 +1,6 @@
 """Corrections: found by key, applied to what is learnt and never to the files; those of other data are refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,38 @@ def test_names_stand_beside_the_numbers_and_are_read_again(tmp_path: Path) -> No
 def test_corrections_of_other_data_are_refused(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (
+            "0,4.5e+15,0,1",
+            "line 2: a spreadsheet took the key id 4.5e.15 for a number and changed it; take the file as it",
+        ),
+        ("0,4.5e+15,0,1\n1,4.5e+15,0,1", "line 3: a spreadsheet took the key id 4.5e.15"),
+        ("0,12.0,0,1", r"line 2: a spreadsheet took the key id 12\.0"),
+        ("0,k0,0,1.0", r"line 2: new_label of k0 is '1\.0'.*a spreadsheet took it for a number"),
+        ("0,k0,0", r"line 2: 3 fields, but the header has 4"),
+    ],
+)
+def test_what_a_spreadsheet_made_of_keys_and_labels_is_refused_in_words(tmp_path: Path, line: str, fault: str) -> None:
+    with pytest.raises(UserError, match=fault):
+        read(tmp_path, HEADER + line + "\n")
+
+
+def test_a_file_saved_by_a_spreadsheet_is_read_as_the_page_exports_it(tmp_path: Path) -> None:
+    text = "Row;Key_ID;given_label;new_label\r\n\r\n9;k4;2;0\r\n"
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "c.csv").write_bytes(text.encode(encoding))
+        made = corrections.read(tmp_path / "c.csv", LABELS, KEYS, NAMES)
+        assert (made.rows.tolist(), made.new.tolist()) == ([4], [0])
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.csv")
+    with pytest.raises(UserError, match="is a named pipe"):
+        corrections.read(tmp_path / "c.csv", LABELS, KEYS, NAMES)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """A checkpoint brings a run back to the same numbers, and one that is damaged or foreign is refused."""
 
 import dataclasses
+import io
+import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +125,106 @@ def test_a_damaged_checkpoint_is_named_and_left_for_inspection(make_runner: Call
         with pytest.raises(UserError, match=r"checkpoint.pt: damaged .*delete its folder to begin again"):
             make_runner(folder="run").fit()
         assert runner.file.path.read_bytes() == data
+
+
+def saved(runner: BaseRunner) -> dict:
+    return torch.load(runner.file.path, weights_only=True)
+
+
+def spoil(runner: BaseRunner, **changes: object) -> str:
+    """Why a run does not go on from its checkpoint with these values in it; None leaves one out."""
+    state = {name: value for name, value in (saved(runner) | changes).items() if value is not None}
+    whole = runner.file.path.read_bytes()
+    torch.save(state, runner.file.path)
+    with pytest.raises(UserError) as refusal:
+        type(runner)(runner.settings, runner.dataset, runner.device, runner.file.path.parent).fit()
+    runner.file.path.write_bytes(whole)
+    message = str(refusal.value)
+    assert message.startswith(f"{runner.file.path}: ")
+    assert message.isprintable()
+    assert "weights_only" not in message
+    return message
+
+
+def test_a_checkpoint_of_a_run_with_other_settings_is_refused_by_their_names(make_runner: Callable) -> None:
+    make_runner(folder="run", seed=3).fit()
+    with pytest.raises(
+        UserError, match=r"other settings \(epoch 2 -> 3, seed 3 -> 4\).* put its own settings\.yaml back"
+    ):
+        make_runner(folder="run", seed=4, epoch=3).fit()
+    make_runner(folder="run", seed=3, recipe="default", uuid="another", largest_set=2.0).fit()
+
+
+def test_a_checkpoint_of_another_fold_is_refused_and_one_without_settings_is_not(
+    make_runner: Callable, dataset: Dataset
+) -> None:
+    runner = make_runner(folder="run")
+    runner.fit()
+    other = dataclasses.replace(dataset, train=dataset.train.subset(slice(0, 100)))
+    with pytest.raises(UserError, match="learns from other rows"):
+        make_runner(other, folder="run").fit()
+    state = saved(runner)
+    torch.save({name: state[name] for name in ("states", "selected", "history", "data")}, runner.file.path)
+    make_runner(folder="run").fit()  # as earlier versions wrote it
+
+
+def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(
+    make_runner: Callable, tiny_network: str
+) -> None:
+    runner = make_runner(folder="run", model=tiny_network, elr=True)
+    runner.fit()
+    state = saved(runner)
+    history, states, selected = state["history"], state["states"], state["selected"]
+    name = next(iter(selected))
+    assert "it has no states" in spoil(runner, states=5)
+    assert "it has no states" in spoil(runner, states={"model": 5})
+    assert "does not say what it learnt from" in spoil(runner, data=None)
+    assert "it has no beliefs" in spoil(runner, states={key: states[key] for key in states if key != "beliefs"})
+    assert f"selected: {name}: torch.float64" in spoil(runner, selected=selected | {name: selected[name].double()})
+    assert "selected: other names" in spoil(runner, selected=None)
+    narrow = states | {"margins": {"values": torch.zeros(1, 2)}}
+    assert "margins: values: torch.float32 (1, 2) for torch.float32 (120, 2)" in spoil(runner, states=narrow)
+    steps = {**states["optimizer0"], "state": {0: {"momentum_buffer": torch.zeros(3)}}}
+    assert "optimizer0: momentum_buffer: " in spoil(runner, states=states | {"optimizer0": steps})
+    rates = {**states["optimizer0"], "param_groups": [states["optimizer0"]["param_groups"][0] | {"highest_lr": "x"}]}
+    assert "optimizer0: its highest_lr is no number" in spoil(runner, states=states | {"optimizer0": rates})
+    assert "no history of 1 to 2 epochs" in spoil(runner, history=[])
+    assert "no history of 1 to 2 epochs" in spoil(runner, history=[*history, history[0]])
+    assert "its history has other columns" in spoil(runner, history=[history[0], {"epoch": 2}])
+    assert "epoch 1 of its history holds what is no number" in spoil(
+        runner, history=[history[0] | {"valid_loss": "0.5"}, history[1]]
+    )
+
+
+def test_what_is_no_checkpoint_is_refused_without_torchs_advice(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+
+    def refusal() -> str:
+        with pytest.raises(UserError) as refused:
+            CheckpointFile(path).load(torch.device("cpu"))
+        assert str(refused.value).startswith(f"{path}")
+        assert "weights_only" not in str(refused.value)
+        return str(refused.value)
+
+    for thing, why in [(5, "it holds int"), ([1], "it holds list"), (torch.zeros(3), "it holds Tensor")]:
+        torch.save(thing, path)
+        assert why in refusal()
+    torch.save({"states": torch.zeros(4)}, path)
+    whole = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+    members = {name: whole.read(name) for name in whole.namelist()}
+    program = next(name for name in members if name.endswith("data.pkl"))
+    for changed, packing, why in [
+        (members[program].replace(b"K\x04", b"K\x05"), zipfile.ZIP_STORED, "16 bytes are no 5 numbers"),
+        (b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.", zipfile.ZIP_STORED, "asks for __builtin__.byte"),
+        (members[program], zipfile.ZIP_DEFLATED, "it is compressed"),
+    ]:
+        with zipfile.ZipFile(path, "w", packing) as archive:
+            for name, data in members.items():
+                archive.writestr(name, changed if name == program else data)
+        assert why in refusal()
+    path.unlink()
+    os.mkfifo(path)
+    assert "is a named pipe" in refusal()
 
 
 def test_a_checkpoint_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:

@@ -134,6 +134,27 @@ def test_a_run_is_resumed_with_its_own_settings_and_never_with_others(prepared: 
     assert len(table(tmp_path / "base-mine" / "history.csv")) == 4
 
 
+@pytest.mark.parametrize("damage", [lambda text: "", lambda text: text[: len(text) // 3], None])
+def test_a_run_whose_settings_are_damaged_does_not_go_on_under_others(
+    prepared: Path, tmp_path: Path, damage: Callable[[str], str] | None
+) -> None:
+    command, log = usual(prepared, tmp_path, "mine", epoch=1), tmp_path / "log"
+    assert processes.finish(processes.fork_main(tmp_path / "first", *command)) == 0
+    path = tmp_path / "base-mine" / "settings.yaml"
+    text, checkpoint = path.read_text(), path.with_name("checkpoint.pt").read_bytes()
+    path.unlink() if damage is None else path.write_text(damage(text))
+    for words in (["--resume", path.parent.name, "--output", tmp_path], [*command, "--seed", 1]):
+        log.unlink(missing_ok=True)
+        assert processes.finish(processes.fork_main(log, *words)) == 2
+        assert "put it back as it was, or delete the folder to begin again" in log.read_text()
+        assert log.read_text().count("\n") == 1
+    path.write_text(text.replace("batch_size: 16", "batch_size: 8"))
+    log.unlink()
+    assert processes.finish(processes.fork_main(log, "--resume", path.parent)) == 2
+    assert "checkpoint.pt: of a run with other settings (batch_size 16 -> 8)" in log.read_text()
+    assert path.with_name("checkpoint.pt").read_bytes() == checkpoint
+
+
 def test_a_finished_run_started_again_replaces_its_row_and_trains_no_more(prepared: Path, tmp_path: Path) -> None:
     command = usual(prepared, tmp_path, "mine")
     assert processes.finish(processes.fork_main(tmp_path / "log", *command)) == 0
@@ -185,7 +206,8 @@ def test_a_full_disk_stops_the_run_in_one_line_and_nothing_written_is_lost(prepa
     full = processes.fork(_with_room_for, 500_000, tmp_path / "full log", command)
     assert processes.finish(full) == 2
     last = (tmp_path / "full log").read_text().splitlines()[-1]
-    assert last.startswith("error: ")
+    assert last.startswith(f"error: {folder / 'checkpoint.pt'}: File too large; when that is mended, go on with: ./inv")
+    assert f"--resume mine --output {tmp_path}" in last
     assert last.endswith("what was written before is kept")
     assert (folder / "checkpoint.pt").read_bytes() == checkpoint
     assert not partials(folder)

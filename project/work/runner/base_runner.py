@@ -283,7 +283,9 @@ class BaseRunner:
         saved = self.parallel.first(lambda: self.file.load(self.device))
         if saved is None:
             return
-        if saved.get("data") != self.dataset.fingerprint:
+        if "data" not in saved:
+            raise self.file.damaged("it does not say what it learnt from")
+        if saved["data"] != self.dataset.fingerprint:
             raise UserError(f"{self.file.path}: learnt from other data than {self.settings.dataset} holds now")
         parts = {"selected": self.network} | self._parts()  # the network first as it was when selected, then as it is
         self.file.restore(parts, {"selected": saved.get("selected"), **self.file.states(saved)})

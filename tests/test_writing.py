@@ -1,0 +1,61 @@
+"""Files appear whole or not at all; what a killed writer left goes, a living one keeps its own; faults name a file."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import processes
+import pytest
+
+from project.work import writing
+
+
+def _write_until_killed(path: Path) -> None:
+    with writing.replacing(path) as file:
+        file.write(b"half")
+        file.flush()
+        time.sleep(300)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    path, deadline = tmp_path / "history.csv", time.monotonic() + 60
+    writers = [processes.fork(_write_until_killed, path) for _ in range(2)]
+    while len(names(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(writers[0].pid, signal.SIGKILL)
+    assert processes.finish(writers[0]) == -signal.SIGKILL
+    (tmp_path / ".history.csv.4711").write_bytes(b"left by an earlier version, whose process number is used again")
+    for other in (".history.csv", ".history.csv.lock", ".other.csv.12", ".history.csv.12.note"):
+        (tmp_path / other).write_bytes(b"somebody's")
+    with writing.replacing(path) as file:
+        file.write(b"whole")
+    left = [name for name in names(tmp_path) if name.startswith(f".history.csv.{writers[1].pid}.")]
+    writers[1].kill()
+    processes.finish(writers[1])
+    assert len(left) == 1
+    others = {".history.csv", ".history.csv.lock", ".other.csv.12", ".history.csv.12.note"}
+    assert set(names(tmp_path)) == {"history.csv", *left} | others
+    assert path.read_bytes() == b"whole"
+    writing.sweep(path)
+    assert set(names(tmp_path)) == {"history.csv"} | others
+
+
+def test_a_fault_while_writing_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="No space left on device") as fault, writing.replacing(path):
+        raise OSError(28, "No space left on device")
+    assert fault.value.filename == str(path)
+    assert names(tmp_path) == ["file.csv"]
+    assert path.read_bytes() == b"old"
+    with pytest.raises(FileNotFoundError) as fault, writing.replacing(tmp_path / "gone" / "file.csv"):
+        pass
+    assert fault.value.filename == str(tmp_path / "gone" / "file.csv")
+    with pytest.raises(FileNotFoundError) as fault, writing.replacing(path):  # of another file: it keeps its name
+        (tmp_path / "source").read_bytes()
+    assert fault.value.filename == str(tmp_path / "source")
