@@ -133,7 +133,9 @@ def push_remote(c: Context, repository: str | None = None, dry_run: bool = False
 @takes(SummarySettings)
 def results(c: Context, **values: Any) -> None:
     """Print the table of results, best first, grouped over seeds."""
-    run(c, make_command.script("project/work/reporter/summary.py", values))
+    from project.work.reporter import summary  # which loads pandas
+
+    run_command(lambda: summary.main(make_command.flags(values)))
 
 
 @takes(ResendSettings)

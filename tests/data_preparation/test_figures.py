@@ -6,6 +6,7 @@ import pytest
 from matplotlib.image import imread
 
 from project.data_preparation import architecture, figures, sample_sheet
+from project.work.common import ROOT
 from project.work.dataset.storage import Pictures, Prepared, write
 from project.work.declaration import UserError
 
@@ -114,6 +115,18 @@ def test_the_command_line_draws_the_pictures(tmp_path):
     levels = [len(np.unique(row.round(3))) for row in np.array_split(grey, 3)]
     assert levels[2] < levels[1]  # distance has more shades than upstream
     assert all(row.min() < 0.3 for row in np.array_split(grey, 3))
+
+
+def test_pictures_are_drawn_beside_those_of_the_readme_unless_told_otherwise(tmp_path, monkeypatch):
+    write(tmp_path / "in" / "mine", blank([0, 1, 2]))
+    for name in ("draw_environment", "draw_rasters"):
+        monkeypatch.setattr(figures, name, lambda path: path.write_bytes(b"drawn"))
+    monkeypatch.setattr(figures, "OUTPUT", tmp_path / "project" / "output")
+    before = {path: path.stat().st_mtime_ns for path in (ROOT / "fig").iterdir()}
+    figures.main(["--input", str(tmp_path / "in"), "--dataset", "mine"])
+    there = tmp_path / "project" / "output" / "figures"
+    assert sorted(path.name for path in there.iterdir()) == ["env.png", "image_sample.png", "raster.png"]
+    assert {path: path.stat().st_mtime_ns for path in (ROOT / "fig").iterdir()} == before
 
 
 def test_every_arrow_of_the_architecture_ends_at_the_edge_of_its_boxes_and_no_boxes_overlap():

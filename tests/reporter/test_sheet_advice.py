@@ -1,5 +1,6 @@
 """What only a person can put right is said in one line that tells them how, and is not tried again."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from reporting import KEY, refused, result
 from stand_ins.account import EMAIL
 from stand_ins.google import SWITCH, Google
+
+from project.work.reporter import waiting
 
 APPEND = "POST /v4/spreadsheets/the-key/values/'Sheet1'!A1:append"
 
@@ -90,13 +93,41 @@ def test_a_broken_key_file_is_told_apart(
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [("{", "the key file is not JSON"), ("[]", "its type is missing"), (None, "No such file")]
+    ("text", "fault"),
+    [
+        ("{", "the key file is not JSON"),
+        ("[" * 60_000, "the key file is not JSON"),
+        (" " * 100_000, "is 100,000 bytes, but at most"),
+        ("[]", "its type is missing"),
+        ('{"type": ["service_account"]}', "its type is missing"),
+        (None, "No such file"),
+    ],
 )
 def test_a_key_file_that_is_none(make_sheet: Callable, tmp_path: Path, text: str | None, fault: str) -> None:
     path = tmp_path / "other.json"
     if text is not None:
         path.write_text(text)
     assert fault in refused(make_sheet(credential_path=str(path)), tmp_path, "a")
+
+
+def test_a_key_file_that_is_a_pipe_is_not_waited_for(make_sheet: Callable, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "other.json")
+    assert "is a named pipe" in refused(make_sheet(credential_path=str(tmp_path / "other.json")), tmp_path, "a")
+
+
+def test_marks_that_are_none_do_not_keep_a_row_from_being_sent(
+    google: Google, make_sheet: Callable, tmp_path: Path
+) -> None:
+    sheet = google.add(key=KEY)
+    sent = result(tmp_path, "a", dataset="=1+1")
+    texts = ["[" * 50_000, "[]", '{"sheet": "the-key", "uuid": []}', '{"sheet": "the-key", "uuid": {"a": 1}}', "\0"]
+    for at, text in enumerate(texts):
+        (tmp_path / f"broken-{at}").mkdir()
+        (tmp_path / f"broken-{at}" / waiting.FILE).write_text(text)
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / waiting.FILE)
+    make_sheet().write(sent)
+    assert [(row["uuid"], row["dataset"]) for row in sheet.rows()] == [("a", "=1+1")]
 
 
 def test_the_key_file_is_found_in_its_folder_unless_there_are_two(

@@ -50,7 +50,7 @@ def test_a_line_names_what_differs_from_the_recipe_and_its_run(tmp_path: Path, c
         "000000000000", "000000000001", "000000000002", "000000000003", "2 seeds",
     ]  # fmt: skip
     assert "45.0 +- 7.1" in lines[5]
-    assert lines[6] == "All: dataset sample, model=narrow epoch=20 noise-type=symmetric."
+    assert " ".join(lines[6:8]) == "All: dataset sample, model=narrow epoch=20. Noise, where there is any: symmetric."
     each = show(tmp_path, capsys, "--runs")
     assert [re.search("[0-9a-f]{12}", line)[0][-1] for line in each[5:7]] == ["4", "5"]
 

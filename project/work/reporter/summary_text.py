@@ -42,7 +42,7 @@ def table(lines: "Sequence[Line]", most: int) -> str:
         rows.append([cells[title] for title in titles])
     head = [HEAD.get(title, Column(title)) for title in titles]
     text, cut = drawn(head, rows, most)
-    notes = [_common(shared, datasets), READING]
+    notes = [_common(shared, datasets, lines), READING]
     if cut:
         notes.append(f"Not whole here: {', '.join(cut)}; a wider terminal shows more, --format csv all.")
     return "\n".join([text, *(wrapped(note, most) for note in notes if note)])
@@ -70,10 +70,14 @@ def _name(line: "Line", differing: dict[str, str]) -> str:
     return f"{line.method} {words}" if words else line.method
 
 
-def _common(shared: dict[str, str], datasets: Sequence[str]) -> str:
+def _common(shared: dict[str, str], datasets: Sequence[str], lines: "Sequence[Line]") -> str:
+    everywhere = {
+        name: value for name, value in shared.items() if all(line.settings.get(name) == value for line in lines)
+    }
     parts = [f"dataset {datasets[0]}"] if len(set(datasets)) == 1 and datasets[0] else []
-    words = run_words.words(shared)
-    return f"All: {', '.join([*parts, words] if words else parts)}." if parts or words else ""
+    parts += [run_words.words(everywhere)] if everywhere else []
+    noise = "" if shared == everywhere else f" Noise, where there is any: {shared['noise_type']}."
+    return (f"All: {', '.join(parts)}." if parts else "") + noise
 
 
 def _datasets(paths: Sequence[str]) -> list[str]:
