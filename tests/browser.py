@@ -31,7 +31,7 @@ class Browser:
         self._post("url", url=page.as_uri())
         self.until("return performance.getEntriesByType('paint').length > 0")
 
-    def until(self, script: str, patience: float = 60) -> Any:
+    def until(self, script: str, patience: float = 300) -> Any:
         """What a script returns once that is true, or after some seconds of patience."""
         end = time.monotonic() + patience
         while not (found := self.run(script)) and time.monotonic() < end:
@@ -81,7 +81,7 @@ def post(address: str, values: dict[str, Any]) -> Any:
     """Tell the driver; returns its answer."""
     body = json.dumps(values).encode()
     request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return json.load(answer)["value"]
 
 
@@ -101,10 +101,10 @@ def browser(downloads: Path) -> Iterator[Browser]:
         capabilities = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
         session = post(address, {"capabilities": capabilities})["sessionId"]
         yield Browser(f"{address}/{session}")
-        urllib.request.urlopen(urllib.request.Request(f"{address}/{session}", method="DELETE"), timeout=60).close()
+        urllib.request.urlopen(urllib.request.Request(f"{address}/{session}", method="DELETE"), timeout=300).close()
     finally:
         driver.terminate()
-        driver.wait(30)
+        driver.wait(300)
 
 
 def install() -> None:
@@ -121,7 +121,7 @@ def install() -> None:
             pytest.skip(f"apt-get {words[0]} fails: {done.stderr.strip().splitlines()[-1:]}")
 
 
-def _wait(port: int, patience: float = 30) -> None:
+def _wait(port: int, patience: float = 300) -> None:
     end = time.monotonic() + patience
     while True:
         try:

@@ -64,8 +64,8 @@ def fork_main(log: Path, *words: object) -> multiprocessing.Process:
 
 def finish(process: multiprocessing.Process) -> int:
     """Wait for a forked process; its exit code, negative when a signal ended it."""
-    process.join(120)
-    assert process.exitcode is not None, "the process did not end within two minutes"
+    process.join(600)
+    assert process.exitcode is not None, "the process did not end within ten minutes"
     return process.exitcode
 
 

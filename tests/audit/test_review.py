@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from browser import Browser
-from folders import KEYS, NAMES, audit_folder, some_pictures
+from folders import KEYS, MATRIX, NAMES, audit_folder, audit_table, some_pictures
 from reviewing import exported, numbers, reviewing, waited
 
 from project.work.audit.page import write_page
@@ -206,6 +207,41 @@ def test_tables_sort_and_the_matrix_says_what_it_shows(fresh: Browser) -> None:
         "m.dispatchEvent(new MouseEvent('mousemove', {clientX: p.x, clientY: p.y, bubbles: true}))"
     )
     assert fresh.text("#cell") == f"{NAMES[0]} labelled {NAMES[1]}: 20.0%"
+
+
+LONG = ["Συμβόλαιο" * 12, "Klassenname-" * 12, "猫" * 60]
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (200, 300, 3)])
+def test_on_a_phone_the_page_opens_at_its_top_and_is_as_wide_as_the_screen(
+    window: Browser, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    table = audit_table().assign(key_id=[f"{'folder' * 20}/{row}.jpeg" for row in range(30)])
+    folder = audit_folder(tmp_path, table, fingerprint=tmp_path.name, logits="/folder" * 40)
+    pd.read_csv(folder / "classes.csv").assign(name=LONG).to_csv(folder / "classes.csv", index=False)
+    pd.DataFrame(MATRIX, index=LONG, columns=LONG).to_csv(folder / "transition.csv")
+    path = write_page(folder, some_pictures(shape), LONG)
+    try:
+        window.screen(390, 844)
+        window.open(path)
+        assert window.run("return [scrollX, scrollY, innerWidth, document.documentElement.scrollWidth]") == [
+            0,
+            0,
+            390,
+            390,
+        ]
+        box = window.run("return document.getElementById('large').getBoundingClientRect().toJSON()")
+        assert box["left"] >= 0
+        assert box["right"] <= 390
+        assert box["bottom"] <= 844
+        assert box["width"] / box["height"] == pytest.approx(shape[1] / shape[0], rel=0.03)
+        window.press("d")
+        assert window.run("return scrollY") == 0
+        window.run("document.querySelector('.tile:nth-child(5)').scrollIntoView()")
+        window.click(".tile:nth-child(5)")
+        assert 0 <= window.run("return document.getElementById('large').getBoundingClientRect().top") <= 400
+    finally:
+        window.screen(1400, 1000)
 
 
 def test_nothing_on_the_page_is_without_a_name(fresh: Browser) -> None:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import folders
 import numpy as np
 import pandas as pd
 import processes
@@ -85,7 +86,10 @@ def test_the_wrong_labels_come_first_and_the_figures_say_so(audited: Path, repea
     assert facts["precision_true_count"] == true[:12].mean() >= 0.75
     assert facts["recall_flagged"] == pytest.approx(true[table["flagged"] == 1].sum() / 12)
     assert facts["flagged"] == table["flagged"].sum() == round(facts["noise_rate"] * 120)
-    assert facts["noise_rate_low"] <= facts["noise_rate"] <= facts["noise_rate_high"]
+    assert facts["agreement"] == (table["given_label"] == table["suggested_label"]).mean() > 0.5
+    assert facts["noise_rate_most"] == pytest.approx(1 - facts["agreement"])
+    assert (facts["models"], facts["sure_rows"]) == ("enough", 6)
+    assert 0 <= facts["noise_rate_least"] <= facts["sure_disagreement"]
     assert (table["given_label"] != table["suggested_label"])[table["flagged"] == 1].all()
     assert set(facts["scores"]) == {"self_confidence", "held_out_margin", "margin", "votes"}
 
@@ -113,7 +117,9 @@ def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated
 
 def test_the_summary_fits_a_screen(audited: Path) -> None:
     said = (audited / "log").read_text()
-    assert "of the labels look wrong (95% interval" in said
+    assert "The fold models agree with " in said
+    assert "Estimated share of wrong labels: " in said
+    assert "interval" not in said
     assert "against the 12 labels known to be wrong (10.0%):" in said
     assert f"audit folder {folder_of(audited)}" in said
     assert said[said.index("120 rows, 4 classes, 3 fold models") :].count("\n") < 30
@@ -206,6 +212,22 @@ def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
     assert len(pd.read_csv(tmp_path / "audit-x" / "audit.csv")) == 40
     assert json.loads((tmp_path / "audit-x" / "audit.json").read_text())["auroc"] is None
     noise.read_matrix(tmp_path / "audit-x" / "transition.csv", names)
+
+
+def test_models_that_learnt_nothing_give_no_estimate_and_it_is_said_and_written(tmp_path: Path) -> None:
+    labels = np.arange(30) % 3
+    nothing = stage.repeats.Repeats(np.full(30, -1), np.zeros(30, bool))
+    evidence = stage.Evidence(np.arange(30), labels, np.zeros((30, 3), np.float32), np.arange(30) < 3, nothing)
+    found, names = stage.findings.find(evidence, "channel", 0), ["a", "b", "c"]
+    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    said = stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
+    assert "warning: The fold models learnt nothing of these labels: they agree with 33.3%" in said
+    assert "They say nothing of how many labels are wrong." in said
+    assert "Estimated" not in said
+    written = json.loads((tmp_path / "audit-x" / "audit.json").read_text())
+    assert (written["noise_rate"], written["flagged"], written["models"]) == (None, 0, "nothing learnt")
+    shown = stage.page.write_page(tmp_path / "audit-x", folders.some_pictures(), names).read_text()
+    assert "There is no estimate, no label is flagged" in shown
 
 
 @pytest.mark.parametrize(

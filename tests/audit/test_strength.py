@@ -25,7 +25,7 @@ def test_the_ends_are_shares_of_labels_that_differ_by_hand() -> None:
     assert (strong.sure_rows, strong.sure_disagreement, strong.verdict) == (2, 0.5, ENOUGH)
     assert strong.agreement == strong.chance + 0.45 == pytest.approx(0.95)
     assert strong.most == pytest.approx(0.05)
-    assert strong.least == pytest.approx(1 - 0.95**0.5)  # one of two or more has a chance of 5% at that share
+    assert strong.least == pytest.approx(1 - 0.99**0.5)  # one of two or more has a chance of 1% at that share
 
 
 def test_the_lower_end_asks_nothing_of_weak_models_and_of_none_that_differ() -> None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta
 
+from project.work.audit.scores import ROWS
+
 SURE = 0.05  # share of rows whose predictions are the surest
-LIMIT = 0.05  # chance that the share among so few rows is above the lower end by luck alone
+LIMIT = 0.01  # chance that the share among so few rows is above the lower end by luck alone
 HALF = 0.5  # of the labels: models that agree with fewer are too weak, or hardly a label is right
 EVIDENCE = 5.0  # nats in all by which labels must be likelier than by how common their class is
 NOTHING, WEAK, ENOUGH = "nothing learnt", "weak", "enough"
@@ -45,15 +47,23 @@ class Strength:
         return 1 - self.agreement
 
 
+def widths(logits: np.ndarray) -> np.ndarray:
+    """How far the highest logit stands above the second one, float (N,); a copy of all (N, K) would not fit."""
+    found = np.empty(len(logits), dtype=logits.dtype)
+    for start in range(0, len(logits), ROWS):
+        second, first = np.partition(logits[start : start + ROWS], -2, axis=1)[:, -2:].T
+        found[start : start + ROWS] = first - second
+    return found
+
+
 def strength(labels: np.ndarray, logits: np.ndarray, suggested: np.ndarray, likelihood: float) -> Strength:
     """That of models that gave logits (N, K) out of fold, of which suggested, int (N,), are the highest.
 
     labels: int (N,); likelihood: mean logarithm of the labels' probability by what the models say, noise reckoned with.
     """
     differs, counts = suggested != labels, np.bincount(labels)
-    two = np.partition(logits, -2, axis=1)[:, -2:]
     rows = max(1, round(SURE * len(labels)))
-    sure = np.argsort(two[:, 0] - two[:, 1], kind="stable")[:rows]
+    sure = np.argsort(-widths(logits), kind="stable")[:rows]
     agreement, chance = float(1 - differs.mean()), float(counts.max() / len(labels))
     shares = counts[counts > 0] / len(labels)
     if len(labels) * (likelihood - float((shares * np.log(shares)).sum())) < EVIDENCE:
