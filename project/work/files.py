@@ -130,9 +130,17 @@ def read_table(
 
 
 def parse_table(
-    text: str, path: Path, columns: Sequence[str] = (), kind: str = "a table", optional: Sequence[str] = ()
+    text: str,
+    path: Path,
+    columns: Sequence[str] = (),
+    kind: str = "a table",
+    optional: Sequence[str] = (),
+    ragged: bool = False,
 ) -> "pd.DataFrame":
-    """As `read_table`, of a text that was read already. path: what to call it."""
+    """As `read_table`, of a text that was read already. path: what to call it.
+
+    ragged: a row may lack its last fields, which are then empty, and have empty ones beyond the header.
+    """
     import pandas as pd
 
     needs = f"; it needs the columns {','.join(columns)}" if columns else ""
@@ -148,6 +156,8 @@ def parse_table(
         for cells in reader:
             if not any(cells):
                 continue
+            if ragged and not any(cells[len(names) :]):
+                cells = [*cells, *[""] * (len(names) - len(cells))][: len(names)]
             if len(cells) != len(names):
                 raise UserError(f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}")
             lines.append(reader.line_num)
@@ -155,6 +165,15 @@ def parse_table(
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num}: not {kind} ({error}){needs}") from error
     return pd.DataFrame(rows, index=lines, columns=[names[place] for place in kept], dtype=object)
+
+
+def header(text: str, columns: Sequence[str] = ()) -> list[str]:
+    """The names of a table's columns without blanks around them; none of an empty text.
+
+    columns: names that it may have, by which its separator is known.
+    """
+    line = next((line for line in io.StringIO(text) if line.strip()), "")
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=_separator(text, columns)), [])]
 
 
 def _kept(
