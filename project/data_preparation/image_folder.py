@@ -195,7 +195,7 @@ def _too_few(prepared: storage.Prepared) -> str:
 
 
 def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path) -> bool:
-    """Whether a prepared set was made of these pictures: whether some that both have are still the same."""
+    """Whether a prepared set was made of these pictures: whether at least half of some that both have are the same."""
     try:
         older = storage.read(folder)
         options = older.provenance["options"]
@@ -205,14 +205,13 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     rows = {path: row for row, path in enumerate(older.train.keys.get("path", []))}
     both = [entry for entry in found.entries if entry.path in rows]
     chosen = both[:: max(1, len(both) // COMPARED)]
-    images = older.train.images
+    images, same = older.train.images, 0
     for entry, picture in zip(chosen, _read(found.root, chosen, settings), strict=True):
-        if isinstance(picture, str) or picture.shape[:2] != images.shape[1:3]:
-            continue
-        fitted = pixels.as_channels(picture[None], 1 if images.ndim == 3 else 3)[0]
-        if np.array_equal(255 - fitted if older.provenance.get("inverted") else fitted, images[rows[entry.path]]):
-            return True
-    return False
+        if not isinstance(picture, str) and picture.shape[:2] == images.shape[1:3]:
+            fitted = pixels.as_channels(picture[None], 1 if images.ndim == 3 else 3)[0]
+            fitted = 255 - fitted if older.provenance.get("inverted") else fitted
+            same += np.array_equal(fitted, images[rows[entry.path]])
+    return 0 < len(chosen) <= 2 * same
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def _columns(file: Path, text: str, path_column: str | None, label_column: str |
     path, label = path_column and path_column.strip(), label_column and label_column.strip()
     path = path or _first(header, PATHS, label)
     label = label or _first(header, LABELS, path)
-    if len(header) == 2 and (path is None) != (label is None):  # what the other column must be
+    if len(set(header)) == 2 and (path is None) != (label is None):  # what the other column must be
         other = next(name for name in header if name not in (path, label))
         path, label = path or other, label or other
     if path is None or label is None:
@@ -148,11 +148,12 @@ def _part_notes(
     """How the rows are divided, and whether the folders that they lie in say more than the CSV."""
     if division is None:
         said = parts.spellings({entry.path.split("/")[0] for entry in entries})
-        text = f"pictures lie in {a_few(sorted(f'{name}/' for name in said))}, but no column split says so: not obeyed"
+        lie = f"pictures lie in {a_few(sorted(f'{name}/' for name in said))}"
+        text = f"{lie}, but no column split says that these are parts: not obeyed"
         return {"parts": text} if len(set(said.values())) > 1 else {}
     if len(roles) == 1:
         return {"parts": f"every row is of {next(iter(roles))} by the column {division}, so the set is divided here"}
-    uses = (f"{counts[part]} of {part}{f' are {role}' if role != part else ''}" for part, role in sorted(roles.items()))
+    uses = (f"{counts[part]} of {part}{f' are {role}' if role != part else ''}" for part, role in roles.items())
     return {"parts": f"by the column {division}: {', '.join(uses)}"}
 
 

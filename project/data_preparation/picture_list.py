@@ -16,12 +16,20 @@ from project.work.declaration import UserError
 LONGEST = 255  # letters of a class's name, as of a folder's
 FORMS = """no pictures yet: say with --input where they are, in one of two forms
   ./inv prepare-images --input FOLDER      one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),
-                                           or two parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)
+                                           or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)
   ./inv prepare-images --input FILE.csv    with the columns path,label; paths start from the folder of the file"""
 
 
 def read_list(settings: ImageFolderSettings) -> PictureList:
     """List the pictures of a folder or of a CSV. Raises UserError for whatever cannot be trained on."""
+    try:
+        return _read(settings)
+    except UserError as error:  # it may hold names as the disk has them, with line ends and the like
+        text = "".join(ascii(letter)[1:-1] if _is_control(letter) else letter for letter in str(error))
+        raise UserError(text) from error
+
+
+def _read(settings: ImageFolderSettings) -> PictureList:
     source = Path(os.path.expanduser(settings.input))
     if os.path.isdir(source):
         found = read_folder(source, settings.class_depth, settings.skip_broken)
@@ -75,4 +83,8 @@ def _check_encoding(source: Path, text: str) -> None:
 
 
 def _has_controls(text: Iterable[str]) -> bool:
-    return any(unicodedata.category(letter) == "Cc" for letter in text)
+    return any(map(_is_control, text))
+
+
+def _is_control(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cs")

@@ -172,8 +172,7 @@ def header(text: str, columns: Sequence[str] = ()) -> list[str]:
 
     columns: names that it may have, by which its separator is known.
     """
-    line = next((line for line in io.StringIO(text) if line.strip()), "")
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=_separator(text, columns)), [])]
+    return [cell.strip() for cell in _cells(_first_line(text), _separator(text, columns))]
 
 
 def _kept(
@@ -193,14 +192,27 @@ def _kept(
 
 def _separator(text: str, columns: Sequence[str]) -> str:
     """The separator under which the header has most of the columns; of equals the one that stands in it most often."""
-    header = next((line for line in io.StringIO(text) if line.strip()), "")
+    header = _first_line(text)
     wanted = {_plain_name(name) for name in columns}
 
     def fit(separator: str) -> tuple[int, int]:
-        cells = next(csv.reader([header], delimiter=separator), [])
+        cells = _cells(header, separator)
         return len(wanted & {_plain_name(cell) for cell in cells}), header.count(separator)
 
     return max(SEPARATORS, key=fit)
+
+
+def _first_line(text: str) -> str:
+    """The first line that is not blank, however lines end."""
+    return next((line for line in io.StringIO(text, newline=None) if line.strip()), "").rstrip("\n")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of one line; none of one that is too long for a header."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def _names(header: Sequence[str], columns: Sequence[str]) -> list[str]:
