@@ -159,7 +159,10 @@ def _part_notes(
 
 @dataclass
 class _Rows:
-    """The rows of a CSV as they are read. missing: paths that lead to no plain file; faults: the first of them."""
+    """The rows of a CSV as they are read. missing: paths that lead to no plain file; fault: the first one's.
+
+    Paths are kept as text: objects of them took most of the time for a million rows.
+    """
 
     file: Path
     entries: list[Entry] = field(default_factory=list)
@@ -167,23 +170,27 @@ class _Rows:
     fault: str = ""
     repeated: int = 0
     guessed: int = 0
+    _folder: str = field(init=False)
+    _forms: dict[str, str] = field(default_factory=dict)
     _seen: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     _names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._folder = str(self.file.parent)
 
     def add(self, line: int, written: str, label: str, said: str, group: str) -> None:
         """Take one row. Raises UserError for one that is not whole, or contradicts another."""
         where, written, label = f"{self.file} line {line}", written.strip(), label.strip()
-        for column, text in (("path", written), ("label", label)):
-            if not text:
-                raise UserError(f"{where}: no {column}")
+        if not (written and label):
+            raise UserError(f"{where}: no {'label' if written else 'path'}")
         if _ADDRESS.match(written):
-            raise UserError(
-                f"{where}: {written[:80]} is an address: fetch the pictures and give the paths of the files"
-            )
+            advice = "fetch the pictures and give the paths of the files"
+            raise UserError(f"{where}: {written[:80]} is an address: {advice}")
         found = self._located(written)
-        # Relative even where an absolute path is given, so that a set says nothing of the machine it was made on.
-        path = Path(os.path.relpath(self.file.parent / (found or written), self.file.parent)).as_posix()
-        says = (canonical(label), said)
+        path = self._relative(found or written)
+        if label not in self._forms:
+            self._forms[label] = canonical(label)
+        says = (self._forms[label], said)
         if path in self._seen:
             *before, first = self._seen[path]
             if says != tuple(before):
@@ -192,13 +199,13 @@ class _Rows:
             self.repeated += 1
             return
         self._seen[path] = (*says, line)
-        if found is None:
-            if not self.missing:
-                wrong = files.fault(self.file.parent / written) or "could be several files"
-                self.fault = f"{where}: {written[:200]} {wrong}; paths start from {self.file.parent}"
-            self.missing.append(path)
+        if found is not None:
+            self.entries.append(Entry(label, "", path, group, said))
             return
-        self.entries.append(Entry(label, "", path, group, said))
+        if not self.missing:
+            wrong = files.fault(self.file.parent / written) or "could be several files"
+            self.fault = f"{where}: {written[:200]} {wrong}; paths start from {self.file.parent}"
+        self.missing.append(path)
 
     def first_missing(self, count: int) -> str:
         """What to say of pictures that are not there. count: of all rows."""
@@ -214,15 +221,21 @@ class _Rows:
             notes["suffixes"] = f"{self.guessed} paths lack that of their file, which was found"
         return notes
 
+    def _relative(self, path: str) -> str:
+        """From the folder of the CSV even where it is absolute, so that a set says nothing of the machine it is of."""
+        if os.path.isabs(path) or ".." in path:
+            return Path(os.path.relpath(os.path.join(self._folder, path), self._folder)).as_posix()
+        return os.path.normpath(path)
+
     def _located(self, written: str) -> str | None:
         """The path of a plain file that a row means: as written, with Windows' signs, or with the suffix it lacks."""
-        for path in dict.fromkeys((written, written.replace("\\", "/"))):
-            if os.path.isfile(self.file.parent / path):
+        for path in (written, written.replace("\\", "/")) if "\\" in written else (written,):
+            if os.path.isfile(os.path.join(self._folder, path)):
                 return path
             if suffix(path) not in SUFFIXES:
                 folder, name = os.path.split(path)
-                fitting = self._stems(os.path.join(self.file.parent, folder)).get(name, [])
-                if len(fitting) == 1 and os.path.isfile(self.file.parent / folder / fitting[0]):
+                fitting = self._stems(os.path.join(self._folder, folder)).get(name, [])
+                if len(fitting) == 1 and os.path.isfile(os.path.join(self._folder, folder, fitting[0])):
                     self.guessed += 1
                     return os.path.join(folder, fitting[0])
         return None

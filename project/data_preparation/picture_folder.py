@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from project.data_preparation import parts
 from project.data_preparation.entries import Entry, PictureList, a_few
-from project.data_preparation.picture_tree import Place, Tree, scan
+from project.data_preparation.picture_tree import Place, Tree, convert, scan
 from project.work.declaration import UserError
 
 _NEUTRAL = "images image imgs img pics pictures photos jpg jpeg png data raw original originals"
@@ -221,15 +221,8 @@ def _at_depth(tree: Tree, depth: int) -> list[Branch]:
 
 def _without_pictures(tree: Tree, place: Place) -> str:
     if tree.unread[place]:
-        return f"{tree.path(place)} holds no picture that can be read: {unread(tree.unread[place])}"
+        return f"{tree.path(place)} holds no picture that can be read: {convert(tree.unread[place])}"
     return f"{tree.path(place)} holds no picture (.jpg, .png ...): add some, or remove the folder"
-
-
-def unread(counts: Counter[str]) -> str:
-    """What to do about files of a form that is not read. counts: by suffix."""
-    what = " and ".join(f"{count} {kind} {'files' if count > 1 else 'file'}" for kind, count in sorted(counts.items()))
-    verb, them = ("are", "them") if sum(counts.values()) > 1 else ("is", "it")
-    return f"{what} {verb} not read: convert {them} to JPEG or PNG"
 
 
 def _owner(owners: dict[Place, Branch], place: Place) -> Branch | None:
@@ -300,7 +293,7 @@ def _notes(
     for place in owners:
         counts.update(tree.unread[place])
     if counts:
-        notes["unread"] = unread(counts)
+        notes["unread"] = convert(counts)
     passed = [f"{name} ({count})" for name, count in tree.passed.most_common()]
     passed += [f"{'/'.join(place)} (a link that leads back)" for place in sorted(tree.back)]
     if passed:

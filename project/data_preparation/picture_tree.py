@@ -77,6 +77,13 @@ def suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
+def convert(counts: Counter[str]) -> str:
+    """What to do about files of a form that is not read. counts: by suffix."""
+    what = " and ".join(f"{count} {kind} {'files' if count > 1 else 'file'}" for kind, count in sorted(counts.items()))
+    verb, them = ("are", "them") if sum(counts.values()) > 1 else ("is", "it")
+    return f"{what} {verb} not read: convert {them} to JPEG or PNG"
+
+
 def scan(root: Path) -> Tree:
     """Walk through a folder. Links are followed, but to each folder once; those that lead back up are passed over.
 
