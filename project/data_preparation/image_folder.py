@@ -199,19 +199,21 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     try:
         older = storage.read(folder)
         options = older.provenance["options"]
-        settings = dataclasses.replace(settings, size=options["size"], fit=options["fit"])
-    except (UserError, LookupError, TypeError):
+        settings = dataclasses.replace(settings, size=int(options["size"]), fit=str(options["fit"]))
+    except (UserError, LookupError, TypeError, ValueError):
         return False
     rows = {path: row for row, path in enumerate(older.train.keys.get("path", []))}
     both = [entry for entry in found.entries if entry.path in rows]
     chosen = both[:: max(1, len(both) // COMPARED)]
+    if not chosen:
+        return False
     images, same = older.train.images, 0
     for entry, picture in zip(chosen, _read(found.root, chosen, settings), strict=True):
         if not isinstance(picture, str) and picture.shape[:2] == images.shape[1:3]:
             fitted = pixels.as_channels(picture[None], 1 if images.ndim == 3 else 3)[0]
             fitted = 255 - fitted if older.provenance.get("inverted") else fitted
             same += np.array_equal(fitted, images[rows[entry.path]])
-    return 0 < len(chosen) <= 2 * same
+    return 2 * same >= len(chosen)
 
 
 if __name__ == "__main__":

@@ -129,9 +129,10 @@ def _older(target: Target, folder: Path) -> str:
         return ""
     if not there & {storage.LABEL_NAME, storage.PROVENANCE, *storage.image_files()}:
         raise UserError(f"{folder} is there and no prepared set: give another name with --dataset, or move it away")
-    facts: dict[str, Any] = {}
+    facts: Any = None
     with contextlib.suppress(UserError):  # of a set that somebody else made, or that is damaged
-        facts = dict(files.read_json(folder / storage.PROVENANCE))
+        facts = files.read_json(folder / storage.PROVENANCE)
+    facts = facts if isinstance(facts, dict) else {}
     what = _described(facts)
     differs = any(facts.get(name) != value for name, value in target.facts.items())
     if target.named is None and (differs or not target.same(folder)):
