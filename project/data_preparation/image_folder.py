@@ -1,8 +1,11 @@
 """Turn any folder of pictures into a prepared data set: photos, scans, drawings -> project/input/<dataset>."""
 
 import dataclasses
+import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -10,13 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.data_preparation import pixels
+from project.data_preparation import copies, pixels
+from project.data_preparation.entries import Entry, PictureList, a_few, check_counts
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.picture_list import FORMS, PARTS, Entry, PictureList, check_counts, read_list
-from project.data_preparation.publishing import READY, counts, publish, split, summarise
-from project.work.common import progress
+from project.data_preparation.parts import PARTS
+from project.data_preparation.picture_list import FORMS, read_list, set_name
+from project.data_preparation.picture_tree import UNREAD, suffix
+from project.data_preparation.publishing import READY, Target, counts, publish, split, summarise
+from project.work.common import DataSettings, progress
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command
+
+FOLDS = 5  # of an audit, unless it is told otherwise
+COMPARED = 8  # pictures that tell whether an older set is of the same source
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,11 +33,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse(ImageFolderSettings, argv, "Turn a folder or a list of pictures into a data set to train on.")
     if settings.input is None:
         raise UserError(FORMS)
-    source = Path(settings.input).expanduser()
-    found = read_list(source)
-    name = found.root.resolve().name if settings.dataset is None else settings.dataset
-    prepared, folder = publish(settings.output, name, lambda scratch: _make(settings, found, scratch))
-    summarise(prepared, folder, source.resolve().name, _notes(prepared))
+    source = Path(os.path.expanduser(settings.input))
+    found = read_list(settings)
+    facts = {"source": "folder" if source.is_dir() else "csv", "input": source.resolve().name}
+    same = partial(_holds_these, settings, found)
+    target = Target(settings.output, settings.dataset, set_name(settings), facts, same)
+    if target.folder.resolve() == found.root.resolve():
+        raise UserError(f"{target.folder} holds the pictures themselves: give another --dataset or --output")
+    published = publish(target, lambda scratch: _make(settings, found, scratch))
+    summarise(published, source.resolve().name, _notes(published.prepared, found))
 
 
 def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
@@ -48,19 +61,20 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
     if broken and not settings.skip_broken:
         entry, fault = next(iter(broken.items()))
         others = f" ({len(broken)} of {len(chosen)} pictures are broken)" if len(broken) > 1 else ""
-        advice = "mend it or remove it, or leave broken ones out with --skip-broken"
+        mend = "convert it to JPEG or PNG" if suffix(entry.path) in UNREAD else "mend it or remove it"
+        advice = f"{mend}, or leave broken ones out with --skip-broken"
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
-    check_counts(entries)
+    check_counts(entries, found.called)
     images = np.stack([image for image in read if not isinstance(image, str)])
     images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
     prepared = _divide(255 - images if settings.invert else images, entries, settings)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
-    every = np.concatenate([prepared.train.images, prepared.test.images])
+    marks = np.concatenate([copies.digests(part.images) for part in (prepared.train, prepared.test)])
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
-        "contradictions": pixels.count_contradictions(every, labels),
-        "left_out": {"broken": len(broken), "other_files": found.others},
+        "contradictions": pixels.count_contradictions(marks, labels),
+        "left_out": {"broken": len(broken) + len(found.unlike), "other_files": found.others},
     }
     return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts))
 
@@ -98,7 +112,7 @@ def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSetti
     names = sorted({entry.label for entry in entries})
     numbers = {name: label for label, name in enumerate(names)}
     labels = np.array([numbers[entry.label] for entry in entries])
-    keys = pd.DataFrame({column: [entry.path for entry in entries] for column in ("key_id", "path")})
+    keys = _keys(entries)
     if entries[0].part:
         rows = [np.flatnonzero([entry.part == part for entry in entries]) for part in PARTS]
     else:
@@ -107,6 +121,16 @@ def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSetti
         storage.Pictures(images[chosen], labels[chosen], keys.iloc[chosen].reset_index(drop=True)) for chosen in rows
     )
     return storage.Prepared(train, test, names)
+
+
+def _keys(entries: list[Entry]) -> pd.DataFrame:
+    """A row a picture. group is there where one is known, part where the source has others than train and test."""
+    keys = pd.DataFrame({column: [entry.path for entry in entries] for column in ("key_id", "path")})
+    if any(entry.group for entry in entries):
+        keys["group"] = [entry.group for entry in entries]
+    if not {entry.said for entry in entries} <= {"", *PARTS}:
+        keys["part"] = [entry.said for entry in entries]
+    return keys
 
 
 def _draw_parts(labels: np.ndarray, names: list[str], settings: ImageFolderSettings) -> list[np.ndarray]:
@@ -123,8 +147,11 @@ def _draw_parts(labels: np.ndarray, names: list[str], settings: ImageFolderSetti
 def _provenance(settings: ImageFolderSettings, prepared: storage.Prepared, facts: dict[str, Any]) -> dict[str, Any]:
     """Where the data came from; no date and no folder outside the set, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
-    source = Path(options.pop("input")).expanduser()
+    source = Path(os.path.expanduser(options.pop("input")))
     del options["output"], options["dataset"]
+    for name in ("class_depth", "path_column", "label_column"):  # said only where given, as sets made before say it
+        if options[name] is None:
+            del options[name]
     return {
         "source": "folder" if source.is_dir() else "csv",
         "input": source.resolve().name,
@@ -135,19 +162,58 @@ def _provenance(settings: ImageFolderSettings, prepared: storage.Prepared, facts
     }
 
 
-def _notes(prepared: storage.Prepared) -> dict[str, str]:
+def _notes(prepared: storage.Prepared, found: PictureList) -> dict[str, str]:
     """What a person should know of this set, by the first word of its line in the summary."""
     shape, facts = prepared.train.images.shape, prepared.provenance
     left = {"broken pictures": facts["left_out"]["broken"], "other files": facts["left_out"]["other_files"]}
     notes = {
         "size": f"{shape[2]}x{shape[1]}, {'grey' if len(shape) == 3 else 'colour'}",
         "divided": facts["divided"],
+        **found.notes,
     }
     if any(left.values()):
         notes["left out"] = ", ".join(f"{what}: {count}" for what, count in left.items() if count)
     if facts["contradictions"]:
         notes["noise"] = f"{facts['contradictions']} pictures equal one with another label: a sign of wrong labels"
-    return notes
+    equal, few = copies.describe(prepared), _too_few(prepared)
+    return notes | ({"copies": equal} if equal else {}) | ({"few": few} if few else {})
+
+
+def _too_few(prepared: storage.Prepared) -> str:
+    """What training and audits with their usual settings will refuse; empty where they refuse nothing."""
+    have = np.bincount(prepared.train.labels, minlength=len(prepared.names))
+    rare = [f"{prepared.names[label]} {have[label]}" for label in np.flatnonzero(have < FOLDS)]
+    said = []
+    if have.min() < 2:
+        said.append("training needs 2 pictures of each class in the training part, one of them to validate")
+    if math.ceil(DataSettings.valid_rate * have.sum()) < len(have):
+        rate = math.ceil(100 * len(have) / have.sum()) / 100
+        said.append(f"validation needs one picture of each class: train with --valid-rate {rate:.2f} or more")
+    if rare:
+        said.append(f"an audit needs {FOLDS} of each class there, or fewer --folds; there are {a_few(rare)}")
+    return "; ".join(said)
+
+
+def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path) -> bool:
+    """Whether a prepared set was made of these pictures: whether at least half of some that both have are the same."""
+    try:
+        older = storage.read(folder)
+        options = older.provenance["options"]
+        settings = dataclasses.replace(settings, size=int(options["size"]), fit=str(options["fit"]))
+    except (UserError, LookupError, TypeError, ValueError):
+        return False
+    rows = {path: row for row, path in enumerate(older.train.keys.get("path", []))}
+    both = [entry for entry in found.entries if entry.path in rows]
+    chosen = both[:: max(1, len(both) // COMPARED)]
+    if not chosen:
+        return False
+    images, same = older.train.images, 0
+    for entry, picture in zip(chosen, _read(found.root, chosen, settings), strict=True):
+        if not isinstance(picture, str) and picture.shape[:2] == images.shape[1:3]:
+            fitted = pixels.as_channels(picture[None], 1 if images.ndim == 3 else 3)[0]
+            fitted = 255 - fitted if older.provenance.get("inverted") else fitted
+            same += np.array_equal(fitted, images[rows[entry.path]])
+    return 2 * same >= len(chosen)
 
 
 if __name__ == "__main__":

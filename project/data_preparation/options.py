@@ -36,7 +36,7 @@ class ImageFolderSettings:
     """Which pictures, how many, and how each becomes a small square."""
 
     input: str | None = setting(None, "folder with one sub-folder a class, or a CSV with the columns path,label")
-    dataset: str | None = setting(None, "name of the prepared set; by default that of the folder")
+    dataset: str | None = setting(None, "name of the prepared set; by default that of the folder or CSV")
     output: str | None = setting(None, "folder that holds prepared sets; by default project/input")
     size: int = setting(32, "side of a picture in pixels", within="[8, 1024]")
     channels: str | None = setting(None, "grey or colour; by default 1 when all pictures are grey", choices=("1", "3"))
@@ -46,6 +46,11 @@ class ImageFolderSettings:
     seed: int = setting(0, "seed of the choice and of the split", within="[0, inf)")
     per_class: int | None = setting(None, "at most so many pictures a class; by default all", within="[2, inf)")
     skip_broken: bool = setting(False, "leave out pictures that cannot be read, instead of stopping")
+    class_depth: int | None = setting(
+        None, "how many folders down the classes are, 1 for those in --input; by default found out", within="[1, 99]"
+    )
+    path_column: str | None = setting(None, "column of a CSV with the paths; by default path, filename or the like")
+    label_column: str | None = setting(None, "column of a CSV with the classes; by default label, class or the like")
 
 
 @dataclass(frozen=True)

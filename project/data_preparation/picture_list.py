@@ -1,151 +1,90 @@
 """Which pictures there are and what each is called: a folder with one sub-folder a class, or a CSV of path,label."""
 
-import csv
+import dataclasses
 import os
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
 
-from project.data_preparation.publishing import check_classes
+from project.data_preparation import class_names, parts
+from project.data_preparation.entries import SHOWN, PictureList, check_counts
+from project.data_preparation.options import ImageFolderSettings
+from project.data_preparation.picture_csv import read_csv
+from project.data_preparation.picture_folder import read_folder
 from project.work.declaration import UserError
 
-KINDS = "avif bmp gif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = {f".{kind}" for kind in KINDS.split()}
-PARTS = ("train", "test")
+LONGEST = 255  # letters of a class's name, as of a folder's
 FORMS = """no pictures yet: say with --input where they are, in one of two forms
   ./inv prepare-images --input FOLDER      one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),
-                                           or two parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)
+                                           or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)
   ./inv prepare-images --input FILE.csv    with the columns path,label; paths start from the folder of the file"""
 
 
-class Entry(NamedTuple):
-    """One picture: its class, its part (train or test, "" where it is still to be drawn) and its path from the root."""
-
-    label: str
-    part: str
-    path: str
-
-
-@dataclass(frozen=True)
-class PictureList:
-    """Sorted entries, the folder that their paths start from, and how many files beside them were left out."""
-
-    root: Path
-    entries: list[Entry]
-    others: int = 0
-
-
-def read_list(source: Path) -> PictureList:
+def read_list(settings: ImageFolderSettings) -> PictureList:
     """List the pictures of a folder or of a CSV. Raises UserError for whatever cannot be trained on."""
-    if not source.exists():
-        raise UserError(f"{source} is missing: give a folder with one sub-folder a class, or a CSV, with --input")
-    found = _from_folder(source) if source.is_dir() else _from_csv(source)
-    for key in (text for entry in found.entries for text in entry):
-        try:
-            key.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{source}: the name {key!a} is not UTF-8: rename it") from None
-    check_counts(found.entries)
-    return found
-
-
-def check_counts(entries: Sequence[Entry]) -> None:
-    """Raise UserError unless there are two classes, each with a picture to train and one to test."""
-    names = sorted({entry.label for entry in entries})
-    check_classes(names)
-    have = Counter((entry.label, entry.part) for entry in entries)
-    if any(part for _, part in have):
-        lacking = [f"{name} has no picture in {part}/" for name in names for part in PARTS if not have[name, part]]
-    else:
-        lacking = [f"{name} has 1 picture, and one to train and one to test are needed" for name in names]
-        lacking = [text for name, text in zip(names, lacking, strict=True) if have[name, ""] < 2]
-    if lacking:
-        others = f" ({len(lacking)} classes lack some)" if len(lacking) > 1 else ""
-        raise UserError(f"class {lacking[0]}{others}: add some, or leave the class out")
-
-
-def _from_folder(folder: Path) -> PictureList:
-    parts = PARTS if _is_divided(folder) else ("",)
-    files, entries = _files(folder), []
-    if not files:
-        raise UserError(f"{folder} is empty: give the folder that holds the pictures with --input")
-    for part in parts:
-        for place in _subfolders(folder / part):
-            pictures = [path for path in _files(place) if path.suffix.lower() in SUFFIXES]
-            if not pictures:
-                raise UserError(f"{place} holds no picture (.jpg, .png ...): add some, or remove the folder")
-            entries += [Entry(place.name, part, path.relative_to(folder).as_posix()) for path in pictures]
-    if not entries:
-        raise UserError(f"{folder} has no sub-folders: put the pictures of each class in one, as {folder}/cat/1.jpg")
-    return PictureList(folder, sorted(entries), len(files) - len(entries))
-
-
-def _is_divided(folder: Path) -> bool:
-    """Whether train/ and test/ are parts with class folders in them, and not classes of those names."""
-    divided = [place.name for place in _subfolders(folder) if _subfolders(place)]
-    if set(PARTS) <= set(divided):
-        return True
-    for name in sorted({*PARTS, "val", "valid", "validation"} & set(divided)):
-        advice = f"name the parts train/ and test/, or give --input {folder / name} to have that one divided"
-        raise UserError(f"{folder} has {name}/ with folders in it, but not both train/ and test/: {advice}")
-    return False
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
-
-
-def _files(folder: Path) -> list[Path]:
-    """All files below a folder but hidden ones, such as those that macOS adds; links are followed."""
-    found = []
-    for place, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        found += [Path(place, name) for name in names if not _is_hidden(name)]
-    return found
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _from_csv(file: Path) -> PictureList:
-    lines: dict[str, int] = {}
-    entries = []
     try:
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            missing = {"path", "label"} - set(reader.fieldnames or ())
-            if missing:
-                columns = ",".join(reader.fieldnames or ())[:80] or "empty"
-                raise UserError(f"{file} has no column {min(missing)}: line 1 must be path,label, but is {columns!r}")
-            for row in reader:
-                entry = _csv_entry(file, reader.line_num, row)
-                if entry.path in lines:
-                    before = lines[entry.path]
-                    raise UserError(f"{file} line {reader.line_num}: {entry.path} stands in line {before} already")
-                lines[entry.path] = reader.line_num
-                entries.append(entry)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{file} is not a CSV in UTF-8 ({error}): --input takes a folder, or such a file") from error
-    if not entries:
-        raise UserError(f"{file} lists no pictures: add lines of path,label")
-    return PictureList(file.parent, sorted(entries))
+        return _read(settings)
+    except UserError as error:  # it may hold names as the disk has them, with line ends and the like
+        text = "".join(ascii(letter)[1:-1] if _is_control(letter) else letter for letter in str(error))
+        raise UserError(text) from error
 
 
-def _csv_entry(file: Path, line: int, row: dict[str, str | None]) -> Entry:
-    path, label = ((row[column] or "").strip() for column in ("path", "label"))
-    for column, text in (("path", path), ("label", label)):
-        if not text:
-            raise UserError(f"{file} line {line}: no {column}")
-    if not (file.parent / path).is_file():
-        raise UserError(f"{file} line {line}: {path} is missing; paths start from {file.parent}")
-    # Relative even where an absolute path is given, so that a set says nothing of the machine it was made on.
-    return Entry(label, "", Path(os.path.relpath(file.parent / path, file.parent)).as_posix())
+def _read(settings: ImageFolderSettings) -> PictureList:
+    source = Path(os.path.expanduser(settings.input))
+    if os.path.isdir(source):
+        found = read_folder(source, settings.class_depth, settings.skip_broken)
+    elif os.path.lexists(source):
+        found = read_csv(source, settings.path_column, settings.label_column, settings.skip_broken)
+    else:
+        raise UserError(f"{source} is missing: give a folder with one sub-folder a class, or a CSV, with --input")
+    for entry in found.entries:
+        _check_path(source, entry.path)
+    names = {name: _class_name(source, name) for name in sorted({entry.label for entry in found.entries})}
+    entries = sorted(entry._replace(label=names[entry.label]) for entry in found.entries)
+    told = class_names.notes(names)
+    notes = found.notes | ({"names": "; ".join(told[:SHOWN])} if told else {})
+    found = dataclasses.replace(found, entries=entries, notes=notes)
+    check_counts(found.entries, found.called)
+    return found
+
+
+def set_name(settings: ImageFolderSettings) -> str:
+    """What a set is called that is given no name: as its folder, or as its CSV where that is more than "labels"."""
+    source = Path(os.path.realpath(os.path.expanduser(settings.input)))
+    if source.is_dir():
+        return source.name
+    return source.parent.name if parts.says_nothing(source.stem) else source.stem
+
+
+def _class_name(source: Path, written: str) -> str:
+    """The one form of a class's name. Raises UserError for one that a person cannot read or a table cannot hold."""
+    name = class_names.canonical(written)
+    _check_encoding(source, written)
+    if not name:
+        raise UserError(f"{source}: a class is called {written!a}, which nobody can see: give it a name")
+    if _has_controls(written.strip()):
+        raise UserError(f"{source}: the class {written!a} has a control character in its name: rename it")
+    if len(name) > LONGEST:
+        raise UserError(f"{source}: {name[:40]!a} ... is the name of no class: it has {len(name):,} letters")
+    return name
+
+
+def _check_path(source: Path, path: str) -> None:
+    _check_encoding(source, path)
+    if not path.isprintable() and _has_controls(path):  # keys could not be told apart, or not be read back
+        raise UserError(f"{source}: the name {path!a} has a control character: rename the file")
+
+
+def _check_encoding(source: Path, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{source}: the name {text!a} is not UTF-8: rename it") from None
+
+
+def _has_controls(text: Iterable[str]) -> bool:
+    return any(map(_is_control, text))
+
+
+def _is_control(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cs")

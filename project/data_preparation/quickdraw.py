@@ -13,7 +13,7 @@ from project.data_preparation import sources
 from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece, warm_up
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
-from project.data_preparation.publishing import publish, summarise, train_count
+from project.data_preparation.publishing import Target, publish, summarise, train_count
 from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
 from project.data_preparation.workers import each, keep_memory
 from project.work import room
@@ -31,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse(PreparationSettings, argv, "Turn doodles drawn as strokes into pictures to train on.")
     keep_memory()
     kind = sources.choose(settings)
-    name = settings.dataset or ("sample" if kind == "sample" else "quickdraw")
-    prepared, folder = publish(settings.output, name, lambda scratch: prepare(settings, kind, scratch), Pieces.begun)
-    summarise(prepared, folder, f"{kind} (synthetic)" if prepared.provenance["synthetic"] else kind)
+    facts = {"source": kind}
+    target = Target(settings.output, settings.dataset, "sample" if kind == "sample" else "quickdraw", facts)
+    published = publish(target, lambda scratch: prepare(settings, kind, scratch), Pieces.begun)
+    summarise(published, f"{kind} (synthetic)" if published.prepared.provenance["synthetic"] else kind)
 
 
 def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.Prepared:

@@ -176,9 +176,17 @@ def read_table(
 
 
 def parse_table(
-    text: str, path: Path, columns: Sequence[str] = (), kind: str = "a table", optional: Sequence[str] = ()
+    text: str,
+    path: Path,
+    columns: Sequence[str] = (),
+    kind: str = "a table",
+    optional: Sequence[str] = (),
+    ragged: bool = False,
 ) -> "pd.DataFrame":
-    """As `read_table`, of a text that was read already. path: what to call it."""
+    """As `read_table`, of a text that was read already. path: what to call it.
+
+    ragged: a row may lack its last fields, which are then empty, and have empty ones beyond the header.
+    """
     import pandas as pd
 
     needs = f"; it needs the columns {','.join(columns)}" if columns else ""
@@ -195,6 +203,8 @@ def parse_table(
         for cells in reader:
             if not any(cells):
                 continue
+            if ragged and not any(cells[len(names) :]):
+                cells = [*cells, *[""] * (len(names) - len(cells))][: len(names)]
             if len(cells) != len(names):
                 raise UserError(f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}")
             lines.append(reader.line_num)
@@ -204,6 +214,14 @@ def parse_table(
         raise UserError(f"{path} line {reader.line_num}: not {kind} ({error}){needs}") from error
     columns = {names[place]: pd.Series(column, dtype=object) for column, place in zip(texts, kept, strict=True)}
     return pd.DataFrame(columns).set_axis(lines, axis="index")
+
+
+def header(text: str, columns: Sequence[str] = ()) -> list[str]:
+    """The names of a table's columns without blanks around them; none of an empty text.
+
+    columns: names that it may have, by which its separator is known.
+    """
+    return [cell.strip() for cell in _cells(_first_line(text), _separator(text, columns))]
 
 
 def _kept(
@@ -223,14 +241,27 @@ def _kept(
 
 def _separator(text: str, columns: Sequence[str]) -> str:
     """The separator under which the header has most of the columns; of equals the one that stands in it most often."""
-    header = next((line for line in io.StringIO(text) if line.strip()), "")
+    header = _first_line(text)
     wanted = {_plain_name(name) for name in columns}
 
     def fit(separator: str) -> tuple[int, int]:
-        cells = next(csv.reader([header], delimiter=separator), [])
+        cells = _cells(header, separator)
         return len(wanted & {_plain_name(cell) for cell in cells}), header.count(separator)
 
     return max(SEPARATORS, key=fit)
+
+
+def _first_line(text: str) -> str:
+    """The first line that is not blank, however lines end."""
+    return next((line for line in io.StringIO(text, newline=None) if line.strip()), "").rstrip("\n")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of one line; none of one that is too long for a header."""
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def _names(header: Sequence[str], columns: Sequence[str]) -> list[str]:

@@ -148,10 +148,93 @@ def test_the_summary_says_what_was_left_out_what_contradicts_and_what_to_type(tm
         (source / name).write_text("no picture")
     main(["--input", str(source), "--output", str(tmp_path / "out")])
     printed = capsys.readouterr().out
+    assert "classes   2: cat 11, dog 10\n" in printed
     assert "left out  other files: 2\n" in printed
+    assert "unread    1 .heic file is not read: convert it to JPEG or PNG\n" in printed
+    assert "skipped   3 hidden or of the system: " in printed
     assert "noise     2 pictures equal one with another label" in printed
     assert f"./inv train --dataset '{tmp_path}/out/my pictures'" in printed
     assert storage.read(tmp_path / "out" / "my pictures").train.images.shape == (17, 32, 32)
+
+
+def test_copies_and_classes_of_few_pictures_are_told(tmp_path, capsys):
+    source = folder(tmp_path / "in", count=4)
+    draw(source / "cat" / "copy.png", 33)  # as 03.png of this class: cat has five, of 30 to 33
+    draw(source / "dog" / "copy.png", 30)
+    prepare(source, tmp_path / "out", "--train-ratio", 0.5)
+    printed = capsys.readouterr().out
+    assert "1 picture equals an earlier one of the same class, such as cat/" in printed
+    assert "noise     2 pictures equal one with another label" in printed
+    assert "few       validation needs one picture of each class: train with --valid-rate 0.50 or more; " in printed
+    assert "an audit needs 5 of each class there, or fewer --folds; there are cat 2, dog 2\n" in printed
+
+
+def test_what_the_source_says_of_parts_and_folds_stays_in_the_keys(tmp_path):
+    for part, count in (("train", 3), ("val", 2), ("test", 1)):
+        folder(tmp_path / "in" / part, count=count)
+    prepared = prepare(tmp_path / "in", tmp_path / "out")
+    assert prepared.train.keys["part"].tolist() == ["train", "train", "train", "valid", "valid"] * 2
+    assert prepared.test.keys["part"].tolist() == ["test"] * 2
+    for fold in ("fold1", "fold2"):
+        folder(tmp_path / "folds" / fold, count=2)
+    keys = prepare(tmp_path / "folds", tmp_path / "out").train.keys
+    assert keys.columns.tolist() == ["key_id", "path", "group"]
+    assert all(path.startswith(group) for path, group in zip(keys["path"], keys["group"], strict=True))
+
+
+def run(source, output, *flags):
+    main([str(word) for word in ("--input", source, "--output", output, "--size", 8, *flags)])
+
+
+def test_a_csv_is_called_by_its_name_unless_that_says_nothing(tmp_path):
+    source = folder(tmp_path / "birds")
+    lines = "".join(f"{path.relative_to(source)},{path.parent.name}\n" for path in sorted(source.rglob("*.png")))
+    for name in ("labels", "train_labels", "garden", "wood"):
+        (source / f"{name}.csv").write_text(f"path,label\n{lines}")
+    for name in ("labels", "garden", "wood"):
+        run(source / f"{name}.csv", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["birds", "garden", "wood"]
+    with pytest.raises(UserError, match=r"out/birds is another set, 20 pictures of 2 classes from csv labels.csv: "):
+        run(source / "train_labels.csv", tmp_path / "out")
+    with pytest.raises(UserError, match="out/birds is another set"):
+        run(source, tmp_path / "out")
+
+
+def test_a_set_of_another_source_is_replaced_only_where_a_person_names_it(tmp_path, capsys):
+    out = tmp_path / "out"
+    run(folder(tmp_path / "a" / "in"), out)
+    before = contents(out / "in")
+    other = folder(tmp_path / "b" / "in", classes=("cat", "cow", "dog"))  # the names of the files are the same
+    with pytest.raises(UserError, match=r"out/in is another set, 20 pictures .*: give this one a name with --data"):
+        run(other, out)
+    assert contents(out / "in") == before
+    assert [path.name for path in out.iterdir()] == ["in"]
+    capsys.readouterr()
+    draw(tmp_path / "a" / "in" / "cat" / "new.png", 99)
+    (tmp_path / "a").rename(tmp_path / "moved")
+    run(tmp_path / "moved" / "in", out, "--size", 16, "--invert")  # the same pictures, one more of them
+    printed = capsys.readouterr().out
+    assert "replaced  the set of that name, 20 pictures of 2 classes from folder in\n" in printed
+    run(tmp_path / "moved" / "in", out, "--size", 8)
+    run(other, out, "--dataset", "in")
+    assert "replaced  the set of that name, 21 pictures of 2 classes from folder in\n" in capsys.readouterr().out
+    assert storage.read(out / "in").names == ["cat", "cow", "dog"]
+
+
+def test_what_is_no_prepared_set_is_never_written_into(tmp_path):
+    source = folder(tmp_path / "in")
+    (tmp_path / "out" / "in").mkdir(parents=True)
+    run(source, tmp_path / "out")  # an empty folder is nobody's
+    (tmp_path / "out" / "notes").mkdir()
+    (tmp_path / "out" / "notes" / "diary.txt").write_text("mine")
+    (tmp_path / "out" / "file").write_text("mine")
+    for name, said in (("notes", "is there and no prepared set"), ("file", "is there and no folder")):
+        with pytest.raises(UserError, match=said):
+            run(source, tmp_path / "out", "--dataset", name)
+    with pytest.raises(UserError, match="in holds the pictures themselves"):
+        run(source, tmp_path)
+    assert not list(source.glob("*.*"))
+    assert contents(tmp_path / "out" / "notes") == {"diary.txt": b"mine"}
 
 
 @pytest.mark.parametrize("flags", [[], ["--invert"]])
@@ -197,7 +280,7 @@ def test_folders_that_cannot_be_prepared(tmp_path):
     ("text", "fault"),
     [
         ("", "no column label: line 1 must be path,label, but is 'empty'"),
-        ("path;label\na.png;cat\n", "no column label: .* but is 'path;label'"),
+        ("where;what\na.png;cat\n", "no column label: .* but is 'where,what'"),
         ("path,label\n", "lists no pictures"),
         ("path,label\na.png,cat\nc.png,dog\n", "list.csv line 3: c.png is missing"),
         ("path,label\na.png,cat\nb.png\n", "line 3: no label"),
@@ -205,7 +288,7 @@ def test_folders_that_cannot_be_prepared(tmp_path):
         ("path,label\na.png,cat\n./a.png,dog\n", "line 3: a.png stands in line 2 already"),
         ("path,label\na.png,cat\nb.png,cat\n", "at least 2 classes"),
         ("path,label\na.png,cat\nb.png,dog\n", "class cat has 1 picture.* .2 classes lack some.: add some"),
-        (b"path,label\n\xff.png,cat\n", "not a CSV in UTF-8"),
+        (b"path,label\n\xff.png,cat\n", "line 2: \u00ff.png is missing"),
     ],
 )
 def test_lists_that_cannot_be_prepared(tmp_path, text, fault):

@@ -222,6 +222,18 @@ def test_a_broken_drawing_is_named_and_an_older_set_kept(tmp_path, draw, fault):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["quickdraw"]
 
 
+def test_a_set_of_another_source_is_replaced_only_where_a_person_names_it(tmp_path, capsys):
+    prepare(kaggle(tmp_path / "a"), tmp_path / "out")
+    refuses(
+        "quickdraw is another set, 20 pictures of 2 classes from kaggle: ", ndjson(tmp_path / "b"), tmp_path / "out"
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["quickdraw"]
+    prepare(ndjson(tmp_path / "b"), tmp_path / "out", "--dataset", "quickdraw")
+    assert "replaced  the set of that name, 20 pictures of 2 classes from kaggle\n" in capsys.readouterr().out
+    (tmp_path / "out" / "quickdraw" / "provenance.json").write_text("[1, 2]")
+    refuses("quickdraw is another set, from a source that is not known", ndjson(tmp_path / "b"), tmp_path / "out")
+
+
 def test_what_cannot_be_prepared_is_refused_before_any_picture_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(raster, "render", lambda *_: pytest.fail("work was begun"))
     folder, out = kaggle(tmp_path / "in", rows=10, words=("ant", "cat", "dog")), tmp_path / "out"
