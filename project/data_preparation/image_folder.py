@@ -2,8 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import pandas as pd
 from project.data_preparation import pixels
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.picture_list import FORMS, PARTS, Entry, PictureList, check_counts, read_list
+from project.data_preparation.picture_reading import read_pictures
 from project.data_preparation.publishing import READY, counts, publish, split, summarise
-from project.work.common import progress
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command
 
@@ -43,8 +42,8 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
     Raises UserError for a picture that cannot be decoded, unless those are to be skipped.
     """
     chosen = _thin(found.entries, settings.per_class, settings.seed)
-    read = _read(found.root, chosen, settings)
-    broken = {entry: fault for entry, fault in zip(chosen, read, strict=True) if isinstance(fault, str)}
+    read = read_pictures([found.root / entry.path for entry in chosen], settings)
+    broken = {chosen[row]: fault for row, fault in sorted(read.faults.items())}
     if broken and not settings.skip_broken:
         entry, fault = next(iter(broken.items()))
         others = f" ({len(broken)} of {len(chosen)} pictures are broken)" if len(broken) > 1 else ""
@@ -52,15 +51,18 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
     check_counts(entries)
-    images = np.stack([image for image in read if not isinstance(image, str)])
+    images = np.delete(read.images, list(read.faults), axis=0) if broken else read.images
     images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
-    prepared = _divide(255 - images if settings.invert else images, entries, settings)
+    if settings.invert:
+        np.subtract(255, images, out=images)
+    prepared = _divide(images, entries, settings)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
-    every = np.concatenate([prepared.train.images, prepared.test.images])
+    every = chain(prepared.train.images, prepared.test.images)
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
         "contradictions": pixels.count_contradictions(every, labels),
         "left_out": {"broken": len(broken), "other_files": found.others},
+        **({"reading": read.notes()} if read.notes() else {}),
     }
     return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts))
 
@@ -75,22 +77,6 @@ def _thin(entries: list[Entry], per_class: int | None, seed: int) -> list[Entry]
         generator = np.random.default_rng([seed, *f"{part}/{label}".encode()])
         kept += [pictures[row] for row in np.sort(generator.permutation(len(pictures))[:per_class])]
     return kept
-
-
-def _read(root: Path, entries: list[Entry], settings: ImageFolderSettings) -> list[np.ndarray | str]:
-    """A picture, uint8 (size, size, 3), or what is wrong with it, for each entry."""
-
-    def read(entry: Entry) -> np.ndarray | str:
-        try:
-            return pixels.fit(pixels.decode((root / entry.path).read_bytes()), settings.size, settings.fit)
-        except OSError as error:
-            return error.strerror or str(error)
-        except ValueError as error:
-            return str(error)
-
-    with pixels.quiet(), ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it decodes
-        bar = progress(pool.map(read, entries), desc="reading pictures", total=len(entries), unit="picture")
-        return list(bar)
 
 
 def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSettings) -> storage.Prepared:
@@ -124,7 +110,8 @@ def _provenance(settings: ImageFolderSettings, prepared: storage.Prepared, facts
     """Where the data came from; no date and no folder outside the set, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
     source = Path(options.pop("input")).expanduser()
-    del options["output"], options["dataset"]
+    for name in ("output", "dataset", "largest_picture", "largest_file"):
+        del options[name]
     return {
         "source": "folder" if source.is_dir() else "csv",
         "input": source.resolve().name,
@@ -145,6 +132,7 @@ def _notes(prepared: storage.Prepared) -> dict[str, str]:
     }
     if any(left.values()):
         notes["left out"] = ", ".join(f"{what}: {count}" for what, count in left.items() if count)
+    notes |= facts.get("reading", {})
     if facts["contradictions"]:
         notes["noise"] = f"{facts['contradictions']} pictures equal one with another label: a sign of wrong labels"
     return notes
