@@ -211,7 +211,10 @@ def _pnm(data: bytes, image: Image.Image) -> Samples:
 
 
 def _plain_numbers(text: bytes, count: int) -> np.ndarray:
-    numbers = np.fromstring(re.sub(rb"#[^\r\n]*", b"", text), np.int64, count, sep=" ")
+    try:
+        numbers = np.fromstring(re.sub(rb"#[^\r\n]*", b"", text), np.int64, count, sep=" ")
+    except ValueError:  # what follows a number is none
+        numbers = np.empty(0, np.int64)
     if len(numbers) < count or numbers.min() < 0:
         raise ValueError(f"{_UNKNOWN}: fewer numbers than pixels")
     return numbers
