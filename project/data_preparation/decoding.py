@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, ImagePalette, TiffImagePlugin
 
 from project.data_preparation import png_file
 from project.data_preparation.samples import Samples
@@ -25,6 +25,7 @@ _UNKNOWN = "not a picture that can be decoded"
 _ORIENTATION = ExifTags.Base.Orientation
 _BITS, _WHITE_IS_ZERO, _CHANNELS, _PLANES, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339  # TIFF's tags
 _LARGEST, _COLOURS, _TILES = 281, 320, (322, 323)
+_BAND = 1 << 20  # pixels
 
 
 @dataclass
@@ -60,22 +61,13 @@ def _png(data: bytes) -> Header:
 
     def decode() -> Samples:
         samples = _opencv(png.essential, cv2.IMREAD_UNCHANGED)
-        samples.orientation, samples.least_bits = _orientation_of(png.exif), png.significant_bits
+        samples.orientation, samples.least_bits = _orientation(lambda: _exif(png.exif)), png.significant_bits
         if png.clear_grey is not None and samples.colour.ndim == 2 and samples.alpha is None:
             largest = np.iinfo(samples.colour.dtype).max
             samples.alpha = np.where(samples.colour == png.clear_grey, 0, largest).astype(samples.colour.dtype)
         return samples
 
     return Header(png.width, png.height, decode, png.animated)
-
-
-def _orientation_of(exif: bytes) -> int:
-    found = Image.Exif()
-    try:
-        found.load(exif)
-        return int(found.get(_ORIENTATION, 1))
-    except Exception:  # whatever a damaged side note raises, the picture is whole
-        return 1
 
 
 def _opencv(data: bytes, flags: int) -> Samples:
@@ -161,31 +153,59 @@ def _has_more(image: Image.Image) -> bool:
 
 
 def _pillow(image: Image.Image) -> Samples:
-    """Decode by Pillow: modes of 8 bits a channel, and grey of 16."""
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:
-        orientation = 1
+    """Decode by Pillow: modes of 8 bits a channel, and grey of 16. The image gives its memory back."""
+    orientation = _orientation(image.getexif)
+    _load(image)
+    with image:
+        if image.format == "TIFF":  # Pillow has turned it
+            orientation = 1
+        if image.mode.startswith("I;16"):
+            return Samples(_array(image, image.mode), orientation=orientation)
+        if image.mode in ("I", "F"):
+            kind = "float32" if image.mode == "F" else "int32"
+            raise ValueError(f"its pixels are {kind}, and only 8 or 16 bits are read")
+        if image.has_transparency_data:
+            whole = _array(image, "RGBA")
+            return Samples(whole[..., :3], whole[..., 3], orientation)
+        return Samples(_array(image, "L" if image.mode in ("1", "L") else "RGB"), orientation=orientation)
+
+
+def _load(image: Image.Image) -> None:
     try:
         image.load()
     except Exception as error:
         raise ValueError(f"{_UNKNOWN} ({_line(error)})") from error
-    if image.format == "TIFF":  # Pillow has turned it
-        orientation = 1
-    if image.mode.startswith("I;16"):
-        return Samples(np.asarray(image).astype(np.uint16, copy=False), orientation=orientation)
-    if image.mode in ("I", "F"):
-        raise ValueError(
-            f"its pixels are {'float32' if image.mode == 'F' else 'int32'}, and only 8 or 16 bits are read"
-        )
+
+
+def _orientation(exif: Callable[[], Image.Exif]) -> int:
     try:
-        if image.has_transparency_data:
-            whole = np.asarray(image.convert("RGBA"))
-            return Samples(whole[..., :3], whole[..., 3], orientation)
-        grey = image.mode in ("1", "L")
-        return Samples(np.asarray(image.convert("L" if grey else "RGB")), orientation=orientation)
-    except ValueError as error:
-        raise ValueError(f"its colours are {image.mode}, which are not read: save it as RGB") from error
+        return int(exif().get(_ORIENTATION, 1))
+    except Exception:  # whatever a damaged side note raises, the picture may be whole
+        return 1
+
+
+def _exif(data: bytes) -> Image.Exif:
+    found = Image.Exif()
+    found.load(data)
+    return found
+
+
+def _array(image: Image.Image, mode: str) -> np.ndarray:
+    """The numbers of a loaded image in some mode; in bands, since Pillow takes three times as much for them."""
+    width, height = image.size
+    kind, channels = (
+        (np.uint16, ()) if mode.startswith("I;16") else (np.uint8, {"RGB": (3,), "RGBA": (4,)}.get(mode, ()))
+    )
+    whole = np.empty((height, width, *channels), kind)
+    rows = max(1, _BAND // width)
+    for top in range(0, height, rows):
+        low = min(top + rows, height)
+        band = image if rows >= height else image.crop((0, top, width, low))
+        try:
+            whole[top:low] = band if band.mode == mode else band.convert(mode)
+        except ValueError as error:
+            raise ValueError(f"its colours are {image.mode}, which are not read: save it as RGB") from error
+    return whole
 
 
 def _pnm(data: bytes, image: Image.Image) -> Samples:
@@ -246,16 +266,16 @@ def _tiff(data: bytes, image: Image.Image) -> Samples:
     bits, white_is_zero, most = _first(tags.get(_BITS, 1)), tags.get(_WHITE_IS_ZERO) == 0, _first(tags.get(_LARGEST, 0))
     if bits == 16 and image.mode in ("RGB", "RGBA"):
         extra = _first(tags.get(_EXTRA, 2))
-        _pillow(image)  # OpenCV shows what is left of a damaged one
+        _load(image)  # OpenCV shows what is left of a damaged one
+        image.close()
         samples = _opencv(data, cv2.IMREAD_UNCHANGED)
         samples.premultiplied = extra == 1
         samples.alpha = samples.alpha if extra in (1, 2) else None
     else:
         palette = tags.get(_COLOURS)
+        if image.mode == "P" and palette and max(palette) < 256:  # 8 bits in numbers of 16, which Pillow makes black
+            image.palette = ImagePalette.raw("RGB;L", bytes(palette))
         samples = _pillow(image)
-        if image.mode == "P" and palette and max(palette) < 256:  # 8 bits in numbers of 16
-            table = np.array(palette, np.uint8).reshape(3, -1).T
-            return Samples(table[np.minimum(np.asarray(image), len(table) - 1)])
     if samples.colour.dtype == np.uint16:
         samples.paper = white_is_zero
         if bits == 12:  # as Pillow leaves them
@@ -280,7 +300,8 @@ def _jpeg2000(data: bytes, image: Image.Image, megapixels: float) -> Callable[[]
 
     def decode() -> Samples:
         if bits == 16 and channels >= 3:
-            _pillow(image)
+            _load(image)
+            image.close()
             return _opencv(data, cv2.IMREAD_UNCHANGED)
         samples = _pillow(image)
         samples.open_ended = bits == 16
