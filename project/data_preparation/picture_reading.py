@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from project.data_preparation import decoding, pixels, samples
 from project.data_preparation.options import ImageFolderSettings
@@ -16,6 +17,7 @@ from project.work import files
 from project.work.common import progress
 from project.work.declaration import UserError
 
+_BLOCK = 64 << 20  # bytes
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts
 
 
@@ -55,7 +57,7 @@ def read_pictures(paths: Sequence[Path], settings: ImageFolderSettings) -> Readi
     _check_memory(shape)
     reader = _Reader(paths, settings, Reading(np.zeros(shape, np.uint8)))
     found = reader.found
-    with quiet(), ThreadPoolExecutor() as pool:  # decoders let other threads run
+    with quiet(), _large_blocks(), ThreadPoolExecutor() as pool:  # decoders let other threads run
         _watched(pool.map(reader.read, range(len(paths))), len(paths), "reading pictures")
         deep = [row for row in reader.peaks if row not in found.faults]
         found.deep, found.more = len(deep), len(reader.more)
@@ -65,6 +67,20 @@ def read_pictures(paths: Sequence[Path], settings: ImageFolderSettings) -> Readi
             _watched(pool.map(reader.read, deep), len(deep), "reading 16 bits again")
         found.black = sum(not found.images[row].any() for row in deep)
     return found
+
+
+@contextlib.contextmanager
+def _large_blocks() -> Iterator[None]:
+    """Have Pillow take memory in blocks that the system gets back; those up to 32 MB may stay with a thread for good.
+
+    Each of many threads would keep a large picture's memory, which the others cannot use.
+    """
+    size = Image.core.get_block_size()
+    Image.core.set_block_size(_BLOCK)
+    try:
+        yield
+    finally:
+        Image.core.set_block_size(size)
 
 
 def _watched(work: Iterable[None], total: int, what: str) -> None:
