@@ -1,6 +1,7 @@
 """Reads a list of picture files into one array of small squares: in threads, and within memory."""
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,8 +116,8 @@ class _Reader:
         if wrong is not None:
             hint = f" (--largest-file {self.settings.largest_file:g})" if files.fault(path) is None else ""
             raise ValueError(f"it {wrong}{hint}")
-        with self.bytes.of(path.stat().st_size):
-            header = decoding.header(_bytes(path, self.largest), self.settings.largest_picture)
+        with open(path, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
+            header = decoding.header(file.read(size), self.settings.largest_picture)
             with self.pixels.of(header.width * header.height):
                 decoded = header.decode()
                 if decoded.peak is not None:
@@ -126,11 +127,6 @@ class _Reader:
                 self.found.images[row] = pixels.fit(whole, self.settings.size, self.settings.fit)
             if header.more:
                 self.more.add(row)
-
-
-def _bytes(path: Path, most: int) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(most)
 
 
 class Room:
