@@ -170,9 +170,12 @@ def quickstart(c: Context) -> None:
     results(c)
 
 
-@task
-def test(c: Context) -> None:
+@task(help={"lowest": "instead, both preparations, a training and an audit with the lowest versions admitted"})
+def test(c: Context, lowest: bool = False) -> None:  # noqa: PT028, it is a task and no test
     """Run the whole test suite, with its own set-up."""
+    if lowest:
+        run(c, [sys.executable, str(ROOT / "tests" / "lowest_versions.py")])
+        return
     run(c, [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"])
     run(c, [sys.executable, "-m", "ruff", "check", str(ROOT)])
     run(c, [sys.executable, "-m", "pytest", "--rootdir", str(ROOT), str(ROOT / "tests")])

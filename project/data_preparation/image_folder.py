@@ -4,9 +4,8 @@ import dataclasses
 import math
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from project.data_preparation.entries import Entry, PictureList, a_few, check_co
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.parts import PARTS
 from project.data_preparation.picture_list import FORMS, read_list, set_name
+from project.data_preparation.picture_reading import read_pictures
 from project.data_preparation.picture_tree import UNREAD, suffix
 from project.data_preparation.publishing import READY, Target, counts, publish, split, summarise
-from project.work.common import DataSettings, progress
+from project.work.common import DataSettings
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command
 
@@ -56,8 +56,8 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
     Raises UserError for a picture that cannot be decoded, unless those are to be skipped.
     """
     chosen = _thin(found.entries, settings.per_class, settings.seed)
-    read = _read(found.root, chosen, settings)
-    broken = {entry: fault for entry, fault in zip(chosen, read, strict=True) if isinstance(fault, str)}
+    read = read_pictures([found.root / entry.path for entry in chosen], settings)
+    broken = {chosen[row]: fault for row, fault in sorted(read.faults.items())}
     if broken and not settings.skip_broken:
         entry, fault = next(iter(broken.items()))
         others = f" ({len(broken)} of {len(chosen)} pictures are broken)" if len(broken) > 1 else ""
@@ -66,15 +66,18 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
     check_counts(entries, found.called)
-    images = np.stack([image for image in read if not isinstance(image, str)])
+    images = np.delete(read.images, list(read.faults), axis=0) if broken else read.images
     images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
-    prepared = _divide(255 - images if settings.invert else images, entries, settings)
+    if settings.invert:
+        np.subtract(255, images, out=images)
+    prepared = _divide(images, entries, settings)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
-    marks = np.concatenate([copies.digests(part.images) for part in (prepared.train, prepared.test)])
+    every = chain(prepared.train.images, prepared.test.images)
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
-        "contradictions": pixels.count_contradictions(marks, labels),
+        "contradictions": pixels.count_contradictions(every, labels),
         "left_out": {"broken": len(broken) + len(found.unlike), "other_files": found.others},
+        **({"reading": read.notes()} if read.notes() else {}),
     }
     return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts))
 
@@ -89,22 +92,6 @@ def _thin(entries: list[Entry], per_class: int | None, seed: int) -> list[Entry]
         generator = np.random.default_rng([seed, *f"{part}/{label}".encode()])
         kept += [pictures[row] for row in np.sort(generator.permutation(len(pictures))[:per_class])]
     return kept
-
-
-def _read(root: Path, entries: list[Entry], settings: ImageFolderSettings) -> list[np.ndarray | str]:
-    """A picture, uint8 (size, size, 3), or what is wrong with it, for each entry."""
-
-    def read(entry: Entry) -> np.ndarray | str:
-        try:
-            return pixels.fit(pixels.decode((root / entry.path).read_bytes()), settings.size, settings.fit)
-        except OSError as error:
-            return error.strerror or str(error)
-        except ValueError as error:
-            return str(error)
-
-    with pixels.quiet(), ThreadPoolExecutor() as pool:  # OpenCV lets other threads run while it decodes
-        bar = progress(pool.map(read, entries), desc="reading pictures", total=len(entries), unit="picture")
-        return list(bar)
 
 
 def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSettings) -> storage.Prepared:
@@ -148,7 +135,8 @@ def _provenance(settings: ImageFolderSettings, prepared: storage.Prepared, facts
     """Where the data came from; no date and no folder outside the set, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
     source = Path(os.path.expanduser(options.pop("input")))
-    del options["output"], options["dataset"]
+    for name in ("output", "dataset", "largest_picture", "largest_file"):
+        del options[name]
     for name in ("class_depth", "path_column", "label_column"):  # said only where given, as sets made before say it
         if options[name] is None:
             del options[name]
@@ -173,6 +161,7 @@ def _notes(prepared: storage.Prepared, found: PictureList) -> dict[str, str]:
     }
     if any(left.values()):
         notes["left out"] = ", ".join(f"{what}: {count}" for what, count in left.items() if count)
+    notes |= facts.get("reading", {})
     if facts["contradictions"]:
         notes["noise"] = f"{facts['contradictions']} pictures equal one with another label: a sign of wrong labels"
     equal, few = copies.describe(prepared), _too_few(prepared)
@@ -207,10 +196,10 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     chosen = both[:: max(1, len(both) // COMPARED)]
     if not chosen:
         return False
-    images, same = older.train.images, 0
-    for entry, picture in zip(chosen, _read(found.root, chosen, settings), strict=True):
-        if not isinstance(picture, str) and picture.shape[:2] == images.shape[1:3]:
-            fitted = pixels.as_channels(picture[None], 1 if images.ndim == 3 else 3)[0]
+    read, images, same = read_pictures([found.root / entry.path for entry in chosen], settings), older.train.images, 0
+    for row, entry in enumerate(chosen):
+        if row not in read.faults and read.images.shape[1:3] == images.shape[1:3]:
+            fitted = pixels.as_channels(read.images[row : row + 1], 1 if images.ndim == 3 else 3)[0]
             fitted = 255 - fitted if older.provenance.get("inverted") else fitted
             same += np.array_equal(fitted, images[rows[entry.path]])
     return 2 * same >= len(chosen)

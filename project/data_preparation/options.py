@@ -46,6 +46,8 @@ class ImageFolderSettings:
     seed: int = setting(0, "seed of the choice and of the split", within="[0, inf)")
     per_class: int | None = setting(None, "at most so many pictures a class; by default all", within="[2, inf)")
     skip_broken: bool = setting(False, "leave out pictures that cannot be read, instead of stopping")
+    largest_picture: float = setting(100.0, "megapixels of a picture file that is decoded, at most", within="(0, 1000]")
+    largest_file: float = setting(256.0, "megabytes of a picture file that is read, at most", within="(0, 16000]")
     class_depth: int | None = setting(
         None, "how many folders down the classes are, 1 for those in --input; by default found out", within="[1, 99]"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from project.work import fonts
 from project.work.dataset import storage
 
 CLASSES, PER_CLASS = 10, 10  # rows and columns of a sheet
@@ -21,15 +22,16 @@ def draw_samples(
     labels = shown_labels(len(prepared.names), classes)
     names = [prepared.names[label] for label in labels]
     pixels, framed = sheet(prepared, labels, per_class)
-    font = ImageFont.load_default(17)
-    left = 30 + round(max(map(font.getlength, names)))
+    written = [fonts.for_pillow(name, 17) for name in names]
+    left = 30 + round(max(font.getlength(name) for name, font in written))
     height, width = pixels.shape[0] + _TOP + _BOTTOM, pixels.shape[1] + left + _RIGHT
     picture = Image.new("RGB", (width, height), "white")
     picture.paste(Image.fromarray(pixels), (left, _TOP))
     draw = ImageDraw.Draw(picture)
-    draw.text((left + GAP / 2, _TOP / 2), _title(prepared, dataset, len(labels)), "black", font, "lm")
+    title, font = fonts.for_pillow(_title(prepared, dataset, len(labels)), 17)
+    draw.text((left + GAP / 2, _TOP / 2), title, "black", font, "lm")
     row = pixels.shape[0] / len(labels)
-    for number, name in enumerate(names):
+    for number, (name, font) in enumerate(written):
         draw.text((left - 10, _TOP + row * (number + 0.5)), name, "black", font, "rm")
     if framed:
         note = "red frame: wrong label, the drawing shows something else"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from project.work import fonts
 from project.work.reporter.comparison import Comparison, Spread
 from project.work.reporter.comparison_gains import draw_gains, height_of_gains
 
@@ -49,6 +50,7 @@ def picture(comparison: Comparison, title: str, theme: Theme = LIGHT) -> bytes:
     if below is not None:
         draw_gains(below, comparison, theme)
     file = io.BytesIO()
+    fonts.for_matplotlib(figure)
     figure.savefig(file, format="png", facecolor=theme.paper)
     return file.getvalue()
 

@@ -1,0 +1,122 @@
+"""Text drawn into pictures, in whatever script: a font that has its letters, and codes where no font here has them."""
+
+import functools
+import io
+import sys
+import unicodedata
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.ft2font import FT2Font
+    from PIL.ImageFont import FreeTypeFont
+
+_PLAIN = ("sans", "regular", "gothic", "hei")  # in the names of fonts to be taken before others
+_UNLIKE = ("bold", "italic", "oblique", "mono", "serif", "light", "thin", "black", "condensed")
+_SAID: set[str] = set()  # letters that a line has told of: one is enough for a process
+
+
+def for_pillow(text: str, size: float) -> tuple[str, "FreeTypeFont"]:
+    """What to draw of a text on one line, and the font to draw it with: Pillow's own where it has all letters."""
+    from PIL import ImageFont
+
+    default = ImageFont.load_default(size)
+    text = _visible(text)
+    if text.isascii() or _lacking(_opened(io.BytesIO(default.font_bytes)), text) == "":
+        return text, default
+    path, shown = _settled(text)
+    return shown, ImageFont.truetype(path, size)
+
+
+def for_matplotlib(figure: "Figure") -> None:
+    """Give each text of a figure a font that has its letters, and take `$` as it stands; to be called before saving."""
+    from matplotlib.text import Text
+
+    for item in figure.findobj(Text):
+        item.set_parse_math(False)
+        text = item.get_text()
+        if text.isascii() and all(line.isprintable() for line in text.split("\n")):
+            continue
+        path, shown = _settled("\n".join(map(_visible, text.split("\n"))))
+        item.set_text(shown)
+        properties = item.get_fontproperties().copy()
+        properties.set_file(path)
+        item.set_fontproperties(properties)
+
+
+def _visible(text: str) -> str:
+    """A text without characters that only tell others how to look, and with codes for those that cannot be seen."""
+    kept = (letter for letter in text if unicodedata.category(letter) != "Cf" and not "\ufe00" <= letter <= "\ufe0f")
+    return "".join(letter if letter.isprintable() else _code(letter) for letter in kept)
+
+
+def _code(letter: str) -> str:
+    return ascii(letter)[1:-1]
+
+
+def _settled(text: str) -> tuple[str, str]:
+    """The file of the font that has most letters of a text, and the text with codes for those that it lacks."""
+    path, lacking = _font_for("".join(sorted({*text} - {"\n"})))
+    _tell(lacking)
+    return path, "".join(_code(letter) if letter in lacking else letter for letter in text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _font_for(letters: str) -> tuple[str, str]:
+    """A font's file, and which of these letters it lacks: the first of the fonts that lacks fewest."""
+    found = ("", letters)
+    for path in _files():
+        try:
+            lacking = _lacking(_face(path), letters)
+        except Exception:  # a file that FreeType cannot read, whatever it is called
+            continue
+        if not found[0] or len(lacking) < len(found[1]):
+            found = (path, lacking)
+        if not lacking:
+            break
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _files() -> list[str]:
+    """Matplotlib's own font, then those of the system, plain ones first."""
+    from matplotlib import font_manager
+
+    def rank(path: str) -> tuple[bool, bool, str]:
+        name = path.rsplit("/", 1)[-1].lower()
+        return any(word in name for word in _UNLIKE), not any(word in name for word in _PLAIN), path
+
+    own = font_manager.findfont("DejaVu Sans")
+    return [own, *sorted(font_manager.findSystemFonts(), key=rank)]
+
+
+@functools.lru_cache(maxsize=32)
+def _face(path: str) -> "FT2Font":
+    face = _opened(path)
+    if not face.scalable:
+        raise ValueError(f"{path} has letters of one size alone")
+    return face
+
+
+def _opened(file: str | io.BytesIO) -> "FT2Font":
+    from matplotlib.ft2font import FT2Font
+
+    return FT2Font(file)
+
+
+def _lacking(face: "FT2Font", letters: str) -> str:
+    return "".join(letter for letter in letters if not face.get_char_index(ord(letter)))
+
+
+def _tell(lacking: Iterable[str]) -> None:
+    """Say once that letters are drawn as codes."""
+    if not lacking or _SAID:
+        return
+    _SAID.update(lacking)
+    some = " ".join(sorted(_SAID)[:5])
+    print(
+        f"note: no font here has {some}, so pictures show such letters as codes, as {_code(min(_SAID))};"
+        " install a font of that script (fonts-noto and fonts-noto-cjk have most)",
+        file=sys.stderr,
+    )
