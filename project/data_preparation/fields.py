@@ -205,13 +205,16 @@ def _plain_key(text: np.ndarray, start: int, end: int) -> bool:
     """Whether a key is surely one: short, no blank around it, and no number that might have been rounded."""
     if end <= start or end - start > LONGEST_KEY or text[start] == SPACE or text[end - 1] == SPACE:
         return False
-    whole, word = True, False
-    for at in range(start, end):
+    at = start
+    while at < end and ZERO <= text[at] <= NINE:
+        at += 1
+    word = at == end
+    while at < end and not word:
         code = text[at]
-        if code < ZERO or code > NINE:
-            whole = False
-            word |= code not in (MINUS, PLUS, POINT, COMMA, SPACE, SMALL_E, LARGE_E)
-    return whole or word
+        number = ZERO <= code <= NINE
+        word = not number and code not in (MINUS, PLUS, POINT, COMMA, SPACE, SMALL_E, LARGE_E)
+        at += 1
+    return word
 
 
 @compiled

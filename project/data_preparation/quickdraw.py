@@ -94,9 +94,9 @@ def _notes(pieces: Pieces) -> dict[str, str]:
     if len(found.keys):
         notes["key ids"] = f"{len(found.keys)} are those of drawings of several classes: there they are CLASS/key_id"
     pairs = {kind: pieces.key_ids(pair) for kind, pair in found.first.items()}
-    copies = [f"{found.twins[kind]} equal one {kind} ({' and '.join(keys)} the first)" for kind, keys in pairs.items()]
+    copies = [f"{found.twins[kind]} {kind} ({' and '.join(keys)})" for kind, keys in pairs.items()]
     if copies:
-        notes["copies"] = f"of the pictures {', '.join(copies)}"
+        notes["copies"] = f"pictures equal to an earlier one: {', '.join(copies)}"
     return notes
 
 
