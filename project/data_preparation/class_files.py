@@ -12,6 +12,7 @@ from project.data_preparation import class_names
 from project.work import files
 from project.work.declaration import UserError
 
+LONGEST_NAME = 200  # characters; a longer word is none
 GLANCED = 8  # rows at the start of a file whose words are looked at
 # What browsers and Google's bucket put around a class's name: full_simplified_cat, full/raw/cat, cat (1), cat - Copy.
 _AROUND = re.compile(r"^full[_/](?:simplified|raw)[_/]|(?: ?\(\d+\)| - Copy)+$")
@@ -66,7 +67,7 @@ def classify(paths: Sequence[Path], words_in: Callable[[Path], list[str]]) -> Cl
     left_out: dict[Path, Path] = {}
     for path in paths:
         words = {class_names.canonical(word): word for word in reversed(words_in(path))}
-        words.pop("", None)
+        words = {name: word for name, word in words.items() if 0 < len(name) <= LONGEST_NAME}
         if len(words) > 1:
             several = " and ".join(sorted(words)[:2])
             raise UserError(f"{path} has rows of several words ({several}): make one file of each, or move it away")
