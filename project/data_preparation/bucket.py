@@ -1,15 +1,16 @@
 """Google's public bucket of drawings, read without an account and only as far as a sample needs."""
 
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
 from project.data_preparation.lines import Text, text_of
 from project.data_preparation.records import read_json
-from project.data_preparation.rows import PIECE, Place, Rows
+from project.data_preparation.rows import PIECE, LeftOut, Place, Rows
 from project.work.declaration import UserError
 
 BUCKET = "quickdraw_dataset"
@@ -42,8 +43,10 @@ class Bucket:
 
     synthetic = False
 
-    def __init__(self, raw: bool = False, recognized: bool = False, patience: float = 20.0) -> None:
-        self.raw, self.recognized, self.patience = raw, recognized, patience
+    def __init__(
+        self, raw: bool = False, recognized: bool = False, patience: float = 20.0, skip_broken: bool = False
+    ) -> None:
+        self.raw, self.recognized, self.patience, self.skip_broken = raw, recognized, patience, skip_broken
         self._prefix = f"full/{'raw' if raw else 'simplified'}/"
 
     def words(self) -> list[str]:
@@ -58,13 +61,9 @@ class Bucket:
         """Size of the object."""
         return str(self._sizes[word])
 
-    def place(self, word: str, position: int) -> str:
-        """Object and byte of a row."""
-        return f"gs://{BUCKET}/{self._prefix}{word}.ndjson byte {position}"
-
-    def broken(self, word: str, position: int, fault: str) -> UserError:
-        """What to say of a broken line."""
-        return UserError(f"{self.place(word, position)}: {fault}; take another class or source")
+    def notes(self, names: Iterable[str]) -> list[str]:
+        """Nothing: an object is a class."""
+        return []
 
     def read(self, word: str, count: int, generator: np.random.Generator | None) -> Iterator[Rows]:
         """Draw rows as sources.Source says, reading a few windows until they hold enough rows.
@@ -74,13 +73,15 @@ class Bucket:
         """
         size, searched = self._sizes[word], 0
         found: dict[int, bytes] = {}
+        left: dict[int, LeftOut] = {}
         row_bytes: float = ROW_BYTES[self.raw]
         while len(found) < count and searched < size:
             wanted = int(SURPLUS * (count - len(found)) * row_bytes) + WINDOWS
             windows, searched = self._next_windows(size, searched, wanted, generator)
             with ThreadPoolExecutor(WINDOWS) as pool:
-                for rows in pool.map(lambda window: self._rows(word, *window), windows):
+                for rows, faults in pool.map(lambda window: self._rows(word, *window), windows):
                     found |= rows
+                    left |= faults
             row_bytes = searched / max(len(found), 1)
         if len(found) < count:
             kind = "recognised drawings" if self.recognized else "drawings"
@@ -92,7 +93,8 @@ class Bucket:
         for start in range(0, count, PIECE):
             chosen = positions[start : min(start + PIECE, count)]
             text, place = self._at(word, {at: found[at] for at in chosen})
-            yield place.rows(text)
+            broken = tuple(left[at] for at in sorted(left)) if start == 0 else ()
+            yield dataclasses.replace(place.rows(text), left_out=broken)
 
     @staticmethod
     def _next_windows(
@@ -106,17 +108,23 @@ class Bucket:
             return [(0, size)], size  # cheaper whole, and then the choice is exactly uniform
         return place_windows(size, wanted // WINDOWS, generator), searched + wanted
 
-    def _rows(self, word: str, start: int, stop: int) -> dict[int, bytes]:
-        """The lines of a window that may be taken, by their places."""
-        lines = dict(self._lines(word, start, stop))
+    def _rows(self, word: str, start: int, stop: int) -> tuple[dict[int, bytes], dict[int, LeftOut]]:
+        """The lines of a window that may be taken, by their places, and those that are broken."""
+        lines, faults = dict(self._lines(word, start, stop)), {}
+        if self.skip_broken:
+            text, place = self._at(word, lines)
+            places = list(lines)
+            faults = {places[number]: fault for number, fault in place.left_out(text).items()}
+            lines = {at: line for at, line in lines.items() if at not in faults}
         if not self.recognized or not lines:
-            return lines
+            return lines, faults
         text, place = self._at(word, lines)
         recognized = place.records(text).keys["recognized"]
-        return {at: line for (at, line), taken in zip(lines.items(), recognized, strict=True) if taken}
+        return {at: line for (at, line), taken in zip(lines.items(), recognized, strict=True) if taken}, faults
 
     def _at(self, word: str, lines: dict[int, bytes]) -> tuple[Text, Place]:
-        place = Place(np.array(list(lines)), read_json, partial(self.broken, word))
+        file, positions = f"gs://{BUCKET}/{self._prefix}{word}.ndjson", np.array(list(lines), dtype=np.int64)
+        place = Place(file, positions, read_json, "byte", "take another class or source", self.raw)
         return text_of(list(lines.values())), place
 
     def _lines(self, word: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:

@@ -2,40 +2,62 @@
 
 import difflib
 import itertools
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from project.data_preparation import class_names, repeats
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Piece, Pieces
 from project.data_preparation.publishing import check_classes, split
 from project.data_preparation.rows import Rows
-from project.data_preparation.simplification import LARGEST, simplify
+from project.data_preparation.simplification import simplify
 from project.data_preparation.sources import Source
+from project.work import files
 from project.work.common import progress
 from project.work.dataset import raster
 from project.work.dataset.drawings import Drawings
 from project.work.declaration import UserError
 
 Columns = dict[str, np.ndarray]
+LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes
+_AROUND = ' ,;"'  # what stands around a name in a list that a spreadsheet saved
 
 
-def choose_classes(text: str | None, known: list[str]) -> list[str]:
-    """The classes that --classes means, sorted. Raises UserError for an unknown one."""
+def choose_classes(text: str | None, known: list[str]) -> tuple[list[str], list[str]]:
+    """The classes that --classes means, sorted, and as they were written. Raises UserError for an unknown one."""
     if text is None:
-        names = known
-    else:
-        path = Path(text).expanduser()
-        listed = path.read_text(encoding="utf-8").splitlines() if path.is_file() else text.split(",")
-        names = sorted({name.strip() for name in listed} - {""})
-    for name in names:
-        if name not in known:
+        check_classes(known)
+        return known, known
+    forms = {class_names.canonical(name): name for name in known}
+    written = _written(text, forms)
+    for name in written:
+        if class_names.canonical(name) not in forms:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[:5])} ..."
-            raise UserError(f"--classes: there is no class {name} in this source; {hint}")
+            raise UserError(f"--classes: there is no class {name[:80]} in this source; {hint}")
+    names = sorted({forms[class_names.canonical(name)] for name in written})
     check_classes(names)
-    return names
+    return names, written
+
+
+def _written(text: str, known: Mapping[str, str]) -> list[str]:
+    """The names that --classes lists, or those of the file that it is the path of, one a line or between commas."""
+    path = Path(os.path.expanduser(text))
+    if os.path.isfile(path) or (os.path.lexists(path) and class_names.canonical(text) not in known):
+        lines = [line.strip() for line in files.read_text(path, LONGEST_LIST).splitlines()]
+        lines = [line for line in lines if not line.startswith("#") or class_names.canonical(line) in known]
+    else:
+        lines = [text]
+    return [name for line in lines for name in _of_line(line, known) if class_names.canonical(name)]
+
+
+def _of_line(line: str, known: Mapping[str, str]) -> list[str]:
+    """One name, which may have commas of its own, or several between commas."""
+    whole = next((name for name in (line, line.strip(_AROUND)) if class_names.canonical(name) in known), None)
+    return [name.strip(_AROUND) for name in line.split(",")] if whole is None else [whole]
 
 
 def check_rows(source: Source, names: list[str], per_class: int) -> None:
@@ -52,7 +74,8 @@ def check_rows(source: Source, names: list[str], per_class: int) -> None:
 def warm_up(settings: PreparationSettings, source: Source, word: str) -> None:
     """Draw the first row of a class and keep nothing: what that compiles or loads, forked processes have already."""
     for rows in source.read(word, 1, None):
-        raster.render(_simplified(source, word, rows), settings.size, settings.raster)
+        pictures = raster.render(_simplified(source, rows.drawings), settings.size, settings.raster)
+        repeats.picture_marks(pictures), repeats.key_marks(rows.keys["key_id"])
 
 
 def draw_piece(settings: PreparationSettings, source: Source, pieces: Pieces, labels: range) -> None:
@@ -79,31 +102,56 @@ def _draw_class(
     rows = source.read(word, settings.per_class, None if settings.first else generator)
     rows = itertools.chain([next(rows)], rows)  # the sample is drawn before the parts are
     parts = dict(zip(pieces.rows, split(settings.per_class, settings.train_ratio, generator), strict=True))
-    start = 0
+    start, seen = 0, _SeenKeys(word)
     for some in rows:
-        columns, end = _keys(some.keys, pieces.names), start + len(some.positions)
+        piece.left_out.extend(some.left_out)
+        marks = seen.add(some)
+        columns, end = _keys(some.keys, pieces.names), start + len(some)
         first = {part: int(np.searchsorted(chosen, start)) for part, chosen in parts.items()}
         within = {part: chosen[first[part] : np.searchsorted(chosen, end)] - start for part, chosen in parts.items()}
         order = np.concatenate(list(within.values()))
-        pictures = raster.render(_simplified(source, word, some), settings.size, settings.raster, order)
+        pictures = raster.render(_simplified(source, some.drawings), settings.size, settings.raster, order)
         for part, own in within.items():
             place = (label - piece.labels.start) * pieces.rows[part] + first[part]
-            pieces.put(piece, part, place, pictures[: len(own)])
+            pieces.put(piece, part, place, pictures[: len(own)], marks[own])
             yield part, {name: column[own] for name, column in columns.items()}
             pictures = pictures[len(own) :]
         start = end
+    seen.check()
 
 
-def _simplified(source: Source, word: str, rows: Rows) -> Drawings:
-    drawings = rows.drawings
-    if source.raw:
-        return simplify(drawings)
-    number = drawings.outside(0, LARGEST)
-    if number is not None:
-        points = np.concatenate(drawings[number])
-        place, span = source.place(word, int(rows.positions[number])), f"{points.min():g} to {points.max():g}"
-        raise UserError(f"{place}: coordinates {span} leave 0 to 255; if these strokes are raw, give --raw")
-    return drawings
+class _SeenKeys:
+    """The keys of a class so far, each of which may name one drawing alone."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.marks: list[np.ndarray] = []
+        self.rows: list[tuple[np.ndarray, Callable[[int], str]]] = []
+
+    def add(self, rows: Rows) -> np.ndarray:
+        """Take note of some keys; returns their marks, uint64 (N,)."""
+        keys = rows.keys["key_id"]
+        self.marks.append(repeats.key_marks(keys))
+        self.rows.append((keys, rows.places))
+        return self.marks[-1]
+
+    def check(self) -> None:
+        """Raise UserError when a key is there twice."""
+        if not repeats.any_twice(np.concatenate(self.marks)):
+            return
+        first: dict[str, str] = {}
+        for keys, places in self.rows:
+            for number, key in enumerate(keys.tolist()):
+                if key in first:
+                    raise UserError(
+                        f"{self.word}: key_id {key} is in {first[key]} and in {places(number)}, but names one drawing:"
+                        " delete one of them, or leave such out with --skip-broken"
+                    )
+                first[key] = places(number)
+
+
+def _simplified(source: Source, drawings: Drawings) -> Drawings:
+    return simplify(drawings) if source.raw else drawings
 
 
 def _keys(keys: Columns, names: list[str]) -> Columns:

@@ -11,6 +11,9 @@ from project.work.dataset.drawings import compiled
 QUOTE, COMMA, COLON, BACKSLASH, RETURN, SPACE, TAB = 34, 44, 58, 92, 13, 32, 9
 _PLAIN = np.array([SPACE <= code < 127 and code not in (QUOTE, BACKSLASH) for code in range(256)])
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125
+MINUS, PLUS, POINT, ZERO, NINE = 45, 43, 46, 48, 57
+SMALL_E, LARGE_E = 101, 69
+LONGEST_KEY = 200  # characters; of other fields that are kept too
 STRIDE = 64  # characters looked at together: a number that compilers turn into a few wide instructions
 
 
@@ -50,7 +53,7 @@ def _csv_line(text: np.ndarray, at: int, end: int, edges: np.ndarray) -> bool:
         else:
             start = at
             while at < end and text[at] != COMMA:
-                if text[at] == QUOTE or text[at] > 126 or text[at] == RETURN:
+                if text[at] == QUOTE or text[at] > 126 or text[at] < SPACE:
                     return False
                 at += 1
             edges[column, 0], edges[column, 1] = start, at
@@ -86,7 +89,7 @@ def _all_plain(text: np.ndarray, at: int) -> bool:
 def json_fields(
     text: np.ndarray, starts: np.ndarray, ends: np.ndarray, names: np.ndarray, kinds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find fields of JSON objects, one a line.
+    """Find fields of JSON objects, one a line; each must be there once.
 
     As csv_fields; names: uint8 (F, W), those of the fields, filled up with zeros; kinds: uint8 (F,), the first
     character that each value must have (0 for a plain word such as true). A string's span leaves its quotes out.
@@ -177,6 +180,49 @@ def _which(text: np.ndarray, start: int, end: int, names: np.ndarray) -> int:
         if same:
             return number
     return -1
+
+
+@compiled
+def hold_to(text: np.ndarray, spans: np.ndarray, good: np.ndarray, word: np.ndarray) -> None:
+    """Take away from the good lines those whose fields have to be looked at with care, and their spans.
+
+    spans: int64 (N, F, 2), of key, country, recognized, drawing and, where `word` is not empty, the word, which must be
+    this one, uint8 (W,).
+    """
+    for line in range(len(spans)):
+        if good[line]:
+            short = spans[line, 1, 1] - spans[line, 1, 0] <= LONGEST_KEY
+            short &= spans[line, 2, 1] - spans[line, 2, 0] <= LONGEST_KEY
+            good[line] = short and _plain_key(text, spans[line, 0, 0], spans[line, 0, 1])
+            if len(word) > 0:
+                good[line] &= _equal(text, spans[line, 4, 0], spans[line, 4, 1], word)
+        if not good[line]:
+            spans[line] = 0
+
+
+@compiled
+def _plain_key(text: np.ndarray, start: int, end: int) -> bool:
+    """Whether a key is surely one: short, no blank around it, and no number that might have been rounded."""
+    if end <= start or end - start > LONGEST_KEY or text[start] == SPACE or text[end - 1] == SPACE:
+        return False
+    at = start
+    while at < end and ZERO <= text[at] <= NINE:
+        at += 1
+    word = at == end
+    while at < end and not word:
+        code = text[at]
+        number = ZERO <= code <= NINE
+        word = not number and code not in (MINUS, PLUS, POINT, COMMA, SPACE, SMALL_E, LARGE_E)
+        at += 1
+    return word
+
+
+@compiled
+def _equal(text: np.ndarray, start: int, end: int, word: np.ndarray) -> bool:
+    same = end - start == len(word)
+    for place in range(len(word) if same else 0):
+        same = same and text[start + place] == word[place]
+    return same
 
 
 @compiled

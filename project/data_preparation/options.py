@@ -29,6 +29,7 @@ class PreparationSettings:
     raster: str = setting("distance", "how strokes are drawn; upstream: as the predecessor did", choices=RASTERS)
     seed: int = setting(0, "seed of the sample and of the split", within="[0, inf)")
     processes: int | None = setting(None, "processes; by default one a core for many drawings", within="[1, 256]")
+    skip_broken: bool = setting(False, "leave out drawings that cannot be read, instead of stopping")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from project.work.dataset import storage
 from project.work.declaration import UserError
 
 READY = "ready"  # in a scratch folder, what becomes the data set
+LEFT_OUT = "left_out.csv"  # in a data set, the rows of its source that it has not
 
 
 def split(rows: int, train_ratio: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +162,7 @@ def _replace(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
     made = sorted(ready.iterdir())
     for path in made:
         os.replace(path, folder / path.name)
-    for name in storage.image_files() - {path.name for path in made}:
+    for name in (storage.image_files() | {LEFT_OUT}) - {path.name for path in made}:
         (folder / name).unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -9,11 +10,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from project.data_preparation import sources
+from project.data_preparation import class_names, sources
 from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece, warm_up
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Pieces
-from project.data_preparation.publishing import Target, publish, summarise, train_count
+from project.data_preparation.publishing import LEFT_OUT, Target, publish, summarise, train_count
 from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
 from project.data_preparation.workers import each, keep_memory
 from project.work import room
@@ -23,6 +24,7 @@ from project.work.declaration import parse, run_command
 
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
+SCREEN = 20  # lines
 MANY = 50_000  # drawings; below, other processes are hardly worth their start
 
 
@@ -33,17 +35,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     kind = sources.choose(settings)
     facts = {"source": kind}
     target = Target(settings.output, settings.dataset, "sample" if kind == "sample" else "quickdraw", facts)
-    published = publish(target, lambda scratch: prepare(settings, kind, scratch), Pieces.begun)
-    summarise(published, f"{kind} (synthetic)" if published.prepared.provenance["synthetic"] else kind)
+    notes: dict[str, str] = {}
+
+    def make(scratch: Path) -> storage.Prepared:
+        return prepare(settings, kind, scratch, notes)
+
+    published = publish(target, make, Pieces.begun)
+    summarise(published, f"{kind} (synthetic)" if published.prepared.provenance["synthetic"] else kind, notes)
 
 
-def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.Prepared:
+def prepare(settings: PreparationSettings, kind: str, scratch: Path, notes: dict[str, str]) -> storage.Prepared:
     """Sample, draw and divide the drawings, class by class, and make a data set of them in scratch.
 
-    Returns as much of it as a sheet of samples shows. Raises UserError for bad input, as early as it can be known.
+    notes: takes what a person should know of them, by the first word of its line. Returns as much of the set as a sheet
+    of samples shows. Raises UserError for bad input, as early as it can be known.
     """
     source = sources.open_source(settings, scratch / "sample")
-    names = choose_classes(settings.classes, source.words())
+    names, written = choose_classes(settings.classes, source.words())
+    _warn([*class_names.notes([*written, *names]), *source.notes(names)])
     check_rows(source, names, settings.per_class)
     train = train_count(settings.per_class, settings.train_ratio)
     rows = {"train": train, "test": settings.per_class - train}
@@ -61,9 +70,35 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path) -> storage.
         progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar,
         closing(each(work, missing, processes)) as made,
     ):
-        pieces.assemble(provenance, itertools.chain(ready, _counted(made, bar)))
+        provenance = pieces.assemble(provenance, itertools.chain(ready, _counted(made, bar)))
+    notes |= _notes(pieces)
     shown = storage.Pictures(*pieces.preview(shown_labels(len(names))))
     return storage.Prepared(shown, shown, names, provenance)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    """Tell a person of how classes were named, once each and no more than a screen of it."""
+    lines = list(dict.fromkeys(lines))
+    for line in lines[:SCREEN]:
+        print(f"warning: {line}", file=sys.stderr)
+    if len(lines) > SCREEN:
+        print(f"warning: and {len(lines) - SCREEN} more of the kind", file=sys.stderr)
+
+
+def _notes(pieces: Pieces) -> dict[str, str]:
+    """What a person should know of a set that is made, by the first word of its line in the summary."""
+    notes, found = {}, pieces.twice
+    left = list(itertools.islice(pieces.left_out(), 1))
+    if left:
+        count = sum(1 for _ in pieces.left_out())
+        notes["left out"] = f"{count} broken drawings, listed in {LEFT_OUT}: {left[0].file} {left[0].line} the first"
+    if len(found.keys):
+        notes["key ids"] = f"{len(found.keys)} are those of drawings of several classes: there they are CLASS/key_id"
+    pairs = {kind: pieces.key_ids(pair) for kind, pair in found.first.items()}
+    copies = [f"{found.twins[kind]} {kind} ({' and '.join(keys)})" for kind, keys in pairs.items()]
+    if copies:
+        notes["copies"] = f"pictures equal to an earlier one: {', '.join(copies)}"
+    return notes
 
 
 def _counted(made: Iterable[range], bar: tqdm) -> Iterator[range]:
@@ -84,6 +119,8 @@ def _provenance(
     """Where the data came from; no date and no output folder, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
     del options["output"], options["dataset"], options["processes"]
+    if not settings.skip_broken:  # what was prepared before there was such a setting says the same
+        del options["skip_broken"]
     return {
         "source": kind,
         "synthetic": source.synthetic,

@@ -1,11 +1,13 @@
 """Where drawings come from: Kaggle's CSV folder, Google's ndjson folder or public bucket, the built-in sample."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from project.data_preparation import class_files
 from project.data_preparation.bucket import Bucket
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
 from project.data_preparation.options import PreparationSettings
@@ -29,6 +31,9 @@ class Source(Protocol):
     def words(self) -> list[str]:
         """The names of the classes, sorted."""
 
+    def notes(self, names: Iterable[str]) -> list[str]:
+        """What a person should know of how these classes were found."""
+
     def rows(self, word: str, enough: int) -> int | None:
         """How many rows a class has, counted only up to `enough`; None where that is costly to know."""
 
@@ -38,12 +43,9 @@ class Source(Protocol):
     def read(self, word: str, count: int, generator: np.random.Generator | None) -> Iterator[Rows]:
         """Draw `count` rows uniformly without replacement (generator None: the first), in the order of the source.
 
-        The choice is made before the first piece is given. Raises UserError for a broken row and for fewer rows than
-        asked.
+        The choice is made before the first piece is given. Raises UserError for a broken row, unless those are to be
+        skipped, and for fewer rows than asked.
         """
-
-    def place(self, word: str, position: int) -> str:
-        """Name one row for a person: file and line."""
 
 
 def choose(settings: PreparationSettings) -> str:
@@ -54,7 +56,7 @@ def choose(settings: PreparationSettings) -> str:
     if settings.input is None and not folder.exists():
         raise UserError(WAYS)
     places = (folder, folder / "simplified", folder / "raw")
-    return "ndjson" if any(any(place.glob("*.ndjson")) for place in places) else "kaggle"
+    return "ndjson" if any(class_files.listed(place, ".ndjson") for place in places) else "kaggle"
 
 
 def open_source(settings: PreparationSettings, scratch: Path) -> Source:
@@ -63,6 +65,7 @@ def open_source(settings: PreparationSettings, scratch: Path) -> Source:
     Raises UserError when a folder is missing, unreadable or holds nothing of the kind.
     """
     kind, options = choose(settings), {"raw": settings.raw, "recognized": settings.recognized}
+    options["skip_broken"] = settings.skip_broken
     if kind == "bucket":
         return Bucket(**options)
     if kind == "sample":
@@ -75,7 +78,7 @@ def open_source(settings: PreparationSettings, scratch: Path) -> Source:
 
 def input_folder(settings: PreparationSettings) -> Path:
     """The folder that holds the drawings."""
-    return DEFAULT_INPUT if settings.input is None else Path(settings.input).expanduser()
+    return DEFAULT_INPUT if settings.input is None else Path(os.path.expanduser(settings.input))
 
 
 def _sample(settings: PreparationSettings, scratch: Path) -> KaggleFolder:
@@ -86,6 +89,6 @@ def _sample(settings: PreparationSettings, scratch: Path) -> KaggleFolder:
     from project.data_preparation import sample  # imports its 24 doodles, which real drawings do not need
 
     sample.write(scratch, per_class, settings.seed)
-    source = KaggleFolder(scratch, recognized=settings.recognized)
+    source = KaggleFolder(scratch, recognized=settings.recognized, skip_broken=settings.skip_broken)
     source.synthetic = True
     return source

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from project.data_preparation.fields import CLOSE_LIST, COMMA, OPEN_LIST, SPACE, STRIDE
+from project.data_preparation.fields import CLOSE_LIST, COMMA, MINUS, NINE, OPEN_LIST, POINT, SPACE, STRIDE, ZERO
 from project.work.dataset.drawings import compiled
 
-MINUS, POINT, ZERO, NINE = 45, 46, 48, 57
 _ZERO = np.uint8(ZERO)
 DIGITS = 18  # so many decimal digits fit an int64; powers of ten up to 22 are exact in a double
 POWERS = np.array([float(10**power) for power in range(DIGITS + 1)])
@@ -97,15 +96,37 @@ def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, a
 
 @compiled
 def _pass_over(text: np.ndarray, at: int, end: int) -> int:
-    """The place behind a list of what numbers are written with, -1 when there is none. Its numbers are not read."""
-    at = _expect(text, at, end, OPEN_LIST)
+    """The place behind a list of numbers, -1 when there is none. Its numbers are not read."""
+    begin = at = _expect(text, at, end, OPEN_LIST)
     if at < 0:
         return -1
-    while at + STRIDE <= end and _all_of_numbers(text, at):
+    while at + STRIDE + 2 <= end and _all_of_numbers(text, at):
         at += STRIDE
-    while at < end and _of_number(text[np.uint64(at)]):
+    while at + 2 < end and _of_number(text, at):
         at += 1
-    return _expect(text, at, end, CLOSE_LIST)
+    if at < end and text[np.uint64(at)] == CLOSE_LIST:
+        return at + 1
+    return _any_numbers(text, begin, end)
+
+
+@compiled
+def _any_numbers(text: np.ndarray, at: int, end: int) -> int:
+    """The place behind the rest of a list of numbers without exponents, -1 when there is none: one by one."""
+    while True:
+        at = _blank(text, at, end)
+        first = at + (at < end and text[np.uint64(at)] == MINUS)
+        at, _ = _digits(text, first, end, 0)
+        if at == first or (at > first + 1 and text[np.uint64(first)] == ZERO):
+            return -1
+        if at < end and text[np.uint64(at)] == POINT:
+            point = at
+            at, _ = _digits(text, point + 1, end, 0)
+            if at == point + 1:
+                return -1
+        at = _blank(text, at, end)
+        if at >= end or text[np.uint64(at)] != COMMA:
+            return _expect(text, at, end, CLOSE_LIST)
+        at += 1
 
 
 @compiled
@@ -113,13 +134,34 @@ def _all_of_numbers(text: np.ndarray, at: int) -> bool:
     """Whether the next STRIDE characters are: without branches, so that they are looked at together."""
     every = True
     for ahead in range(STRIDE):
-        every &= _of_number(text[np.uint64(at + ahead)])
+        every &= _of_number(text, at + ahead)
     return every
 
 
 @compiled
-def _of_number(code: int) -> bool:
-    return (code == SPACE) | (code == COMMA) | (code == MINUS) | (code == POINT) | ((code >= ZERO) & (code <= NINE))
+def _of_number(text: np.ndarray, at: int) -> bool:
+    """Whether a character of a list of numbers stands where it may, by its neighbours and the one behind them.
+
+    Of fractions only those of one digit are known so.
+    """
+    before, code = text[np.uint64(at - 1)], text[np.uint64(at)]
+    after, beyond = text[np.uint64(at + 1)], text[np.uint64(at + 2)]
+    digit, counted, goes_on = _digit(code), _digit(before), _digit(after)
+    zeros = (code == ZERO) & (not counted) & goes_on  # 01
+    begins = goes_on | (after == MINUS)
+    last = (beyond == COMMA) | (beyond == CLOSE_LIST)
+    return (
+        (digit & (not zeros))
+        | ((code == COMMA) & counted & (begins | (after == SPACE)))
+        | ((code == SPACE) & (before == COMMA) & begins)
+        | ((code == MINUS) & (not counted) & (before != POINT) & goes_on)
+        | ((code == POINT) & counted & goes_on & last)
+    )
+
+
+@compiled
+def _digit(code: int) -> bool:
+    return (code >= ZERO) & (code <= NINE)
 
 
 @compiled

@@ -7,6 +7,7 @@ from project.data_preparation.stroke_text import read_drawings
 from project.work.dataset.drawings import Drawings, join, pack
 
 HUGE = 1e9  # no canvas is this large; the squares of such coordinates still fit
+MOST_POINTS = 100_000  # of a drawing; who draws for 20 seconds notes some 2,000
 
 
 class BrokenDrawing(ValueError):
@@ -32,6 +33,11 @@ def read(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Drawings:
     huge = drawings.outside(-HUGE, HUGE)
     if huge is not None:
         raise BrokenDrawing(huge, "the drawing has coordinates beyond a billion")
+    if len(drawings.points) > MOST_POINTS:
+        counts = np.diff(drawings.strokes[drawings.drawings])
+        if counts.max() > MOST_POINTS:
+            number = int(counts.argmax())
+            raise BrokenDrawing(number, f"the drawing has {counts[number]:,} points, more than {MOST_POINTS:,}")
     return drawings
 
 
@@ -65,12 +71,11 @@ def _stroke(stroke: object, number: int) -> np.ndarray:
         raise ValueError(f"stroke {number} has {len(xs)} x but {len(ys)} y")
     if not xs:
         raise ValueError(f"stroke {number} has no points")
-    try:
-        points = np.array((xs, ys))
-    except ValueError:
-        points = np.array(None)
-    if points.dtype.kind not in "iuf" or points.ndim != 2:
+    if not {*map(type, xs), *map(type, ys)} <= {int, float}:  # a truth value is no number, though numpy takes it
         raise ValueError(f"stroke {number} has coordinates that are not numbers")
+    points = np.array((xs, ys))
+    if points.dtype.kind not in "iuf":
+        points = points.astype(np.float64)
     return points.T
 
 

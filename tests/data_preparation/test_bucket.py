@@ -212,6 +212,17 @@ def test_a_broken_row_is_named_by_its_place(server):
         read(Bucket(), "cat", 4, None)
 
 
+def test_broken_rows_are_left_out_when_asked(server):
+    data = ndjson(30).splitlines(keepends=True)
+    data[3], data[7] = b"{broken\n", data[7].replace(b"[0, 255]", b"[true, 255]")
+    server.objects["full/simplified/cat.ndjson"] = b"".join(data)
+    for generator in (None, np.random.default_rng(0)):
+        (rows,) = Bucket(skip_broken=True).read("cat", 28, generator)
+        assert rows.keys["key_id"].tolist() == [str(row) for row in range(30) if row not in (3, 7)]
+        at = [len(b"".join(data[:row])) for row in (3, 7)]
+        assert [left.line for left in rows.left_out] == [f"byte {place}" for place in at]
+
+
 def test_no_network(monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
     with pytest.raises(

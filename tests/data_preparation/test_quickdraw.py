@@ -373,6 +373,30 @@ def test_a_piece_that_the_disk_did_not_keep_whole_is_drawn_again(tmp_path, monke
     assert drawn == [1]
 
 
+def test_a_piece_of_other_content_is_drawn_again(tmp_path, monkeypatch, small_pieces):
+    folder, out = kaggle(tmp_path / "in", rows=40, words=("ant", "bee", "cat", "dog")), tmp_path / "out"
+    monkeypatch.setattr(storage, "RESIDENT", 0)  # the pictures lie in files to map
+    expected = contents(prepared_folder(folder, tmp_path / "other"))
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces.Pieces, "_in_order", lambda self, finished: (list(finished), 1 / 0))
+        with pytest.raises(ZeroDivisionError):
+            prepare(folder, out)
+    scratch = out / ".quickdraw.partial"
+    piece = scratch / "pieces" / "0.piece"
+    data = piece.read_bytes()
+    piece.write_bytes(data[:-30] + b"\xff" * 30)  # as large as before
+    (scratch / "pieces" / "1.piece").write_bytes(b"[1]\n\xff")
+    with open(scratch / "ready" / "train_images.npy", "r+b") as file:
+        file.seek(-5, 2)  # of the last class
+        file.write(b"wrong")
+    drawn = count_drawn(monkeypatch)
+    assert contents(prepared_folder(folder, out)) == expected
+    assert drawn == [0, 1, 3]
+    (out / ".quickdraw.partial").mkdir()
+    (out / ".quickdraw.partial" / "plan.json").write_bytes(b"\xff\xfe")
+    assert contents(prepared_folder(folder, out)) == expected
+
+
 def test_two_processes_make_the_same_bytes_as_one(tmp_path, small_pieces):
     folder = kaggle(tmp_path / "in", rows=40, words=("ant", "cat", "dog"))
     one, two = (prepared_folder(folder, tmp_path / count, "--processes", count) for count in "12")
@@ -438,3 +462,101 @@ def test_real_drawings_through_every_folder_give_the_same_pictures(tmp_path):
     assert sets["kaggle"].train.keys["key_id"].tolist() == sets["ndjson"].train.keys["key_id"].tolist()
     assert sets["raw"].provenance["simplified_here"]
     assert 0.05 < sets["raw"].train.images.mean() / 255 < 0.2
+
+
+def broken(folder):
+    """Three classes of 12 drawings, of which cat has two that cannot be read and dog has one."""
+    kaggle(folder, rows=12, words=("ant", "cat", "dog"))
+    for word, rows in (("cat", (0, 5)), ("dog", (11,))):
+        path = folder / "train_simplified" / f"{word}.csv"
+        lines = path.read_text().splitlines(keepends=True)
+        for row in rows:
+            lines[1 + row] = lines[1 + row].replace("[[[0, 255]", "[[[true, 255]")
+        path.write_text("".join(lines))
+    return folder
+
+
+def test_broken_drawings_are_left_out_when_asked_and_listed(tmp_path, capsys, monkeypatch, small_pieces):
+    folder, out = broken(tmp_path / "in"), tmp_path / "out"
+    refuses(r"cat.csv line \d+: stroke 1 has coordinates that are not numbers; .*--skip-broken", folder, out)
+    prepared = prepare(folder, out, "--skip-broken")
+    assert prepared.provenance["counts"] == {word: {"train": 8, "test": 2} for word in ("ant", "cat", "dog")}
+    assert prepared.provenance["left_out"] == {"broken": 3}
+    listed = pd.read_csv(out / "quickdraw" / "left_out.csv")
+    assert [(Path(file).name, line) for file, line in zip(listed["file"], listed["line"], strict=True)] == [
+        ("cat.csv", "line 2"), ("cat.csv", "line 7"), ("dog.csv", "line 13")
+    ]  # fmt: skip
+    assert "left out  3 broken drawings, listed in left_out.csv: " in capsys.readouterr().out
+    expected = contents(out / "quickdraw")
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces.Pieces, "_in_order", lambda self, finished: (list(finished), 1 / 0))
+        with pytest.raises(ZeroDivisionError):
+            prepare(folder, tmp_path / "again", "--skip-broken", "--processes", 2)
+    assert contents(prepared_folder(folder, tmp_path / "again", "--skip-broken")) == expected
+    prepare(kaggle(tmp_path / "in", rows=12, words=("ant", "cat", "dog")), out)
+    assert not (out / "quickdraw" / "left_out.csv").exists()
+    refuses(
+        r"cat.csv has 10 drawings \(2 are broken, .*\), but 11 are asked for: lower --per-class",
+        broken(tmp_path / "in"), out, "--skip-broken", per_class=11,
+    )  # fmt: skip
+
+
+def test_copies_are_counted_and_named(tmp_path, capsys):
+    # Of each class rows 0 and 20 are one drawing; dog's are cat's too.
+    folder = kaggle(tmp_path / "in", rows=21, draw=lambda row: drawing(row % 20 * 10))
+    prepare(folder, tmp_path / "out", per_class=21)
+    (said,) = re.findall("copies .*", capsys.readouterr().out)
+    assert re.search(r"pictures equal to an earlier one: 1 of the same class \(cat-2?0 and cat-2?0\)", said)
+    assert re.search(r", 21 of another class \(cat-\d+ and dog-\d+\)", said)
+    prepare(kaggle(tmp_path / "in", words=("cat", "dog"), draw=drawing), tmp_path / "out", "--classes", "cat,dog")
+    assert "of the same class" not in capsys.readouterr().out
+
+
+def test_a_key_that_a_class_has_twice_is_refused_and_one_of_two_classes_is_made_two(tmp_path, capsys):
+    folder = kaggle(tmp_path / "in", words=("cat", "dog"))
+    cat, dog = (folder / "train_simplified" / f"{word}.csv" for word in ("cat", "dog"))
+    dog.write_text(dog.read_text().replace("dog-3,", "cat-3,").replace("dog-4,", "cat-4,"))
+    for flags in ((), ("--processes", 2)):
+        prepared = prepare(folder, tmp_path / "out", *flags)
+        keys = [*prepared.train.keys["key_id"], *prepared.test.keys["key_id"]]
+        assert len(set(keys)) == 20
+        assert {key for key in keys if "/" in key} == {"cat/cat-3", "cat/cat-4", "dog/cat-3", "dog/cat-4"}
+        assert "key ids   2 are those of drawings of several classes" in capsys.readouterr().out
+    cat.write_text(cat.read_text().replace("cat-7,", "cat-2,"))
+    refuses(
+        r"cat: key_id cat-2 is in .*cat.csv line 4 and in .*cat.csv line 9, .*--skip-broken", folder, tmp_path / "out"
+    )
+
+
+LISTS = [
+    b"\xef\xbb\xbfcat\r\ndog\r\n",
+    "cat\ndog\n".encode("utf-16"),
+    b"# two of them\n\ncat,\ndog,,\n\n",
+    b"dog\ncat\ndog\n",
+    b'"cat"\n"dog"\n',
+    b"dog,cat",
+]
+
+
+@pytest.mark.parametrize("text", LISTS)
+def test_lists_of_classes_as_people_save_them(tmp_path, text):
+    (tmp_path / "names").write_bytes(text)
+    folder = kaggle(tmp_path / "in", words=("ant", "cat", "dog"))
+    assert prepare(folder, tmp_path / "out", "--classes", tmp_path / "names").names == ["cat", "dog"]
+
+
+def test_names_that_look_the_same_are_one_in_a_list_and_commas_may_be_part_of_one(tmp_path, capsys):
+    folder = ndjson(tmp_path / "in", words=("cat", "salt, pepper", "Cat"))
+    (tmp_path / "names").write_text("\uff43at\nsalt, pepper\ncat\nCat\n", encoding="utf-8")
+    assert prepare(folder, tmp_path / "out", "--classes", tmp_path / "names").names == ["Cat", "cat", "salt, pepper"]
+    said = capsys.readouterr().err
+    assert "'cat', '\\uff43at' are one class, cat" in said
+    assert said.count("Cat and cat differ by capitals alone and are 2 classes") == 1
+
+
+def test_a_list_of_classes_that_is_no_plain_file_is_refused(tmp_path):
+    folder = kaggle(tmp_path / "in")
+    os.mkfifo(tmp_path / "pipe")
+    refuses("pipe is a named pipe", folder, tmp_path / "out", "--classes", tmp_path / "pipe")
+    refuses("in is a folder", folder, tmp_path / "out", "--classes", folder)
+    refuses("there is no class ~x", folder, tmp_path / "out", "--classes", "~x," + "x" * 5000)

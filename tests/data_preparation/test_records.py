@@ -13,6 +13,7 @@ from project.data_preparation.strokes import BrokenDrawing, parse, read
 
 HEADER = ["countrycode", "drawing", "key_id", "recognized", "timestamp", "word"]
 DRAWING = "[[[0, 12, 255], [3, 4, 5]], [[7], [8.25]]]"
+TIMED = "[[[0,12,255],[3,4.5,5],[0,17,1233]],[[7, 8],[-1, 250],[10, 20.0]]]"
 LONG = json.dumps([[list(range(90)), list(range(100, 190))], [[7], [8.25]]])  # longer than what is seen at once
 CSV = f'US,"{DRAWING}",5000123,True,2017-03-02 23:25:10.07453,cat'.encode()
 LONG_CSV = CSV.replace(DRAWING.encode(), LONG.encode())
@@ -20,6 +21,9 @@ JSON = json.dumps(
     {"word": "cat", "countrycode": "US", "timestamp": "2017", "recognized": False, "key_id": "5000123", "n": 1.5e3}
     | {"drawing": json.loads(DRAWING)}
 ).encode()
+STRANGE = b"true null NaN Infinity -Infinity 1e999 -0 01 +1 1. .5 0x1F [1] [] 1.2.3 4.5e+15 \t \f \xc2\xa0 \0".split(
+    b" "
+)
 FORMATS = {
     "long csv": (LONG_CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
     "csv": (CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
@@ -40,14 +44,16 @@ def outcome(action):
 
 
 def damaged(line, generator):
-    """A line with up to three of its bytes changed, doubled or left out."""
+    """A line with up to three of its bytes changed, doubled or left out, or with what is no number put in."""
     line = bytearray(line)
     for _ in range(generator.integers(1, 4)):
-        at, kind = generator.integers(len(line)), generator.integers(3)
+        at, kind = generator.integers(len(line)), generator.integers(4)
         if kind == 0:
             line[at] = generator.choice(np.frombuffer(b'",:[]{}0 9.-\\e\xc3tU', np.uint8))
         elif kind == 1:
             line[at:at] = line[at : at + 1]
+        elif kind == 2:
+            line[at : at + 1] = STRANGE[generator.integers(len(STRANGE))]
         else:
             del line[at]
     return bytes(line)
@@ -138,7 +144,7 @@ def plain(text):
     return [stroke.tolist() for stroke in strokes]
 
 
-@pytest.mark.parametrize("drawing", [DRAWING, LONG])
+@pytest.mark.parametrize("drawing", [DRAWING, LONG, TIMED])
 def test_a_damaged_drawing_is_read_or_refused_as_the_careful_reader_does(drawing):
     generator = np.random.default_rng(1)
     read_well = 0
@@ -148,6 +154,67 @@ def test_a_damaged_drawing_is_read_or_refused_as_the_careful_reader_does(drawing
         assert outcome(lambda text=text: drawn(text)) == expected, text
         read_well += not isinstance(expected, str)
     assert read_well > 500
+
+
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("", "key_id is empty"),
+        ("  ", "key_id is empty"),
+        ("4.5e+15", r"key_id 4.5e\+15 is a rounded number"),
+        ("4.50364E+15", "rounded number"),
+        ("4500000000000000.0", "rounded number"),
+        ("4,5E+15", "rounded number"),
+        (" 5000123", "has blanks around it"),
+        ("5000123 ", "has blanks around it"),
+        ("5000123\u200b", "characters that cannot be seen"),
+        ("7" * 201, "key_id has 201 characters"),
+    ],
+)
+def test_keys_that_name_no_drawing_are_refused(key, fault):
+    csv, ndjson = CSV.replace(b"5000123", f'"{key}"'.encode()), JSON.replace(b"5000123", key.encode())
+    for action in (lambda: read_csv(text_of([CSV, csv]), HEADER), lambda: read_json(text_of([JSON, ndjson]))):
+        with pytest.raises(BrokenLine, match=fault) as caught:
+            action()
+        assert caught.value.number == 1
+
+
+@pytest.mark.parametrize("key", ["51e10", "cat-0", "1-2", "a b", "0017", "5000123", "9" * 200])
+def test_other_keys_are_kept_as_they_are(key):
+    for found in (
+        read_csv(text_of([CSV.replace(b"5000123", key.encode())]), HEADER),
+        read_json(text_of([JSON.replace(b"5000123", key.encode())])),
+    ):
+        assert found.keys["key_id"].tolist() == [key]
+
+
+def test_keys_of_other_kinds_and_odd_truth_values_are_refused():
+    for old, new, fault in (
+        (b'"5000123"', b"4.5e15", "rounded number"),
+        (b'"5000123"', b"null", "key_id is neither text nor a whole number"),
+        (b"false", b"True", "not JSON"),
+        (b"false", b"0", "recognized is 0"),
+    ):
+        with pytest.raises(BrokenLine, match=fault):
+            read_json(text_of([JSON.replace(old, new)]))
+    with pytest.raises(BrokenLine, match="holds a NUL character"):
+        read_csv(text_of([CSV.replace(b"5000123", b"5000123\0")]), HEADER)
+
+
+def test_a_row_of_another_word_is_refused():
+    for read_lines, line in ((partial(read_csv, header=HEADER), CSV), (read_json, JSON)):
+        assert read_lines(text_of([line]), word="cat").keys["key_id"].tolist() == ["5000123"]
+        same = line.replace(b"cat", "cat\u200b".encode())
+        assert read_lines(text_of([same]), word="cat").keys["key_id"].tolist() == ["5000123"]
+        with pytest.raises(BrokenLine, match="its word is dog, but the rows before are of cat"):
+            read_lines(text_of([line, line.replace(b"cat", b"dog")]), word="cat")
+
+
+def test_one_long_field_does_not_make_every_row_as_wide():
+    long = CSV.replace(b"US", b"U" * 5_000_000)
+    found = read_csv(text_of([CSV] * 500 + [long]), HEADER)
+    assert found.keys["countrycode"].dtype == object
+    assert len(found.keys["countrycode"][500]) == 5_000_000
 
 
 def test_the_first_broken_line_is_named():

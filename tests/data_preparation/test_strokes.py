@@ -46,6 +46,14 @@ def test_only_raw_drawings_have_times():
         ('[[["a", "b"], [1, 2]]]', "stroke 1 has coordinates that are not numbers"),
         ("[[[1, null], [1, 2]]]", "not numbers"),
         ("[[[true, false], [true, true]]]", "not numbers"),
+        ("[[[true, 2], [1, 2]]]", "not numbers"),
+        ("[[[1, 2], [2.5, false]]]", "not numbers"),
+        ("[[[1, 2], [1, NaN]]]", "not JSON"),
+        ("[[[1, 2], [1, -Infinity]]]", "not JSON"),
+        ("[[[1, 2], [1, +2]]]", "not JSON"),
+        ("[[[1, 2], [1, .5]]]", "not JSON"),
+        ("[[[1, 2], [1, 0x1F]]]", "not JSON"),
+        ("[[[1, 2], [1,\u00a02]]]", "not JSON"),
         ("[[[1, [2]], [1, 2]]]", "not numbers"),
         ("[[[1, 2], [1, 02]]]", "not JSON"),
         ("[[[1, 2], [1, 2.]]]", "not JSON"),
@@ -81,17 +89,32 @@ def test_reading_fast_is_reading_carefully(text):
 
 
 @pytest.mark.parametrize("count", [1, 20, 40, 41, 42, 100])  # 62 to 66 characters, and many more
-@pytest.mark.parametrize("fault", ["", "[", "]", "x", "1..2,"])
+@pytest.mark.parametrize(
+    "fault",
+    ["", "[", "]", "x", "1..2,", ",", " 8", "-", ",.5", ",08", ",-08", ",8.", ",1.2.3", ",8-8", ",8,,8", ",+8", ",NaN"],
+)
 def test_times_are_passed_over(count, fault):
-    # Nobody reads them: they have to be a list of what numbers are written with, and need not be numbers.
+    # Nobody reads them, yet they have to be numbers as JSON has them.
     times = ",".join(["7"] * count) + fault
     text = f"[[[1,2],[3,4],[{times}]],[[5],[6],[{times}]]]"
-    if fault in ("", "1..2,"):
+    if fault == "":
         expected = [[[1, 3], [2, 4]], [[5, 6]]]
         assert [stroke.tolist() for stroke in drawn(text)[0]] == expected
     else:
         with pytest.raises(BrokenDrawing, match="the drawing is not JSON"):
             drawn(text)
+
+
+@pytest.mark.parametrize("number", ["0", "-0", "10", "-7", "0.5", "17.0", "17.25", "-0.125", "1e3", "1E-2", "7 "])
+def test_times_may_be_any_numbers(number):
+    for text in (f"[[[1,2],[3,4],[{number}]]]", f"[[[1,2],[3,4],[{','.join([number] * 40)}]]]"):
+        assert [stroke.tolist() for stroke in drawn(text)[0]] == [[[1, 3], [2, 4]]]
+
+
+def test_a_drawing_of_more_points_than_anyone_draws_is_refused():
+    many = ",".join(["1"] * 100_001)
+    with pytest.raises(BrokenDrawing, match="the drawing has 100,001 points, more than 100,000"):
+        drawn("[[[1],[2]]]", f"[[[{many}],[{many}]]]")
 
 
 def test_decimal_numbers_are_rounded_once():
