@@ -44,8 +44,16 @@ def docker_run(
     --init: a first process that passes signals on, so that stopping takes no time, and buries what ended.
     """
     command = ["docker", "run", "--detach", "--init", f"--name={container}", f"--user={user}", f"--shm-size={shm_size}"]
-    command += [f"--volume={ROOT}:{REPOSITORY}", f"--label=repository={ROOT}"]
+    command += [_mount(str(ROOT)), f"--label=repository={ROOT}"]
     return [*command, *([] if gpus is None else [f"--gpus={gpus}"]), *options, image, "sleep", "infinity"]
+
+
+def _mount(folder: str) -> str:
+    """The repository in a container. A colon would end the folder of a --volume; --mount reads a line of CSV."""
+    if ":" not in folder:
+        return f"--volume={folder}:{REPOSITORY}"
+    source = f"source={folder}".replace('"', '""')
+    return f'--mount=type=bind,"{source}",target={REPOSITORY}'
 
 
 def docker_exec(container: str, command: str | None, terminal: bool) -> list[str]:

@@ -5,6 +5,7 @@ Standard library only at import, so that a command line answers at once.
 
 import dataclasses
 import hashlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     import torch
     from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[2]
+CODE = Path(__file__).resolve().parents[2]  # what this code was loaded from
+# The repository. Installed without one, as a package among others, the code works in the current folder.
+ROOT = Path() if any(CODE.glob("noisy_label_experiments-*.dist-info")) else CODE
 INPUT = ROOT / "project" / "input"
 OUTPUT = ROOT / "project" / "output"
-DEFAULTS_FILE = Path(__file__).with_name("settings.yaml")
+DEFAULTS_FILE = ROOT / "project" / "work" / "settings.yaml"
 
 
 @dataclass(frozen=True)
@@ -244,14 +247,11 @@ def output_folder(output: str | None) -> Path:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of settings from a YAML file; empty when the file is absent or all comments."""
-    import yaml
+    from project.work import files
 
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    values = files.read_yaml(path) or {}
     if not isinstance(values, dict):
         raise UserError(f"{path}: needs lines such as batch_size: 256")
     values = {str(name).replace("-", "_"): value for name, value in values.items()}

@@ -4,11 +4,16 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
+from project import PROGRAM, __version__
+
 T = TypeVar("T")
+_brief = reprlib.Repr()
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
 
 
 class UserError(Exception):
@@ -44,9 +49,43 @@ def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
         names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
         options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
         if is_switch(types[field.name]):
-            parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+            parser.add_argument(*names, action=_SwitchOnce, **options)
         else:
-            parser.add_argument(*names, metavar=(names[-1].lstrip("-").split("-")[-1].upper()), **options)
+            metavar = names[-1].lstrip("-").split("-")[-1].upper()
+            parser.add_argument(*names, action=_Once, metavar=metavar, **options)
+
+
+class _Once(argparse.Action):
+    """Stores a value. Of two for one setting, neither can be known to be the one that is meant."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        _set_once(namespace, self, option_string, values)
+
+
+class _SwitchOnce(argparse.BooleanOptionalAction):
+    """Switches on or off, not both."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        _set_once(namespace, self, option_string, not option_string.startswith("--no-"))
+
+
+def _set_once(namespace: argparse.Namespace, action: argparse.Action, name: str, value: str | bool) -> None:
+    before = getattr(namespace, action.dest)
+    if before is not None:
+        raise UserError(twice(_typed(action.option_strings, before), _typed([name], value)))
+    setattr(namespace, action.dest, value)
+
+
+def twice(first: str, second: str) -> str:
+    """What is wrong with two flags for one setting."""
+    given = f"{first} is given twice" if first == second else f"{first} and {second} are both given"
+    return f"{given}; give one of them"
+
+
+def _typed(names: Sequence[str], value: str | bool) -> str:
+    if value is False:
+        return next(name for name in names if name.startswith("--no-"))
+    return names[0] if value is True else f"{names[0]} {value}"
 
 
 def is_switch(hint: Any) -> bool:
@@ -57,8 +96,28 @@ def is_switch(hint: Any) -> bool:
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
     """What a command line gives: the fields named there, still as text."""
     parser = _Parser(description=description, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     add_flags(parser, cls)
-    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    words = _with_negative_numbers(sys.argv[1:] if argv is None else argv)
+    return {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+
+
+def _with_negative_numbers(words: Iterable[str]) -> list[str]:
+    """The same words, but a flag and a negative number after it as one: argparse takes -1e-3 and -inf for flags."""
+    joined: list[str] = []
+    for word in words:
+        if word.startswith("-") and joined and joined[-1].startswith("--") and "=" not in joined[-1] and _number(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _number(word: str) -> bool:
+    try:
+        return float(word) is not None
+    except ValueError:
+        return False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,7 +126,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         subject, _, unknown = message.partition("unrecognized arguments: ")
         known = [name for action in self._actions for name in action.option_strings]
-        hint = "" if subject else nearest(unknown.split("=")[0].split()[0], known)
+        hint = "" if subject else nearest_flag(next(iter(unknown.split()), ""), known)
         raise UserError(f"{message}{hint}; --help lists all settings")
 
 
@@ -109,6 +168,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def nearest_flag(word: str, known: Iterable[str]) -> str:
+    """As `nearest`, for a word of a command line: --learning_rate, -epoch or --Epoch=5."""
+    if not word.startswith("-") or not word.strip("-"):
+        return ""
+    return nearest(flag(word.partition("=")[0].lstrip("-").lower()), known)
+
+
 def _read(field: dataclasses.Field, hint: Any, value: Any) -> Any:
     name, kinds = flag(field.name), get_args(hint) or (hint,)
     if value is None and type(None) in kinds:
@@ -128,14 +194,27 @@ def _convert(name: str, kind: type, value: Any) -> Any:
         if isinstance(value, bool):
             return value
     elif kind is str:
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        if isinstance(value, str):
+            return encodable(name, value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             return str(value)
     elif not isinstance(value, bool):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             number = kind(value)
             if isinstance(value, str) or number == value:
                 return number
-    raise UserError(f"{name}: {value!r} is not {words[kind]}")
+    raise UserError(f"{name}: {_brief.repr(value)} is not {words[kind]}")
+
+
+def encodable(name: str, text: str) -> str:
+    """The same text. Raises UserError for what no file can be named or hold: bytes that are not UTF-8, or a NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{name}: {text!a} is not UTF-8 text") from None
+    if "\0" in text:
+        raise UserError(f"{name}: {text!a} holds a NUL character")
+    return text
 
 
 def inside(value: float, interval: str) -> bool:

@@ -109,6 +109,24 @@ def read_json(path: Path, most: int = LARGEST) -> Any:
         raise UserError(f"{path}: not JSON ({error})") from error
 
 
+def read_yaml(path: Path, most: int = 1 << 18) -> Any:
+    """What a YAML file holds. Raises UserError. It is a person's few lines: reading more takes PyYAML many seconds."""
+    import yaml
+
+    data = read_bytes(path, most)
+    try:
+        return yaml.safe_load(data)  # bytes: it reads UTF-8 and UTF-16 by itself, and refuses the rest
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f"line {mark.line + 1}: "
+        said = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise UserError(f"{path}: not YAML ({place}{said})") from error
+    except RecursionError:
+        raise UserError(f"{path}: not YAML that can be read (nested too deeply)") from None
+    except Exception as error:  # a date, number or tag that PyYAML trusts: what it raises depends on which
+        raise UserError(f"{path}: not YAML (a value that is none of its kind: {error})") from error
+
+
 def read_table(
     path: Path,
     columns: Sequence[str] = (),
