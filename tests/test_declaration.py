@@ -1,6 +1,7 @@
 """A setting is declared once; text and YAML are read by its type, checked by its range, and refused in words."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -40,9 +41,13 @@ def test_flags_are_read_by_the_type_of_their_field() -> None:
     )
 
 
-def test_an_alias_sets_the_same_field_and_a_switch_has_an_off_form() -> None:
+def test_an_alias_sets_the_same_field_and_the_last_word_counts() -> None:
     assert read("--t", "2").trays == 2
-    assert read("--no-fan").fan is False
+    assert read("--trays", "2", "--t", "4").trays == 4
+
+
+def test_a_switch_has_an_off_form() -> None:
+    assert read("--fan", "--no-fan").fan is False
 
 
 @pytest.mark.parametrize(
@@ -55,9 +60,12 @@ def test_an_alias_sets_the_same_field_and_a_switch_has_an_off_form() -> None:
         (["--no-fan", "--no-fan"], "--no-fan is given twice"),
     ],
 )
-def test_of_two_flags_for_one_setting_none_is_guessed_to_be_meant(words: list[str], said: str) -> None:
+def test_of_two_typed_flags_for_one_setting_none_is_guessed_to_be_meant(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["oven", *words])
     with pytest.raises(UserError) as refusal:
-        read(*words)
+        parse(Oven, None, "An oven.")
     assert str(refusal.value) == f"{said}; give one of them"
 
 

@@ -42,17 +42,21 @@ def describe(field: dataclasses.Field) -> str:
     return field.metadata["help"] + (f" ({notes})" if notes else "")
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Add every field of a settings dataclass as a flag; values stay text until `build` reads them."""
+def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) -> None:
+    """Add every field of a settings dataclass as a flag; values stay text until `build` reads them.
+
+    once: refuse a second flag for the same field, instead of going by the last.
+    """
+    switch, store = (_SwitchOnce, _Once) if once else (argparse.BooleanOptionalAction, "store")
     types = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
         options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
         if is_switch(types[field.name]):
-            parser.add_argument(*names, action=_SwitchOnce, **options)
+            parser.add_argument(*names, action=switch, **options)
         else:
             metavar = names[-1].lstrip("-").split("-")[-1].upper()
-            parser.add_argument(*names, action=_Once, metavar=metavar, **options)
+            parser.add_argument(*names, action=store, metavar=metavar, **options)
 
 
 class _Once(argparse.Action):
@@ -94,10 +98,14 @@ def is_switch(hint: Any) -> bool:
 
 
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
-    """What a command line gives: the fields named there, still as text."""
+    """What a command line gives: the fields named there, still as text.
+
+    argv: what a program has put together, where the last of two flags counts; None for what a person has typed, where
+    it cannot be known which of two is meant. Raises UserError.
+    """
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    add_flags(parser, cls)
+    add_flags(parser, cls, once=argv is None)
     words = _with_negative_numbers(sys.argv[1:] if argv is None else argv)
     return {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
 
@@ -147,6 +155,16 @@ def task_options(cls: type) -> dict[str, tuple[Any, str]]:
         if field.metadata["alias"]:
             options[field.metadata["alias"]] = (None, f"the same as {flag(field.name)}")
     return options
+
+
+def refuse_both(cls: type, values: Mapping[str, Any]) -> None:
+    """Raises UserError where the options of an invoke task set one field twice: by its alias, or on and off."""
+    for field in dataclasses.fields(cls):
+        name, alias = field.name, field.metadata["alias"]
+        if values.get(name) and values.get(f"no_{name}"):
+            raise UserError(twice(flag(name), flag(f"no_{name}")))
+        if alias and values.get(name) is not None and values.get(alias) is not None:
+            raise UserError(twice(f"{flag(name)} {values[name]}", f"{flag(alias)} {values[alias]}"))
 
 
 def build(cls: type[T], values: Mapping[str, Any]) -> T:

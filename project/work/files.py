@@ -53,7 +53,7 @@ def plain(path: Path, most: int | None = None) -> Path:
     """The path of a plain file. Raises UserError, naming it, when it is none or larger than so many bytes."""
     wrong = fault(path, most)
     if wrong is not None:
-        raise UserError(f"{_shown(path)} {wrong}")
+        raise UserError(f"{shown(path)} {wrong}")
     return path
 
 
@@ -143,7 +143,7 @@ def read_table(
     """
     wrong = fault(path, most)
     if wrong is not None:
-        raise UserError(f"{_shown(path)} {wrong}: give the path of {kind}")
+        raise UserError(f"{shown(path)} {wrong}: give the path of {kind}")
     return parse_table(read_text(path, most), path, columns, kind, optional)
 
 
@@ -213,7 +213,7 @@ def _plain_name(name: str) -> str:
     return name.strip().casefold()
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path for a message; one with characters that cannot be shown as Python writes it."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
