@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from project.work.common import ROOT, NoiseSettings
+from project.work.common import CODE, ROOT, NoiseSettings
 from project.work.declaration import UserError, flag
 from project.work.method_words import method_settings
 
@@ -15,7 +15,7 @@ REPOSITORY = "/repository"  # where the code is in every image
 
 def script(path: str, values: Mapping[str, Any]) -> list[str]:
     """The command that runs a script of this repository; values not given are left to the script's own defaults."""
-    return [sys.executable, str(ROOT / path), *flags(values)]
+    return [sys.executable, str(CODE / path), *flags(values)]
 
 
 def flags(values: Mapping[str, Any]) -> list[str]:

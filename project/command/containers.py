@@ -48,6 +48,7 @@ class RemoteSettings:
 
 def build_local(config: Mapping[str, Any], dry_run: bool) -> None:
     """Build the local image."""
+    _check_repository()
     docker_engine.ask(dry_run)
     docker_engine.run([build_command(config)], dry_run)
     if not dry_run:
@@ -56,6 +57,7 @@ def build_local(config: Mapping[str, Any], dry_run: bool) -> None:
 
 def run_local(config: Mapping[str, Any], dry_run: bool) -> None:
     """Start the container, unless it runs already."""
+    _check_repository()
     engine, local, container = docker_engine.ask(dry_run), _local(config), container_name(config)
     there = {} if dry_run else docker_engine.inspect("container", container)
     if there and there["State"]["Running"]:
@@ -108,6 +110,7 @@ def stop_local(config: Mapping[str, Any], dry_run: bool) -> None:
 
 def push_remote(config: Mapping[str, Any], repository: str | None, dry_run: bool) -> None:
     """Build the image of jobs on top of the local one and send it to the registry."""
+    _check_repository()
     from project.work.run_folder import git_revision
 
     local = _local(config)
@@ -131,6 +134,12 @@ def push_remote(config: Mapping[str, Any], repository: str | None, dry_run: bool
     docker_engine.run(make_command.docker_push(remote, repository, tags), dry_run, advice=push_advice(repository))
     if not dry_run:
         print(f"pushed {' and '.join(f'{repository}:{each}' for each in tags)}; start a job: ./inv train-ai-platform")
+
+
+def _check_repository() -> None:
+    """Raises UserError where the code was installed without the repository, which is what the images hold."""
+    if not (ROOT / "image").is_dir():
+        raise UserError(f"{ROOT.absolute()} has no image/Dockerfile: clone the repository and use the ./inv in it")
 
 
 def _local(config: Mapping[str, Any]) -> LocalSettings:

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 CODE = Path(__file__).resolve().parents[2]  # what this code was loaded from
-# The repository. Installed without one, as a package among others, the code works in the current folder.
-ROOT = Path() if any(CODE.glob("noisy_label_experiments-*.dist-info")) else CODE
+
+
+def repository(code: Path) -> Path:
+    """Where data and results are: the repository that the code stands in or, for an installed package, here."""
+    installed = any(code.glob("noisy_label_experiments-*.dist-info"))
+    return Path(os.path.abspath(os.curdir)) if installed else code
+
+
+ROOT = repository(CODE)
 INPUT = ROOT / "project" / "input"
 OUTPUT = ROOT / "project" / "output"
 DEFAULTS_FILE = ROOT / "project" / "work" / "settings.yaml"
