@@ -3,6 +3,7 @@
 A script: ./inv starts it by its path, with the repository on PYTHONPATH, whatever is installed beside it.
 """
 
+import os
 import signal
 import sys
 
@@ -24,11 +25,13 @@ try:
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.partition(".")[0] == "project":
         raise
-    sys.exit(
-        f"error: {sys.prefix} has no {error.name}: it is half installed or its Python was replaced;"
-        f" remove that folder, and ./inv makes it anew"
+    named = os.environ.get("INV_ENVIRONMENT")
+    advice = "remove that folder, and ./inv makes it anew" if not named else "install requirements.txt into it"
+    print(
+        f"error: {sys.prefix} has no {error.name}: it is half installed, or its Python was replaced; {advice}",
+        file=sys.stderr,
     )
-
+    sys.exit(2)
 
 LIST_FORMATS = ("flat", "nested", "json")
 

@@ -6,6 +6,7 @@ Standard library only at import.
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
+DEEPEST = 50  # brackets of YAML in each other
 SEPARATORS = ",;\t|"
 _UNLIKE = {
     stat.S_ISDIR: "a folder",
@@ -109,11 +111,14 @@ def read_json(path: Path, most: int = LARGEST) -> Any:
         raise UserError(f"{path}: not JSON ({error})") from error
 
 
-def read_yaml(path: Path, most: int = 1 << 18) -> Any:
+def read_yaml(path: Path, most: int = 1 << 16) -> Any:
     """What a YAML file holds. Raises UserError. It is a person's few lines: reading more takes PyYAML many seconds."""
     import yaml
 
     data = read_bytes(path, most)
+    deep = f"{path}: not YAML that can be read (nested too deeply)"
+    if _depth(data) > DEEPEST:
+        raise UserError(deep)
     try:
         return yaml.safe_load(data)  # bytes: it reads UTF-8 and UTF-16 by itself, and refuses the rest
     except yaml.YAMLError as error:
@@ -122,9 +127,15 @@ def read_yaml(path: Path, most: int = 1 << 18) -> Any:
         said = getattr(error, "problem", None) or " ".join(str(error).split())
         raise UserError(f"{path}: not YAML ({place}{said})") from error
     except RecursionError:
-        raise UserError(f"{path}: not YAML that can be read (nested too deeply)") from None
+        raise UserError(deep) from None
     except Exception as error:  # a date, number or tag that PyYAML trusts: what it raises depends on which
         raise UserError(f"{path}: not YAML (a value that is none of its kind: {error})") from error
+
+
+def _depth(data: bytes) -> int:
+    """How many brackets are open at once, at most: each makes PyYAML slower at all that follow."""
+    steps = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+    return max(itertools.accumulate((steps.get(byte, 0) for byte in data), initial=0))
 
 
 def read_table(
