@@ -144,7 +144,7 @@ def test_what_docker_takes_is_let_through(local: dict) -> None:
 
 @pytest.mark.parametrize("repository", ["-x", "host/UPPER", "a b/c", "host/a:tag:tag", "https://host/a"])
 def test_a_repository_that_is_no_image_is_refused(repository: str) -> None:
-    with pytest.raises(UserError, match="the repository of images: .* is no name of an image"):
+    with pytest.raises(UserError, match=r"the repository of images: .* is no name of an image"):
         containers.push_remote({}, repository, dry_run=True)
 
 
