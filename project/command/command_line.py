@@ -83,11 +83,11 @@ class _Line:
 
     def _take(self, value: str) -> None:
         name, self.waiting = str(self.waiting), None
-        typed = f"{name} {value}".strip()
+        argument = self.flags.get(name) or self.core.flags[name]
+        typed = f"{name} {_shown(value)}" if argument.takes_value else name
         if name in self.given:
             raise UserError(twice(self.given[name], typed))
         self.given[name] = typed
-        argument = self.flags.get(name) or self.core.flags[name]
         if argument.kind is int and not value.strip().lstrip("+-").isdecimal():
             raise UserError(f"{name}: {value!r} is not a whole number")
 
@@ -97,25 +97,34 @@ class _Line:
     def _refuse_flag(self, place: int, word: str, name: str) -> None:
         if self.task is not None:
             hint = nearest_flag(word, [*self.flags, *self.core.flags])
-            raise UserError(f"unrecognized arguments: {word}{hint}; ./inv {self.task} --help lists all settings")
+            raise UserError(
+                f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings"
+            )
         task = next((each for each in self.words[place:] if each in self.tasks), None)
         of_task = {} if task is None else self.tasks[task].flags
         if name in of_task or nearest_flag(word, of_task):
             hint = "" if name in of_task else nearest_flag(word, of_task)
-            raise UserError(f"{name} stands before the task{hint}; flags come after it: ./inv {task} --FLAG ...")
+            raise UserError(
+                f"{_shown(name)} stands before the task{hint}; flags come after it: ./inv {task} --FLAG ..."
+            )
         hint = nearest(name.strip("-"), self.tasks) or nearest_flag(word, self.core.flags)
-        raise UserError(f"unrecognized arguments: {word}{hint}; ./inv --list shows the tasks, ./inv --help flags")
+        raise UserError(
+            f"unrecognized arguments: {_shown(word)}{hint}; ./inv --list shows the tasks, ./inv --help flags"
+        )
 
     def _refuse_word(self, place: int, word: str) -> None:
         hint = nearest(word.replace("_", "-").lower(), self.tasks)
         if self.task is None:
-            raise UserError(f"{shlex.quote(word)} is no task{hint}; ./inv --list shows them")
+            raise UserError(f"{_shown(word)} is no task{hint}; ./inv --list shows them")
         before = self.words[place - 1]
         if before in self.flags and not self.flags[before].takes_value:
             hint = f"; {before} is a switch and takes no value"
-        raise UserError(
-            f"unrecognized arguments: {shlex.quote(word)}{hint}; ./inv {self.task} --help lists all settings"
-        )
+        raise UserError(f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings")
+
+
+def _shown(word: str) -> str:
+    """A word as it would be typed; one with characters that cannot be shown as Python writes it."""
+    return shlex.quote(word) if word.isprintable() else ascii(word)
 
 
 def readable(words: Sequence[str]) -> None:

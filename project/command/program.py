@@ -70,7 +70,7 @@ class Program(invoke.Program):
         """Read tasks and their flags."""
         if not self.args.complete.value and self.args.help.value is None:
             if self.core.remainder:
-                raise UserError(f"nothing reads what stands after --; leave out: -- {self.core.remainder}")
+                raise UserError("nothing reads what stands after --; leave the -- out")
             help_for = command_line.check(self.core.unparsed, self._make_parser().contexts, self.initial_context)
             if help_for is not None:  # invoke would take --help for the name that ./inv follow needs
                 self.args.help.value, self.core.unparsed = help_for, []

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import difflib
 import reprlib
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
@@ -89,7 +90,7 @@ def twice(first: str, second: str) -> str:
 def _typed(names: Sequence[str], value: str | bool) -> str:
     if value is False:
         return next(name for name in names if name.startswith("--no-"))
-    return names[0] if value is True else f"{names[0]} {value}"
+    return names[0] if value is True else f"{names[0]} {shlex.quote(str(value))}"
 
 
 def is_switch(hint: Any) -> bool:
