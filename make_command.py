@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from project.work.common import ROOT, NoiseSettings
+from project.work.common import CODE, ROOT, NoiseSettings
 from project.work.declaration import UserError, flag
 from project.work.method_words import method_settings
 
@@ -15,7 +15,7 @@ REPOSITORY = "/repository"  # where the code is in every image
 
 def script(path: str, values: Mapping[str, Any]) -> list[str]:
     """The command that runs a script of this repository; values not given are left to the script's own defaults."""
-    return [sys.executable, str(ROOT / path), *flags(values)]
+    return [sys.executable, str(CODE / path), *flags(values)]
 
 
 def flags(values: Mapping[str, Any]) -> list[str]:
@@ -44,8 +44,16 @@ def docker_run(
     --init: a first process that passes signals on, so that stopping takes no time, and buries what ended.
     """
     command = ["docker", "run", "--detach", "--init", f"--name={container}", f"--user={user}", f"--shm-size={shm_size}"]
-    command += [f"--volume={ROOT}:{REPOSITORY}", f"--label=repository={ROOT}"]
+    command += [_mount(str(ROOT)), f"--label=repository={ROOT}"]
     return [*command, *([] if gpus is None else [f"--gpus={gpus}"]), *options, image, "sleep", "infinity"]
+
+
+def _mount(folder: str) -> str:
+    """The repository in a container. A colon would end the folder of a --volume; --mount reads a line of CSV."""
+    if ":" not in folder:
+        return f"--volume={folder}:{REPOSITORY}"
+    source = f"source={folder}".replace('"', '""')
+    return f'--mount=type=bind,"{source}",target={REPOSITORY}'
 
 
 def docker_exec(container: str, command: str | None, terminal: bool) -> list[str]:

@@ -22,6 +22,11 @@ QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
 
 
+def folds_of(values: dict[str, Any]) -> str:
+    """How many fold models are asked for; five when not said."""
+    return "5" if values["folds"] is None else values["folds"]
+
+
 @takes(PreparationSettings)
 def prepare(c: Context, **values: Any) -> None:
     """Turn strokes into pictures: a Kaggle or ndjson folder, the public bucket, or the built-in sample."""
@@ -43,13 +48,13 @@ def train(c: Context, **values: Any) -> None:
 @takes(Settings)
 def oof(c: Context, **values: Any) -> None:
     """Train fold models and write the out-of-fold logits that distillation learns from."""
-    run(c, make_command.script("project/work/main.py", {**values, "folds": values["folds"] or "5"}))
+    run(c, make_command.script("project/work/main.py", {**values, "folds": folds_of(values)}))
 
 
 @takes(Settings)
 def audit(c: Context, **values: Any) -> None:
     """Find the wrong labels of a data set: how many there are, which, and what they should be."""
-    run(c, make_command.script("project/work/main.py", {**values, "stage": "audit", "folds": values["folds"] or "5"}))
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "audit", "folds": folds_of(values)}))
 
 
 @takes(PushSettings)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from project.work.declaration import UserError, setting
 
-ABSENT = "not installed: pip install .[benchmark]"
+ABSENT = "not installed: pip install -e .[benchmark]"
 PACKAGES = ("torch", "numpy", "opencv-python-headless")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 KIBI = 1 if platform.system() == "Darwin" else 1024  # what ru_maxrss counts in

@@ -1,6 +1,7 @@
 """A setting is declared once; text and YAML are read by its type, checked by its range, and refused in words."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -17,6 +18,13 @@ class Oven:
     fan: bool = setting(False, "blow")
     mode: str = setting("bake", "what for", choices=("bake", "grill"))
     timer: int | None = setting(None, "minutes; never stops when not given")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Settings of another."""
+
+    name: str = setting("", "what it is called")
 
 
 def read(*words: str) -> Oven:
@@ -40,6 +48,47 @@ def test_an_alias_sets_the_same_field_and_the_last_word_counts() -> None:
 
 def test_a_switch_has_an_off_form() -> None:
     assert read("--fan", "--no-fan").fan is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--trays", "2", "--t=4"], "--trays 2 and --t 4 are both given"),
+        (["--heat=1", "--trays", "2", "--heat", "1"], "--heat 1 is given twice"),
+        (["--fan", "--no-fan"], "--fan and --no-fan are both given"),
+        (["--no-fan", "--fan"], "--no-fan and --fan are both given"),
+        (["--no-fan", "--no-fan"], "--no-fan is given twice"),
+    ],
+)
+def test_of_two_typed_flags_for_one_setting_none_is_guessed_to_be_meant(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["oven", *words])
+    with pytest.raises(UserError) as refusal:
+        parse(Oven, None, "An oven.")
+    assert str(refusal.value) == f"{said}; give one of them"
+
+
+@pytest.mark.parametrize("value", ["-1", "-1e-3", "-.5", "-inf"])
+def test_a_negative_number_is_a_value_and_no_flag(value: str) -> None:
+    with pytest.raises(UserError, match=rf"^--heat: {float(value)} is outside"):
+        read("--heat", value)
+
+
+def test_text_that_no_file_can_hold_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^--name: 'a\\udcff' is not UTF-8 text$"):
+        build(Named, {"name": "a\udcff"})
+    with pytest.raises(UserError, match=r"^--name: 'a\\x00' holds a NUL character$"):
+        build(Named, {"name": "a\0"})
+
+
+def test_what_is_refused_is_shown_in_brief_however_deep_it_nests() -> None:
+    value: list = []
+    for _ in range(60):  # as a few lines of YAML with aliases make it: 2 ** 60 lists
+        value = [value, value]
+    with pytest.raises(UserError) as refusal:
+        build(Oven, {"heat": value})
+    assert len(str(refusal.value)) < 100
 
 
 @pytest.mark.parametrize(
@@ -94,6 +143,12 @@ def test_an_unknown_flag_is_refused_in_one_line_with_the_nearest_known_one() -> 
     with pytest.raises(UserError) as refusal:
         read("--tray", "3")
     assert str(refusal.value) == "unrecognized arguments: --tray 3; did you mean --trays?; --help lists all settings"
+
+
+@pytest.mark.parametrize("word", ["--Heat=3", "--HEAT", "--he_at", "-eat"])
+def test_capitals_underscores_and_a_single_dash_are_seen_through(word: str) -> None:
+    with pytest.raises(UserError, match=r"; did you mean --heat\?; --help"):
+        read(word)
 
 
 def test_a_flag_without_its_value_is_refused_in_one_line() -> None:

@@ -16,6 +16,7 @@ import ai_platform
 import make_command
 from ai_platform import Jobs
 from project.command import training_job
+from project.command.containers import RemoteSettings, image_name, section
 from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
 from project.work import common, prepared_data
 from project.work.common import DEFAULTS_FILE, ROOT, Settings
@@ -61,6 +62,8 @@ def cancel(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> N
 
 def jobs(config: Mapping[str, Any], count: int, values: Mapping[str, Any]) -> None:
     """List recent jobs, newest first."""
+    if count < 1:
+        raise UserError(f"--count: {count} is outside [1, inf)")
     found = _client(read(CloudSettings, config, values)).recent(count)
     for job in found:
         print(f"{ai_platform.state(job):<10} {job.get('createTime', '')[:19]}  {job['displayName']}  {job['name']}")
@@ -96,15 +99,15 @@ def read(cls: type[T], config: Mapping[str, Any], values: Mapping[str, Any]) -> 
     """Settings from invoke.yaml and from a task's flags, which win."""
     names = {field.name for field in dataclasses.fields(cls)}
     configured = {name: config[name] for name in names if config.get(name) is not None}
-    repository = (config.get("remote") or {}).get("repository")
+    repository = section(RemoteSettings, config, "remote").repository
     if "repository" in names and repository is not None:
         configured["repository"] = repository
-    if "credential_path" in configured:
-        configured["credential_path"] = str(ROOT / Path(configured["credential_path"]).expanduser())
     try:
         build(cls, configured)
     except UserError as error:
         raise UserError(f"invoke.yaml: {error}") from error
+    if "credential_path" in configured:
+        configured["credential_path"] = str(ROOT / Path(str(configured["credential_path"])).expanduser())
     mine = {name: value for name, value in values.items() if name.removeprefix("no_") in names}
     return build(cls, configured | given(cls, make_command.flags(mine), ""))
 
@@ -170,7 +173,7 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
 def _image(job: JobSettings) -> str:
     """The image's whole name."""
     if job.tag is not None and "/" in job.tag:
-        return job.tag
+        return image_name("tag", job.tag)
     if job.repository is None:
         raise UserError("no image is known: set remote.repository in invoke.yaml and run ./inv push-remote")
     from project.work.run_folder import git_revision
@@ -178,7 +181,7 @@ def _image(job: JobSettings) -> str:
     tag = job.tag or git_revision()
     if not tag:
         raise UserError("this is not a git checkout, so no image is named after it: set tag in invoke.yaml")
-    return f"{job.repository}:{tag}"
+    return image_name("the image of the job", f"{job.repository}:{tag}")
 
 
 def _bucket(settings: BucketSettings) -> str:

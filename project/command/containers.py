@@ -4,6 +4,7 @@ With dry_run the commands are printed and docker is not asked anything, so that 
 """
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -13,9 +14,19 @@ from typing import Any, TypeVar
 import make_command
 from project.command import docker_engine
 from project.work.common import ROOT
-from project.work.declaration import UserError, build, setting
+from project.work.declaration import UserError, build, encodable, setting
 
 T = TypeVar("T")
+# What Docker allows, so that no value can be taken for an option of the docker command or for a second word of it.
+CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+IMAGE = re.compile(
+    r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@\w+:[0-9a-f]+)?",
+    re.ASCII,
+)
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+SIZE = re.compile(r"\d+(?:\.\d+)? ?(?:[kmgt]i?b?|b)?", re.ASCII | re.IGNORECASE)
+GPUS = re.compile(r"\"?[a-zA-Z0-9][\w.,=:/\"-]*", re.ASCII)
+ARGUMENT = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*(?:=.*)?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class RemoteSettings:
 
 def build_local(config: Mapping[str, Any], dry_run: bool) -> None:
     """Build the local image."""
+    _check_repository()
     docker_engine.ask(dry_run)
     docker_engine.run([build_command(config)], dry_run)
     if not dry_run:
@@ -45,6 +57,7 @@ def build_local(config: Mapping[str, Any], dry_run: bool) -> None:
 
 def run_local(config: Mapping[str, Any], dry_run: bool) -> None:
     """Start the container, unless it runs already."""
+    _check_repository()
     engine, local, container = docker_engine.ask(dry_run), _local(config), container_name(config)
     there = {} if dry_run else docker_engine.inspect("container", container)
     if there and there["State"]["Running"]:
@@ -55,7 +68,7 @@ def run_local(config: Mapping[str, Any], dry_run: bool) -> None:
             docker_engine.run([make_command.docker_stop(container)[1]], dry_run, quiet=True)
         if not dry_run and not docker_engine.inspect("image", local.image):
             raise UserError(f"the image {local.image} is not built yet: run ./inv build-local first")
-        options = _texts(config.get("local") or {}, "run_options")
+        options = texts(dict(config.get("local") or {}), "run_options")
         gpus = gpus_flag(local.gpus, engine)
         command = make_command.docker_run(local.image, container, user(engine), local.shm_size, gpus, options)
         docker_engine.run([command], dry_run, quiet=True)
@@ -97,14 +110,18 @@ def stop_local(config: Mapping[str, Any], dry_run: bool) -> None:
 
 def push_remote(config: Mapping[str, Any], repository: str | None, dry_run: bool) -> None:
     """Build the image of jobs on top of the local one and send it to the registry."""
+    _check_repository()
     from project.work.run_folder import git_revision
 
     local = _local(config)
     repository = repository or section(RemoteSettings, config, "remote").repository
     if repository is None:
         raise UserError("remote.repository is not known: set it in invoke.yaml (HOST/.../NAME) or give --repository")
+    image_name("the repository of images", repository)
     revision, tag = git_revision(), config.get("tag")
-    tags = [each for each in dict.fromkeys([revision, str(tag or "")]) if each and "/" not in each]
+    tags = [each for each in dict.fromkeys([revision, "" if tag is None else str(tag)]) if each and "/" not in each]
+    for each in tags:
+        shaped("the image's tag", each, TAG, "tag: letters, digits, _ . and -")
     if not tags:
         raise UserError("this is not a git checkout, so no revision names the image: set tag in invoke.yaml")
     if revision.endswith("-dirty"):
@@ -112,40 +129,78 @@ def push_remote(config: Mapping[str, Any], repository: str | None, dry_run: bool
     docker_engine.ask(dry_run)
     remote = f"{local.image}-remote"
     arguments = [f"LOCAL_IMAGE={local.image}", f"GIT_REVISION={revision}"]
-    build_remote = make_command.docker_build("remote", remote, arguments, _texts(config, "build_options"))
+    build_remote = make_command.docker_build("remote", remote, arguments, texts(config, "build_options"))
     docker_engine.run([build_command(config), build_remote], dry_run)
     docker_engine.run(make_command.docker_push(remote, repository, tags), dry_run, advice=push_advice(repository))
     if not dry_run:
         print(f"pushed {' and '.join(f'{repository}:{each}' for each in tags)}; start a job: ./inv train-ai-platform")
 
 
+def _check_repository() -> None:
+    """Raises UserError where the code was installed without the repository, which is what the images hold."""
+    if not (ROOT / "image").is_dir():
+        raise UserError(f"{ROOT.absolute()} has no image/Dockerfile: clone the repository and use the ./inv in it")
+
+
 def _local(config: Mapping[str, Any]) -> LocalSettings:
-    return section(LocalSettings, config, "local", "run_options")
+    """The settings of this machine's image and container, each a word that docker takes as what it is."""
+    local = section(LocalSettings, config, "local", "run_options")
+    shaped("local.image", local.image, IMAGE, "name of an image, such as noisy-labels or HOST/noisy-labels:TAG")
+    shaped("local.shm_size", local.shm_size, SIZE, "size, such as 2g or 512m")
+    shaped("local.gpus", local.gpus, GPUS, "choice of GPUs: all, none, a number, or device=0")
+    if local.container is not None:
+        shaped("local.container", local.container, CONTAINER, "name of a container: letters, digits, _ . and -")
+    return local
+
+
+def shaped(name: str, value: str, form: re.Pattern, what: str) -> str:
+    """The same value. Raises UserError when it has not the form that docker reads as that and nothing else."""
+    if form.fullmatch(value) is None:
+        hint = f"; did you mean {value.lower()}?" if form.fullmatch(value.lower()) else ""
+        raise UserError(f"{name}: {value!r} is no {what}{hint}")
+    return value
+
+
+def image_name(name: str, value: str) -> str:
+    """The same name of an image. Raises UserError."""
+    return shaped(name, value, IMAGE, "name of an image, HOST/.../NAME in small letters")
 
 
 def section(cls: type[T], config: Mapping[str, Any], name: str, *others: str) -> T:
     """A section of invoke.yaml. YAML reads off and on as false and true."""
     words = {False: "none", True: "all"}
-    values = {key: value for key, value in dict(config.get(name) or {}).items() if key not in others}
+    try:
+        lines = dict(config.get(name) or {})
+    except (TypeError, ValueError):
+        raise UserError(f"invoke.yaml, {name}: needs lines under it, such as image: noisy-labels") from None
+    values = {str(key): value for key, value in lines.items() if key not in others}
     try:
         return build(cls, {key: words[value] if isinstance(value, bool) else value for key, value in values.items()})
     except UserError as error:
         raise UserError(f"invoke.yaml, {name}: {error}") from error
 
 
-def _texts(config: Mapping[str, Any], name: str) -> list[str]:
+def texts(config: Mapping[str, Any], name: str) -> list[str]:
     """A list of texts in invoke.yaml; empty when not given."""
-    values = config.get(name) or []
-    if isinstance(values, str) or not all(isinstance(value, (str, int, float)) for value in values):
+    values = config.get(name)
+    values = [] if values is None else values
+    plain = isinstance(values, (list, tuple)) and all(
+        isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "" for value in values
+    )
+    if not plain:
         raise UserError(f"invoke.yaml: {name} is a list of texts, such as {name}: [FIRST, SECOND]")
-    return [str(value) for value in values]
+    return [encodable(f"invoke.yaml: {name}", str(value)) for value in values]
 
 
 def build_command(config: Mapping[str, Any]) -> list[str]:
     """How the local image is built, by invoke.yaml."""
-    base = config.get("base_image")
-    arguments = ([] if base is None else [f"BASE_IMAGE={base}"]) + _texts(config, "build_args")
-    return make_command.docker_build("local", _local(config).image, arguments, _texts(config, "build_options"))
+    base, arguments = config.get("base_image"), texts(config, "build_args")
+    for argument in arguments:
+        shaped("invoke.yaml: build_args", argument, ARGUMENT, "build argument: NAME=value, or NAME alone")
+    if base is not None:
+        base = shaped("invoke.yaml: base_image", str(base), IMAGE, "name of an image, such as python:3.12")
+        arguments = [f"BASE_IMAGE={base}", *arguments]
+    return make_command.docker_build("local", _local(config).image, arguments, texts(config, "build_options"))
 
 
 def container_name(config: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from project.work.declaration import UserError
 
+PATIENCE = 60  # seconds for a question that an engine answers at once
+
 
 def ask(dry_run: bool) -> dict[str, Any]:
     """What the engine says of itself. Raises UserError when there is none to be used.
@@ -19,9 +21,9 @@ def ask(dry_run: bool) -> dict[str, Any]:
         return {"Runtimes": {"nvidia": {}} if shutil.which("nvidia-container-runtime") else {}}
     if shutil.which("docker") is None:
         raise UserError("docker is not installed: see https://docs.docker.com/engine/install/")
-    asked = subprocess.run(["docker", "info", "--format", "{{json .}}"], capture_output=True, text=True)
-    said = json.loads(asked.stdout) if asked.stdout.startswith("{") else {}
-    trouble = " ".join([asked.stderr, *(said.get("ServerErrors") or [])]).strip()
+    asked = _question(["docker", "info", "--format", "{{json .}}"])
+    said = _read(asked.stdout, dict)
+    trouble = " ".join([asked.stderr, *map(str, said.get("ServerErrors") or [])]).strip()
     if "permission denied" in trouble:
         raise UserError("Docker's socket is closed to this account: sudo usermod -aG docker <you>, then log in again")
     if asked.returncode != 0 or not said or said.get("ServerErrors"):
@@ -33,10 +35,29 @@ def _first(text: str) -> str:
     return next(iter(text.splitlines()), "it says nothing")
 
 
+def _question(command: Sequence[str]) -> subprocess.CompletedProcess:
+    """Ask docker. Raises UserError when it cannot be started or does not answer."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise UserError(f"Docker's engine has not answered for {PATIENCE} seconds; start it anew") from None
+    except OSError as error:
+        raise UserError(f"docker cannot be started: {error.strerror}") from error
+
+
+def _read(text: str, kind: type) -> Any:
+    """What docker printed as JSON; empty when it is not what was asked for."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return kind()
+    return said if isinstance(said, kind) else kind()
+
+
 def inspect(kind: str, name: str) -> dict[str, Any]:
     """What the engine knows of an image or a container; empty when there is none of that name."""
-    found = subprocess.run(["docker", kind, "inspect", name], capture_output=True, text=True)
-    return json.loads(found.stdout)[0] if found.returncode == 0 else {}
+    found = _question(["docker", kind, "inspect", name])
+    return next(iter(_read(found.stdout, list)), {}) if found.returncode == 0 else {}
 
 
 def run(commands: Sequence[Sequence[str]], dry_run: bool, quiet: bool = False, advice: str = "") -> None:

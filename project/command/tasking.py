@@ -1,13 +1,15 @@
 """How a task gets its flags from settings dataclasses, and how it runs a command."""
 
+import functools
 import inspect
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from invoke import Context, Exit, Task, task
 
-from project.work.declaration import task_options
+from project.work.declaration import refuse_both, run_command, task_options
 
 
 def takes(*settings: type) -> Callable[[Callable], Task]:
@@ -16,10 +18,16 @@ def takes(*settings: type) -> Callable[[Callable], Task]:
     def decorate(function: Callable) -> Task:
         options = {name: option for each in settings for name, option in task_options(each).items()}
         *own, _ = inspect.signature(function).parameters.values()
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **values: Any) -> None:
+            run_command(lambda: [refuse_both(each, values) for each in settings])
+            function(*arguments, **values)
+
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
-        function.__signature__ = inspect.Signature([*own, *parameters])
-        return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(function)
+        checked.__signature__ = inspect.Signature([*own, *parameters])
+        return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(checked)
 
     return decorate
 

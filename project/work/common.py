@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     import torch
     from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[2]
+CODE = Path(__file__).resolve().parents[2]  # what this code was loaded from
+
+
+def repository(code: Path) -> Path:
+    """Where data and results are: the repository that the code stands in or, for an installed package, here."""
+    installed = any(code.glob("noisy_label_experiments-*.dist-info"))
+    return Path(os.path.abspath(os.curdir)) if installed else code
+
+
+ROOT = repository(CODE)
 INPUT = ROOT / "project" / "input"
 OUTPUT = ROOT / "project" / "output"
-DEFAULTS_FILE = Path(__file__).with_name("settings.yaml")
+DEFAULTS_FILE = ROOT / "project" / "work" / "settings.yaml"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,12 @@ import contextlib
 import dataclasses
 import difflib
 import reprlib
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
+
+from project import PROGRAM, __version__
 
 T = TypeVar("T")
 _brief = reprlib.Repr()
@@ -40,16 +43,54 @@ def describe(field: dataclasses.Field) -> str:
     return field.metadata["help"] + (f" ({notes})" if notes else "")
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Add every field of a settings dataclass as a flag; values stay text until `build` reads them."""
+def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) -> None:
+    """Add every field of a settings dataclass as a flag; values stay text until `build` reads them.
+
+    once: refuse a second flag for the same field, instead of going by the last.
+    """
+    switch, store = (_SwitchOnce, _Once) if once else (argparse.BooleanOptionalAction, "store")
     types = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
         options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
         if is_switch(types[field.name]):
-            parser.add_argument(*names, action=argparse.BooleanOptionalAction, **options)
+            parser.add_argument(*names, action=switch, **options)
         else:
-            parser.add_argument(*names, metavar=(names[-1].lstrip("-").split("-")[-1].upper()), **options)
+            metavar = names[-1].lstrip("-").split("-")[-1].upper()
+            parser.add_argument(*names, action=store, metavar=metavar, **options)
+
+
+class _Once(argparse.Action):
+    """Stores a value. Of two for one setting, neither can be known to be the one that is meant."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        _set_once(namespace, self, option_string, values)
+
+
+class _SwitchOnce(argparse.BooleanOptionalAction):
+    """Switches on or off, not both."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        _set_once(namespace, self, option_string, not option_string.startswith("--no-"))
+
+
+def _set_once(namespace: argparse.Namespace, action: argparse.Action, name: str, value: str | bool) -> None:
+    before = getattr(namespace, action.dest)
+    if before is not None:
+        raise UserError(twice(_typed(action.option_strings, before), _typed([name], value)))
+    setattr(namespace, action.dest, value)
+
+
+def twice(first: str, second: str) -> str:
+    """What is wrong with two flags for one setting."""
+    given = f"{first} is given twice" if first == second else f"{first} and {second} are both given"
+    return f"{given}; give one of them"
+
+
+def _typed(names: Sequence[str], value: str | bool) -> str:
+    if value is False:
+        return next(name for name in names if name.startswith("--no-"))
+    return names[0] if value is True else f"{names[0]} {shlex.quote(str(value))}"
 
 
 def is_switch(hint: Any) -> bool:
@@ -58,10 +99,34 @@ def is_switch(hint: Any) -> bool:
 
 
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
-    """What a command line gives: the fields named there, still as text."""
+    """What a command line gives: the fields named there, still as text.
+
+    argv: what a program has put together, where the last of two flags counts; None for what a person has typed, where
+    it cannot be known which of two is meant. Raises UserError.
+    """
     parser = _Parser(description=description, allow_abbrev=False)
-    add_flags(parser, cls)
-    return {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    add_flags(parser, cls, once=argv is None)
+    words = _with_negative_numbers(sys.argv[1:] if argv is None else argv)
+    return {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+
+
+def _with_negative_numbers(words: Iterable[str]) -> list[str]:
+    """The same words, but a flag and a negative number after it as one: argparse takes -1e-3 and -inf for flags."""
+    joined: list[str] = []
+    for word in words:
+        if word.startswith("-") and joined and joined[-1].startswith("--") and "=" not in joined[-1] and _number(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _number(word: str) -> bool:
+    try:
+        return float(word) is not None
+    except ValueError:
+        return False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,6 +156,16 @@ def task_options(cls: type) -> dict[str, tuple[Any, str]]:
         if field.metadata["alias"]:
             options[field.metadata["alias"]] = (None, f"the same as {flag(field.name)}")
     return options
+
+
+def refuse_both(cls: type, values: Mapping[str, Any]) -> None:
+    """Raises UserError where the options of an invoke task set one field twice: by its alias, or on and off."""
+    for field in dataclasses.fields(cls):
+        name, alias = field.name, field.metadata["alias"]
+        if values.get(name) and values.get(f"no_{name}"):
+            raise UserError(twice(flag(name), flag(f"no_{name}")))
+        if alias and values.get(name) is not None and values.get(alias) is not None:
+            raise UserError(twice(f"{flag(name)} {values[name]}", f"{flag(alias)} {values[alias]}"))
 
 
 def build(cls: type[T], values: Mapping[str, Any]) -> T:

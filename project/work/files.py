@@ -6,6 +6,7 @@ Standard library only at import.
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import stat
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
 PACKED = 32  # times that real data become smaller in a file at most; drawings become an eighth, keys a tenth
+DEEPEST = 20  # brackets of YAML in each other
 SEPARATORS = ",;\t|"
 _UNLIKE = {
     stat.S_ISDIR: "a folder",
@@ -132,7 +134,7 @@ def read_json(path: Path, most: int = LARGEST) -> Any:
         raise UserError(f"{path}: not JSON ({said(error)})") from error
 
 
-def read_yaml(path: Path, most: int = 1 << 18) -> Any:
+def read_yaml(path: Path, most: int = 1 << 15) -> Any:
     """What a YAML file holds. Raises UserError. It is a person's few lines: reading more takes PyYAML many seconds.
 
     Names that stand there twice are refused, and so are aliases, of which a few lines make a billion values.
@@ -142,6 +144,8 @@ def read_yaml(path: Path, most: int = 1 << 18) -> Any:
     from project.work.plain_yaml import PlainLoader
 
     data = read_bytes(path, most)
+    if _depth(data) > DEEPEST:
+        raise UserError(f"{path}: not YAML that can be read (nested too deeply)")
     try:
         return yaml.load(data, PlainLoader)  # bytes: it reads UTF-8 and UTF-16 by itself, and refuses the rest
     except yaml.YAMLError as error:
@@ -153,6 +157,12 @@ def read_yaml(path: Path, most: int = 1 << 18) -> Any:
         raise UserError(f"{path}: not YAML that can be read (nested too deeply)") from None
     except Exception as error:  # a date, number or tag that PyYAML trusts: what it raises depends on which
         raise UserError(f"{path}: not YAML (a value that is none of its kind: {said(error)})") from error
+
+
+def _depth(data: bytes) -> int:
+    """How many brackets are open at once, at most: each makes PyYAML slower at all that follow."""
+    steps = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+    return max(itertools.accumulate((steps.get(byte, 0) for byte in data), initial=0))
 
 
 def read_table(

@@ -2,21 +2,33 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
-from project.work import common, files
+from project.work import common, files, unprepared
 from project.work.declaration import UserError, nearest
+from project.work.files import shown
+from project.work.unprepared import FILES
 
 
 def find(dataset: str) -> Path:
-    """The folder of a data set given by name or path. Raises UserError when it is not there."""
+    """The folder of a data set given by name or path.
+
+    Raises UserError, with the command that makes one of what is there instead, when it is not there.
+    """
     folder = common.input_folder(dataset)
-    if folder.is_dir():
+    if any(os.path.exists(folder / name) for name in FILES):
         return folder
+    if not dataset.strip():
+        raise UserError("--dataset is empty: give the name of a prepared set, a folder of project/input, or its path")
+    typed = Path(dataset)  # a name may also be meant as what has that name in the current folder
+    place = folder if os.path.lexists(folder) or not os.path.lexists(typed) else typed
+    if os.path.lexists(place):
+        raise UserError(f"{shown(place)} {unprepared.advice(place)}")
     beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
     prepared = [path.name for path in beside if path.is_dir() and not path.name.startswith(".")]
     raise UserError(
-        f"{folder} is missing: run ./inv prepare first (./inv prepare-images for pictures of your own), or give"
+        f"{shown(folder)} is missing: run ./inv prepare first (./inv prepare-images for pictures of your own), or give"
         f" --dataset the name of a prepared set{nearest(folder.name, prepared)}"
     )
 

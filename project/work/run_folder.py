@@ -19,7 +19,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from project.work import common
-from project.work.common import ROOT, ReportSettings, Settings
+from project.work.common import CODE, ReportSettings, Settings
 from project.work.dataset import storage
 from project.work.declaration import UserError, build
 
@@ -184,4 +184,4 @@ def git_revision() -> str:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(["git", "-C", str(CODE), *words], capture_output=True, text=True, check=True).stdout.strip()

@@ -25,7 +25,7 @@ def test_a_benchmark_runs_and_names_its_contenders(name: str, tmp_path: Path) ->
     importlib.import_module(name).main(["--quick", f"--csv={rows}", *(["--model=narrow"] * (name == "train_step"))])
     found = table.read(rows)
     assert NAMED[name] <= {row.name for row in found}
-    assert all(row.per_cpu > 0 for row in found if row.note != "not installed: pip install .[benchmark]")
+    assert all(row.per_cpu > 0 for row in found if row.note != "not installed: pip install -e .[benchmark]")
 
 
 def test_all_of_them_are_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,10 @@ PLANTED = [
     "project/output/base-planted/history.csv",
     "project/notebook/planted.ipynb",
     "project/data_preparation/planted.csv",
+    "project/work/audit/template/planted.json",
+    "project/work/audit/template/planted.pem",
+    "project/output/audit-planted/audit.html",
+    "project/notebook/planted.html",
 ]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "input", "output", "__pycache__", ".*_cache", "*.egg-info")
 

@@ -102,6 +102,58 @@ def test_a_word_in_invoke_yaml_that_means_nothing_is_refused() -> None:
         containers.build_command({"build_args": "A=1"})
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"local": {"container": "-v"}}, "local.container: '-v' is no name of a container"),
+        ({"local": {"container": "a b"}}, "local.container: 'a b' is no name of a container"),
+        ({"local": {"image": "--privileged"}}, "local.image: '--privileged' is no name of an image"),
+        ({"local": {"image": "Noisy Labels"}}, "local.image: 'Noisy Labels' is no name of an image"),
+        ({"local": {"image": "Noisy"}}, "local.image: 'Noisy' is no name of an image, .*; did you mean noisy?"),
+        ({"local": {"image": ""}}, "local.image: '' is no name of an image"),
+        ({"local": {"shm_size": "2g --privileged"}}, "local.shm_size: '2g --privileged' is no size"),
+        ({"local": {"shm_size": -2}}, "local.shm_size: '-2' is no size"),
+        ({"local": {"gpus": "-1"}}, "local.gpus: '-1' is no choice of GPUs"),
+        ({"local": {"gpus": "all --rm"}}, "local.gpus: 'all --rm' is no choice of GPUs"),
+        ({"local": 5}, "invoke.yaml, local: needs lines under it"),
+        ({"base_image": "-f x"}, "base_image: '-f x' is no name of an image"),
+        ({"build_args": ["--x"]}, "build_args: '--x' is no build argument: NAME=value, or NAME alone"),
+        ({"build_args": [True]}, "build_args is a list of texts"),
+    ],
+)
+def test_what_docker_would_take_for_an_option_or_for_two_words_is_refused(config: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said.replace("?", r"\?")):
+        containers.build_command(config)
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        {
+            "image": "host.example:5000/a/b-c:v1.2",
+            "container": "mine_1.x",
+            "shm_size": "1.5 GiB",
+            "gpus": '"device=0,1"',
+        },
+        {"image": f"a/b@sha256:{'0' * 64}", "shm_size": 1024, "gpus": 2},
+    ],
+)
+def test_what_docker_takes_is_let_through(local: dict) -> None:
+    assert containers.build_command({"local": local})[3] == f"--tag={local['image']}"
+
+
+@pytest.mark.parametrize("repository", ["-x", "host/UPPER", "a b/c", "host/a:tag:tag", "https://host/a"])
+def test_a_repository_that_is_no_image_is_refused(repository: str) -> None:
+    with pytest.raises(UserError, match=r"the repository of images: .* is no name of an image"):
+        containers.push_remote({}, repository, dry_run=True)
+
+
+def test_a_colon_in_the_path_of_the_repository_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_command, "ROOT", Path('/a:b, "c"'))
+    words = make_command.docker_run("image", "box", "0:0", "1g", None, [])
+    assert '--mount=type=bind,"source=/a:b, ""c""",target=/repository' in words
+
+
 def test_build_arguments_are_passed_on_and_a_name_alone_keeps_its_value_out_of_sight() -> None:
     config = {"base_image": "python:3.12", "build_args": ["HTTPS_PROXY", "A=b c"], "build_options": ["--network=host"]}
     assert containers.build_command(config) == [
@@ -128,6 +180,9 @@ def test_without_docker_one_line_says_so(task: str) -> None:
             "Docker's socket is closed to this account",
         ),
         ("true", "Docker's engine is not reachable"),
+        ("echo '{\"ServerErrors\"'", "Docker's engine is not reachable"),
+        ("echo '{\"ServerErrors\": [[1]]}'", "Docker's engine is not reachable"),
+        (r"printf '\377' >&2; exit 1", "Docker's engine is not reachable"),
     ],
 )
 def test_an_engine_that_cannot_be_used_is_one_line(tmp_path: Path, script: str, said: str) -> None:

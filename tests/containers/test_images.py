@@ -24,8 +24,15 @@ import pytest
 from checkout import AS_SOMEBODY, PLANTED, SECRET, SOMEBODY, Checkout
 from real_engine import BASE, Engine
 
+from project.work.common import ROOT
+
 REGISTRY_PORT = 5917
 PASSWORD = "planted-password-77c0"
+TEMPLATES = {
+    path.relative_to(ROOT).as_posix()
+    for kind in ("css", "html", "js")
+    for path in (ROOT / "project" / "work").rglob(f"*.{kind}")
+}
 TRAINING = "--dataset=sample --epoch=1 --batch-size=64 --device=cpu --no-amp"
 
 
@@ -206,13 +213,30 @@ def test_the_remote_image_is_main_py_and_knows_its_revision(
     assert labels == {"org.opencontainers.image.revision": revision}
 
 
+def test_an_audit_in_the_remote_image_ends_with_its_page(pushed: str, engine: Engine, prepared: Path) -> None:
+    data = f"--volume={prepared}:/repository/project/input/lines:ro"
+    words = [*TRAINING.replace("sample", "lines").split(), "--stage=audit", "--folds=2"]
+    container = engine.docker("create", "--user=54321:54321", data, pushed, *words)
+    said = engine.docker("start", "--attach", container)
+    page = re.search(r"to look at and to mend: /repository/(\S+/audit.html)", said)[1]
+    with tarfile.open(fileobj=io.BytesIO(_copied(engine, container, f"/repository/{page}"))) as archive:
+        text = archive.extractfile(Path(page).name).read().decode()
+    engine.docker("rm", container)
+    assert (ROOT / "project/work/audit/template/page.css").read_text().strip() in text
+
+
+def _copied(engine: Engine, container: str, path: str) -> bytes:
+    command = ["docker", "cp", f"{container}:{path}", "-"]
+    return subprocess.run(command, env=engine.environment(), capture_output=True, check=True).stdout
+
+
 def test_no_layer_has_a_key_data_output_or_git_in_it(pushed: str, engine: Engine) -> None:
     names, tainted = search(pushed, engine, [SECRET.encode(), PASSWORD.encode()])
     assert tainted == []
     code = {name for name in names if name.startswith("repository/") and not name.endswith("/")}
     assert "repository/project/work/main.py" in code
     others = {name for name in code if not name.endswith(".py")}
-    assert others == {"repository/requirements.txt"}
+    assert others == {"repository/requirements.txt", *(f"repository/{name}" for name in TEMPLATES)}
     planted = {Path(name).name for name in PLANTED} - {"pyvenv.cfg", "history.csv"} | {
         "planted_link.py",
         ".git",

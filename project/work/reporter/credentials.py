@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work import files
-from project.work.common import ReportSettings
+from project.work.common import ROOT, ReportSettings
 from project.work.declaration import UserError
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]
@@ -36,7 +36,7 @@ class Account:
 
 def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where a key file is looked for when none is named."""
-    return Path(environment.get("CREDENTIAL_FOLDER") or Path(__file__).parent)
+    return Path(environment.get("CREDENTIAL_FOLDER") or ROOT / "project" / "work" / "reporter")
 
 
 def key_files(settings: ReportSettings) -> list[Path]:
