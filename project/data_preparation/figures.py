@@ -1,5 +1,11 @@
 """Command line: draw fig/image_sample.png (the prepared pictures), env.png (the architecture) and raster.png."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,11 @@
 """Turn any folder of pictures into a prepared data set: photos, scans, drawings -> project/input/<dataset>."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -151,4 +157,4 @@ def _notes(prepared: storage.Prepared) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "--per-class or --size")

@@ -10,9 +10,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from project.data_preparation.sample_sheet import draw_samples
+from project.work import process
 from project.work.common import INPUT
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.declaration import Interrupted, UserError
 
 READY = "ready"  # in a scratch folder, what becomes the data set
 
@@ -63,7 +64,7 @@ def publish(
     folder, scratch = parent / name, parent / f".{name}.partial"
     scratch.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(scratch / ".lock", timeout=0):
+        with process.stoppable(), FileLock(scratch / ".lock", timeout=0):
             try:
                 prepared = make(scratch)
                 _replace(prepared, scratch / READY, folder)
@@ -77,9 +78,9 @@ def publish(
     except OSError as error:
         place, reason = error.filename or folder, error.strerror or error
         raise UserError(f"{place}: {reason}; {folder} is as it was: make room or mend permissions") from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         how = "goes on" if begun(scratch) else "starts again"
-        raise UserError(f"stopped; {folder} is as it was, and the same command {how}") from None
+        raise Interrupted(f"stopped; {folder} is as it was, and the same command {how}", stop) from None
     return prepared, folder
 
 

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 INPUT = ROOT / "project" / "input"
 OUTPUT = ROOT / "project" / "output"
 DEFAULTS_FILE = Path(__file__).with_name("settings.yaml")
+RUN_LOCK = ".lock"  # in a run folder, held by the process that is at it
+RUN_BUSY = "another process is working on this run"
 
 
 @dataclass(frozen=True)
