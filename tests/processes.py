@@ -37,7 +37,7 @@ def start(*words: object, **options: Any) -> subprocess.Popen:
 def run(*words: object, **options: Any) -> subprocess.CompletedProcess:
     """main.py with these words, to its end."""
     process = start(*words, **options)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=600)
     return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
 
@@ -64,8 +64,8 @@ def fork_main(log: Path, *words: object) -> multiprocessing.Process:
 
 def finish(process: multiprocessing.Process) -> int:
     """Wait for a forked process; its exit code, negative when a signal ended it."""
-    process.join(120)
-    assert process.exitcode is not None, "the process did not end within two minutes"
+    process.join(600)
+    assert process.exitcode is not None, "the process did not end within ten minutes"
     return process.exitcode
 
 

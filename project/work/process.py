@@ -102,8 +102,22 @@ def leave(code: int) -> NoReturn:
 
 
 def _heeded(signals: Sequence[int]) -> list[int]:
-    """Those that the process which started this one did not have it ignore, as nohup does."""
-    return [number for number in signals if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    """Those that the process which started this one did not have it ignore, as nohup does.
+
+    A shell has its background processes ignore the Ctrl-C of its terminal; without one SIGINT is meant for them.
+    """
+    ignored = {number for number in signals if signal.getsignal(number) in (signal.SIG_IGN, None)}
+    if signal.SIGINT in ignored and not _has_terminal():
+        ignored.remove(signal.SIGINT)
+    return [number for number in signals if number not in ignored]
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        return True
+    except OSError:
+        return False
 
 
 def _answer(number: int, frame: object) -> None:

@@ -10,17 +10,29 @@ import sys
 from typing import TextIO
 
 
-class _Lossy(io.FileIO):
-    """A file descriptor of which every write succeeds. fault: what the first one that did not succeed met."""
+class _Lossy(io.TextIOWrapper):
+    """Text of which every write succeeds. fault: what the first one that did not succeed met."""
 
     fault: OSError | None = None
 
-    def write(self, data: bytes) -> int:
+    def write(self, text: str) -> int:
         try:
-            return super().write(data)
+            return super().write(text)
         except OSError as error:
-            self.fault = self.fault or error
-            return memoryview(data).nbytes
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self.fault = self.fault or error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
 
 
 def begin() -> None:
@@ -32,18 +44,20 @@ def begin() -> None:
 
 
 def _lossy(descriptor: int, old: TextIO | None, errors: str) -> TextIO:
-    file = io.BufferedWriter(_Lossy(descriptor, "w", closefd=False))
+    file = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
     if not isinstance(old, io.TextIOWrapper):
-        return io.TextIOWrapper(file, "utf-8", errors, line_buffering=descriptor == 2)
+        return _Lossy(file, "utf-8", errors, line_buffering=descriptor == 2)
     old.flush()
     flow = {"line_buffering": old.line_buffering, "write_through": old.write_through}
-    return io.TextIOWrapper(file, old.encoding, old.errors, **flow)
+    return _Lossy(file, old.encoding, old.errors, **flow)
 
 
 def refuse_loss() -> None:
     """Raises OSError where standard output could not be written, unless its reader has left, who wants no more."""
-    sys.stdout.flush()
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    fault = raw.fault if isinstance(raw, _Lossy) else None
+    out = sys.stdout
+    if not isinstance(out, _Lossy):
+        return
+    out.flush()
+    fault, out.fault = out.fault, None
     if fault is not None and fault.errno != errno.EPIPE:
         raise OSError(fault.errno, fault.strerror, "standard output")
