@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 # A person's own key file and tokens stay out of it: no test may write into their sheet or channel.
 NOBODYS = {"CREDENTIAL_FOLDER": os.devnull, "SLACK_WEBHOOK_URL": "", "SLACK_BOT_TOKEN": "", "SLACK_CHANNEL": ""}
 os.environ.update(NOBODYS)
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # a shell's background process, whose children would ignore it too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

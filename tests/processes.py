@@ -37,7 +37,7 @@ def start(*words: object, **options: Any) -> subprocess.Popen:
 def run(*words: object, **options: Any) -> subprocess.CompletedProcess:
     """main.py with these words, to its end."""
     process = start(*words, **options)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=600)
     return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
 

@@ -1,6 +1,7 @@
 """A setting is declared once; text and YAML are read by its type, checked by its range, and refused in words."""
 
 import math
+import re
 import sys
 from dataclasses import dataclass
 
@@ -196,3 +197,47 @@ def test_a_command_ends_in_words_and_an_exit_code(
         run_command(main)
     assert end.value.code == code
     assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (MemoryError(), "this machine is out of memory; lower --batch-size"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes."),
+            "this machine is out of memory, for 800 bytes more; lower --batch-size",
+        ),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 8 GiB"),
+            "the GPU is out of memory, for 20.00 MiB more; lower --batch-size",
+        ),
+        (OSError(12, "Cannot allocate memory"), "this machine is out of memory; lower --batch-size"),
+    ],
+)
+def test_too_little_memory_says_what_to_lower(capsys: pytest.CaptureFixture, fault: Exception, said: str) -> None:
+    def main() -> None:
+        raise fault
+
+    with pytest.raises(SystemExit) as end:
+        run_command(main, "--batch-size")
+    assert (end.value.code, capsys.readouterr().err) == (2, f"error: {said}\n")
+
+
+def test_what_numpy_and_torch_say_of_memory_is_understood(capsys: pytest.CaptureFixture) -> None:
+    import numpy
+    import torch
+
+    for ask in (lambda: numpy.empty(1 << 58), lambda: torch.empty(1 << 58)):
+        with pytest.raises(SystemExit):
+            run_command(ask, "--size")
+        assert re.fullmatch(
+            r"error: this machine is out of memory, for \d[\d.]* \w+ more; lower --size\n", capsys.readouterr().err
+        )
+
+
+def test_other_errors_are_no_shortage() -> None:
+    def main() -> None:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run_command(main)

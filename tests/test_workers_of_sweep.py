@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,17 @@ import pandas as pd
 import processes
 import pytest
 import torch
+from filelock import FileLock
 from test_sweep import inv, usual
 
+from project.command.crew import Crew, Task, reason
+from project.command.finished import Finished
 from project.command.worker import Outcome, Worker, stop
 
 
 def wait(until: Callable[[], object]) -> None:
-    """Wait until something is so; tests fail when it is not within two minutes."""
-    deadline = time.monotonic() + 120
+    """Wait until something is so; tests fail when it is not within ten minutes."""
+    deadline = time.monotonic() + 600
     while not until():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -38,7 +42,7 @@ def children(of: int) -> list[int]:
 
 def uuids(words: list[object]) -> list[str]:
     """Of the runs of a sweep, in their order."""
-    printed = subprocess.run(inv(*words, "--dry-run"), capture_output=True, text=True, timeout=60, check=True).stdout
+    printed = subprocess.run(inv(*words, "--dry-run"), capture_output=True, text=True, timeout=300, check=True).stdout
     return [part.split()[0] for part in printed.split("--uuid=")[1:]]
 
 
@@ -89,12 +93,78 @@ def test_a_run_that_crashes_or_is_killed_fails_alone_and_the_sweep_says_what_end
     wait((tmp_path / f"base-{killed}" / "history.csv").exists)
     (worker,) = children(sweep.pid)
     os.kill(worker, signal.SIGKILL)
-    _, said = sweep.communicate(timeout=120)
+    _, said = sweep.communicate(timeout=3000)
     assert sweep.returncode == 1
     assert f"failed: seed=0 ({crashes}): AttributeError: 'list' object has no attribute 'get' (all of it in " in said
     assert f"failed: seed=1 ({killed}): ended by SIGKILL (what it said is in {tmp_path}/sweep-logs/{killed}" in said
     assert "Traceback (most recent call last)" in (tmp_path / "sweep-logs" / f"{crashes}.log").read_text()
     assert list(measured(tmp_path).index) == [2]
+
+
+def test_two_sweeps_of_one_grid_at_once_do_each_run_once_and_both_succeed(prepared: Path, tmp_path: Path) -> None:
+    words = [*usual(prepared, tmp_path, 4), "--parallel", 2]
+    pipe = subprocess.PIPE
+    sweeps = [subprocess.Popen(inv(*words), stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    said = [sweep.communicate(timeout=600)[1] for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], said
+    assert list(measured(tmp_path).index) == [0, 1]
+    logs = [path.read_text() for path in (tmp_path / "sweep-logs").iterdir()]
+    assert [log.count("top-1 accuracy on the test split") for log in logs] == [1, 1]
+    assert not [words for words in said if "failed" in words]
+
+
+class Bar:
+    """As much of a progress bar as a crew uses."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    def update(self) -> None:
+        self.done += 1
+
+    def set_description(self, text: str) -> None: ...
+
+    def set_postfix(self, failed: int) -> None: ...
+
+
+def crew(output: Path, *words: str, uuid: str = "mine") -> Crew:
+    """One of one run, which fails with these words for main.py."""
+    return Crew([Task(uuid, "the run", words, output / "log")], 1, Finished(output))
+
+
+def test_a_reason_is_of_this_attempt_alone(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("error: of yesterday\n")
+    (why,) = crew(tmp_path, "--epoch=0").work(Bar()).values()
+    assert why == f"error: --epoch: 0 is outside [1, inf) (all of it in {tmp_path}/log)"
+    assert reason(1, tmp_path / "log", (tmp_path / "log").stat().st_size).startswith("it said nothing (")
+    assert reason(1, tmp_path / "nowhere").startswith("it said nothing (")
+    assert reason(-9, tmp_path / "log").endswith(
+        "out of memory, perhaps: lower --batch-size, --image-size or --parallel"
+    )
+
+
+def test_a_run_that_another_process_is_at_is_waited_for_and_taken_over_when_that_one_left_it(tmp_path: Path) -> None:
+    folder, bar = tmp_path / "base-mine", Bar()
+    folder.mkdir()
+    lock = FileLock(folder / ".lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(1, (tmp_path / "results.csv").write_text, ["uuid\nmine\n"]).start()
+    assert crew(tmp_path, "--epoch=0").work(bar) == {}  # it was never tried
+    assert bar.done == 1
+    assert not (tmp_path / "log").exists()
+    (tmp_path / "results.csv").unlink()
+    threading.Timer(1, lock.release).start()
+    assert list(crew(tmp_path, "--epoch=0").work(bar)) == ["mine"]
+
+
+def test_a_run_whose_row_is_there_is_finished_but_not_whole_until_all_is_reported(tmp_path: Path) -> None:
+    folder, finished = tmp_path / "base-mine", Finished(tmp_path)
+    folder.mkdir()
+    assert not finished.has_row("mine")
+    (tmp_path / "results.csv").write_text("uuid\nmine\nolder\n")
+    (folder / "reported.json").write_text('{"whole": false, "told": []}')
+    seen = [(finished.has_row(uuid), finished.is_whole(uuid)) for uuid in ("mine", "older", "none")]
+    assert seen == [(True, False), (True, True), (False, False)]
 
 
 def test_no_worker_outlives_a_sweep_that_is_killed(prepared: Path, tmp_path: Path) -> None:
@@ -117,7 +187,7 @@ def test_no_worker_outlives_a_sweep_that_is_killed(prepared: Path, tmp_path: Pat
 
 def test_a_run_of_several_processes_is_one_of_a_sweep_too(prepared: Path, tmp_path: Path) -> None:
     words = [*usual(prepared, tmp_path, 1)[:-1], "0", "--processes", 2]
-    done = subprocess.run(inv(*words), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(inv(*words), capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stderr
     (row,) = pd.read_csv(tmp_path / "results.csv").to_dict("records")
     assert row["seed"] == 0

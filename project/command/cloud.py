@@ -18,7 +18,7 @@ from ai_platform import Jobs
 from project.command import training_job
 from project.command.containers import RemoteSettings, image_name, section
 from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
-from project.work import common, prepared_data
+from project.work import common, prepared_data, process
 from project.work.common import DEFAULTS_FILE, ROOT, Settings
 from project.work.declaration import UserError, build, given
 
@@ -36,10 +36,11 @@ def train(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
         return
     jobs = _client(job)
     try:
-        name = jobs.submit(request)["name"]
-    except KeyboardInterrupt:
-        print(f"\n{request['displayName']} may have been submitted: see ./inv jobs", file=sys.stderr)
-        sys.exit(130)
+        with process.stoppable():
+            name = jobs.submit(request)["name"]
+    except KeyboardInterrupt as stop:
+        process.say(f"{request['displayName']} may have been submitted: see ./inv jobs")
+        sys.exit(process.code(stop))
     print(f"submitted {request['displayName']}: {name}")
     print(f"in a browser    {ai_platform.console_link(name, str(job.gcp_project))}")
     print(f"follow it with  ./inv follow {name}")
@@ -193,9 +194,10 @@ def _bucket(settings: BucketSettings) -> str:
 def _follow(jobs: Jobs, name: str) -> None:
     """Say each state of a job until it ends; ends the program unsuccessfully where the job did."""
     try:
-        job = jobs.follow(name, lambda state: print(f"{time.strftime('%H:%M:%S')} {state}", flush=True))
-    except KeyboardInterrupt:
-        _stop_following(jobs, name)
+        with process.stoppable():
+            job = jobs.follow(name, lambda state: print(f"{time.strftime('%H:%M:%S')} {state}", flush=True))
+    except KeyboardInterrupt as stop:
+        _stop_following(jobs, name, process.code(stop))
     except UserError as error:
         raise UserError(f"{error}; the job itself goes on: ./inv follow {name}") from error
     state = ai_platform.state(job)
@@ -205,9 +207,10 @@ def _follow(jobs: Jobs, name: str) -> None:
     print("done; ./inv pull-results brings its run folder and row here")
 
 
-def _stop_following(jobs: Jobs, name: str) -> None:
+def _stop_following(jobs: Jobs, name: str, code: int) -> None:
+    asked = code == 130 and sys.stdin.isatty()  # by somebody who is there
     try:
-        answer = input("\nCancel the job too? [y/N] ") if sys.stdin.isatty() else ""
+        answer = input("\nCancel the job too? [y/N] ") if asked else ""
     except (EOFError, KeyboardInterrupt):
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
@@ -215,4 +218,4 @@ def _stop_following(jobs: Jobs, name: str) -> None:
         print(f"\nasked to cancel {name}")
     else:
         print(f"\nno longer following; the job goes on; see it with: ./inv follow {name}", file=sys.stderr)
-    sys.exit(130)
+    sys.exit(code)

@@ -1,18 +1,25 @@
 """The runs of a sweep on this machine: so many at once, whatever one of them does."""
 
+import itertools
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from project.command.run_worker import STARVED
-from project.command.worker import Outcome, Worker, stop
+from project.command.finished import Finished
+from project.command.worker import PAUSE, Outcome, Worker, stop
 from project.work import room
+from project.work.common import RUN_BUSY
+from project.work.launch import STARVED
+from project.work.process import MEMORY
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+LOOK = 25  # pauses between two looks at what others are at
 
 
 @dataclass(frozen=True)
@@ -52,21 +59,26 @@ class Room:
 
 
 class Crew:
-    """Tasks, and the workers that are at them."""
+    """Tasks, and the workers that are at them. Others may be at the same tasks: each is done once."""
 
-    def __init__(self, tasks: Sequence[Task], at_once: int | None, after: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], at_once: int | None, finished: Finished, after: Callable[[], None] | None = None
+    ) -> None:
         """after: called whenever a task has ended, once the next one is under way."""
-        self.waiting, self.room, self.after = list(tasks), Room(at_once), after
+        self.waiting, self.room, self.finished, self.after = list(tasks), Room(at_once), finished, after
         self.news = False
         self.active: dict[Task, Worker] = {}
+        self.elsewhere: list[Task] = []  # another process is at them
         self.idle: list[Worker] = []
         self.leaving: list[Worker] = []
+        self.begun: dict[Task, int] = {}  # where in its log the last attempt begins
+        self.made_up: set[Task] = set()
         self.failed: dict[str, str] = {}
 
     def work(self, bar: "tqdm") -> dict[str, str]:
         """Do all tasks; returns what went wrong with those that failed, by uuid. No worker is left when it ends."""
         try:
-            while self.waiting or self.active:
+            for turn in itertools.count():
                 while self.waiting and len(self.active) < self.room.at_once:
                     self._begin(self.waiting.pop(0), bar)
                 if self.news and self.after is not None:
@@ -76,13 +88,26 @@ class Crew:
                     outcome = worker.outcome()
                     if outcome is not None:
                         self._end(task, outcome, bar)
-                time.sleep(0.02)
+                if turn % LOOK == 0:
+                    self._look_elsewhere(bar)
+                if not (self.waiting or self.active or self.elsewhere):
+                    break
+                time.sleep(PAUSE)
         finally:
+            for worker in self.active.values():
+                worker.interrupt()
             stop([*self.active.values(), *self.idle, *self.leaving])
-        return self.failed
+        return {uuid: why for uuid, why in self.failed.items() if not self.finished.is_whole(uuid)}
 
     def _begin(self, task: Task, bar: "tqdm") -> None:
+        if self.finished.is_whole(task.uuid):  # by now
+            self._done(bar)
+            return
+        if self.finished.is_under_way(task.uuid):
+            self._put_aside(task)
+            return
         bar.set_description(task.name)
+        self.begun[task] = task.log.stat().st_size if task.log.exists() else 0
         if task.command is not None:
             self.active[task] = Worker(task.log, self.room.at_once, task.command)
             return
@@ -96,12 +121,10 @@ class Crew:
         worker = self.active.pop(task)
         if self.room.learn(outcome, len(self.active)):
             self.waiting.insert(0, task)
+        elif outcome.code == 0:
+            self._done(bar)
         else:
-            if outcome.code != 0:
-                self.failed[task.uuid] = reason(outcome.code, task.log)
-                bar.set_postfix(failed=len(self.failed))
-            bar.update()
-            self.news = True
+            self._fall_short(task, outcome, bar)
         wanted = self.waiting and len(self.active) + len(self.idle) < self.room.at_once
         if wanted and worker.ready:
             self.idle.append(worker)
@@ -111,10 +134,54 @@ class Crew:
             self.leaving = [each for each in [*self.leaving, worker] if each not in ended]
             stop(ended)
 
+    def _fall_short(self, task: Task, outcome: Outcome, bar: "tqdm") -> None:
+        """What becomes of a task that did not end well: it may still be finished, or another process's."""
+        if self.finished.is_whole(task.uuid):
+            self._done(bar)
+        elif outcome.code > 0 and RUN_BUSY in said(task.log, self.begun[task]):
+            self._put_aside(task)
+        elif self.finished.has_row(task.uuid) and outcome.code < 0 and task not in self.made_up:
+            self.made_up.add(task)  # killed while it reported
+            self.waiting.insert(0, task)
+        else:
+            self.failed[task.uuid] = reason(outcome.code, task.log, self.begun[task])
+            bar.set_postfix(failed=len(self.failed))
+            self._done(bar)
 
-def reason(code: int, log: Path) -> str:
+    def _done(self, bar: "tqdm") -> None:
+        bar.update()
+        self.news = True
+
+    def _put_aside(self, task: Task) -> None:
+        self.elsewhere.append(task)
+        print(f"{task.name} ({task.uuid}): another process is at it; waiting for its row", file=sys.stderr)
+
+    def _look_elsewhere(self, bar: "tqdm") -> None:
+        """Take note of what others have finished, and take over what they left."""
+        for task in list(self.elsewhere):
+            if self.finished.is_whole(task.uuid):
+                self.elsewhere.remove(task)
+                self._done(bar)
+            elif not self.finished.is_under_way(task.uuid):
+                self.elsewhere.remove(task)
+                self.waiting.append(task)
+
+
+def said(log: Path, begin: int) -> str:
+    """What an attempt wrote into its log, which begins there."""
+    try:
+        with log.open("rb") as file:
+            file.seek(begin)
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def reason(code: int, log: Path, begin: int = 0) -> str:
     """Why a run failed, in a line: what it said last, or what ended it before it could say why."""
     if code < 0:
-        return f"ended by {signal.Signals(-code).name} (what it said is in {log})"
-    lines = log.read_text(errors="replace").strip().splitlines()
+        name = signal.Signals(-code).name
+        why = f"; {MEMORY}: lower --batch-size, --image-size or --parallel" if name == "SIGKILL" else ""
+        return f"ended by {name} (what it said is in {log}){why}"
+    lines = said(log, begin).splitlines()
     return f"{lines[-1] if lines else 'it said nothing'} (all of it in {log})"

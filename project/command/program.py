@@ -3,13 +3,13 @@
 A script: ./inv starts it by its path, with the repository on PYTHONPATH, whatever is installed beside it.
 """
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
 import os
-import signal
 import sys
-
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a task runs there is nothing to say when Ctrl-C ends it
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,16 +92,6 @@ class Program(invoke.Program):
             super().update_config(merge)
         except UnknownFileType as error:
             raise UserError(f"--config: {error}") from error
-
-    def execute(self) -> None:
-        """Run the tasks."""
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            super().execute()
-        except KeyboardInterrupt:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that comes while Python ends would end in a traceback
-            sys.exit(130)
 
     def no_tasks_given(self) -> None:
         """Show the tasks: what there is to type."""

@@ -5,6 +5,13 @@ on the file descriptor it is given: the exit code, and the memory that the run t
 process in a bad state it ends instead, and its own exit code is the answer.
 """
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    import signal
+
+    from project.work import process
+
+    process.begin(quiet=True, signals=[signal.SIGINT])
+
 import gc
 import json
 import os
@@ -15,10 +22,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from project.work import launch, main, room
-from project.work.declaration import run_command
-
-STARVED = 77  # exit code of a worker whose run found no memory left on the device
-INTERRUPTED = 130
+from project.work.declaration import OutOfMemory, run_command
+from project.work.launch import STARVED
 
 
 def serve(answers: int, parent: int) -> None:
@@ -33,17 +38,23 @@ def serve(answers: int, parent: int) -> None:
             _point(stream, order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         room.begin()
         code = _run(order["words"])
-        if code == INTERRUPTED:
+        if code > 128:  # a signal stopped it
             sys.exit(code)
         gc.collect()
         answer = {"code": code} | asdict(room.usage())
         room.begin()
-        os.write(answers, json.dumps(answer).encode() + b"\n")
+        try:
+            os.write(answers, json.dumps(answer).encode() + b"\n")
+        except BrokenPipeError:
+            sys.exit(launch.LOST)
 
 
 def _point(stream: int, path: str, flags: int) -> None:
-    """Have a file descriptor be that of a file: C code writes there too."""
-    file = os.open(path, flags, 0o666)
+    """Have a file descriptor be that of a file: C code writes there too. A full disk takes the words, not the run."""
+    try:
+        file = os.open(path, flags, 0o666)
+    except OSError:
+        file = os.open(os.devnull, flags)
     os.dup2(file, stream)
     os.close(file)
 
@@ -52,26 +63,33 @@ def _run(words: Sequence[str]) -> int:
     """Do a run as main.py does; its exit code."""
     from project.work import run_folder
 
+    starved: list[OutOfMemory] = []
+
+    def attempt() -> None:
+        try:
+            main.main(words)
+        except OutOfMemory as error:
+            starved.append(error)
+            raise
+
     try:
         run_folder.git_revision()  # while it is that of the code that is loaded: files may change before the last run
-        run_command(lambda: main.main(words))
+        run_command(attempt, main.LOWER)
         return 0
     except SystemExit as end:
+        if starved:
+            sys.exit(STARVED)
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
         print(end.code, file=sys.stderr)
         return 1
-    except Exception as error:
+    except Exception:
         traceback.print_exc()
-        # A GPU that met an error has no more answers for this process.
-        sys.exit(STARVED if type(error).__name__ == "OutOfMemoryError" else 1)
+        sys.exit(1)  # a GPU that met an error has no more answers for this process
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
 
 
 if __name__ == "__main__":
-    try:
-        serve(*map(int, sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    serve(*map(int, sys.argv[1:]))

@@ -16,9 +16,10 @@ import make_command
 from ai_platform import GoingOn
 from project.command import cloud
 from project.command.crew import Crew, Task
+from project.command.finished import Finished
 from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
 from project.command.training_job import JobSettings
-from project.work import common, launch
+from project.work import common, launch, process
 from project.work.declaration import UserError, build, given, setting
 from project.work.files import fault
 
@@ -100,11 +101,12 @@ def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | Non
 
 
 def _left(order: Order, runs: Sequence[Run]) -> list[Run]:
-    finished = _finished(order.output)
-    refuse_changed(runs, finished, order.output)
-    left = [run for run in runs if run.uuid not in finished]
+    rows, finished = _finished(order.output), Finished(order.output)
+    refuse_changed(runs, rows, order.output)
+    left = [run for run in runs if run.uuid not in rows]
     if not order.settings.remote:
         refuse_absent(left)
+        left = [run for run in runs if run.uuid not in rows or not finished.is_whole(run.uuid)]
     return left
 
 
@@ -148,13 +150,13 @@ def run_here(
     logs = output.absolute() / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     tasks = [_task(run, logs) for run in by_data(runs)]
-    with common.progress(total=len(tasks), unit="run") as bar:
+    with process.stoppable(), common.progress(total=len(tasks), unit="run") as bar:
         try:
-            return Crew(tasks, parallel, after).work(bar)
-        except KeyboardInterrupt:
+            return Crew(tasks, parallel, Finished(output), after).work(bar)
+        except KeyboardInterrupt as stop:
             bar.close()
-            print("\nstopped; every finished epoch is kept; the same command goes on", file=sys.stderr)
-            sys.exit(130)
+            process.say("stopped; every finished epoch is kept; the same command goes on")
+            sys.exit(process.code(stop))
 
 
 def _task(run: Run, logs: Path) -> Task:

@@ -3,12 +3,14 @@
 import functools
 import inspect
 import shlex
-import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from invoke import Context, Exit, Task, task
 
+from project.work import process
+from project.work.common import CODE
 from project.work.declaration import refuse_both, run_command, task_options
 
 
@@ -34,6 +36,9 @@ def takes(*settings: type) -> Callable[[Callable], Task]:
 
 def run(c: Context, command: Sequence[str]) -> None:
     """Run in the foreground; a command that fails has said why, so only its exit code is passed on."""
-    result = c.run(shlex.join(command), warn=True, pty=sys.stdout.isatty(), in_stream=False)
-    if not result.ok:
-        raise Exit(code=result.exited)
+    if c.config.run.echo or c.config.run.dry:
+        print(shlex.join(command), flush=True)
+    begins = Path(command[1]).is_relative_to(CODE / "project")
+    code = 0 if c.config.run.dry else process.foreground(command, begins)
+    if code != 0:
+        raise Exit(code=code)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import make_command
-from project.work import room
+from project.work import process, room
 
-GRACE = 2.0  # seconds for a Ctrl-C that reached the runs as well
+GRACE = 2.0  # seconds to end by itself
 STOPPING = 60.0  # seconds for a run to end once it is told to
+PAUSE = 0.02  # seconds between two looks
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Worker:
                 stdout=file,
                 stderr=file,
                 pass_fds=[answer] if command is None else [],
+                preexec_fn=None
+                if command is None
+                else process.ends_with(os.getpid(), begins=True),  # the others watch themselves
             )
         os.close(answer)
         self.answers = os.fdopen(receive, "rb", buffering=0)
@@ -65,6 +69,10 @@ class Worker:
             return Outcome(**json.loads(line))
         return None if code is None else Outcome(code)
 
+    def interrupt(self) -> None:
+        """End the run that it is at as Ctrl-C ends it; twice does no harm."""
+        self.process.send_signal(signal.SIGINT)
+
     def dismiss(self) -> None:
         """No more runs: it ends by itself after the one it is at."""
         if self.process.stdin is not None:
@@ -73,18 +81,18 @@ class Worker:
 
 
 def stop(workers: Iterable[Worker]) -> None:
-    """Have all of them end, those that are at a run as Ctrl-C ends it; a terminal has told them already."""
+    """Have all of them end, those that are at a run as Ctrl-C ends it."""
     workers = list(workers)
     for worker in workers:
         worker.dismiss()
-    processes = [worker.process for worker in workers]
     for patience, word in ((GRACE, signal.SIGINT), (STOPPING, signal.SIGKILL)):
-        deadline = time.monotonic() + patience
-        while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(word)
+        for _ in range(int(patience / PAUSE)):  # pauses are counted, for a clock may stand still
+            if not any(worker.ready for worker in workers):
+                break
+            time.sleep(PAUSE)
+        for worker in workers:
+            if worker.ready:
+                worker.process.send_signal(word)
     for worker in workers:
         worker.process.wait()
         worker.answers.close()

@@ -3,6 +3,12 @@
 Those of the README: ./inv figures --dataset sample --output fig
 """
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 from collections.abc import Sequence
 from pathlib import Path
 

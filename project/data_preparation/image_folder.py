@@ -1,5 +1,11 @@
 """Turn any folder of pictures into a prepared data set: photos, scans, drawings -> project/input/<dataset>."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 import dataclasses
 import math
 import os
@@ -206,4 +212,4 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "--per-class or --size")

@@ -13,10 +13,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from project.data_preparation.sample_sheet import draw_samples
-from project.work import files
+from project.work import files, process
 from project.work.common import INPUT
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.declaration import Interrupted, UserError
 
 READY = "ready"  # in a scratch folder, what becomes the data set
 LEFT_OUT = "left_out.csv"  # in a data set, the rows of its source that it has not
@@ -99,7 +99,7 @@ def publish(
     replaced = _older(target, folder)
     scratch.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(scratch / ".lock", timeout=0):
+        with process.stoppable(), FileLock(scratch / ".lock", timeout=0):
             try:
                 prepared = make(scratch)
                 _replace(prepared, scratch / READY, folder)
@@ -113,9 +113,9 @@ def publish(
     except OSError as error:
         place, reason = error.filename or folder, error.strerror or error
         raise UserError(f"{place}: {reason}; {folder} is as it was: make room or mend permissions") from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         how = "goes on" if begun(scratch) else "starts again"
-        raise UserError(f"stopped; {folder} is as it was, and the same command {how}") from None
+        raise Interrupted(f"stopped; {folder} is as it was, and the same command {how}", stop) from None
     return Published(prepared, folder, replaced)
 
 

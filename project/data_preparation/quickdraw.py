@@ -1,5 +1,11 @@
 """Turn doodles drawn as strokes into a prepared data set: strokes -> project/input/<dataset>."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 import dataclasses
 import itertools
 import sys
@@ -132,4 +138,4 @@ def _provenance(
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, "--per-class, the size of pictures or --processes")

@@ -4,13 +4,15 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import re
 import reprlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 from project import PROGRAM, __version__
+from project.work import process, streams
 
 T = TypeVar("T")
 _brief = reprlib.Repr()
@@ -19,6 +21,18 @@ _brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nes
 
 class UserError(Exception):
     """Something a person can put right; its text says what is wrong, where, and what to do."""
+
+
+class Interrupted(UserError):
+    """Work that a signal stopped; its text says how to go on. code: the exit code."""
+
+    def __init__(self, text: str, stop: KeyboardInterrupt) -> None:
+        super().__init__(text)
+        self.code = process.code(stop)
+
+
+class OutOfMemory(UserError):
+    """There was not enough memory, of the machine or of its GPU; its text says what to lower."""
 
 
 def setting(default: Any, help: str, *, within: str = "", choices: Sequence[str] = (), alias: str = "") -> Any:
@@ -244,19 +258,55 @@ def inside(value: float, interval: str) -> bool:
     return above and below
 
 
-def run_command(main: Callable[[], None]) -> None:
-    """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback."""
+def run_command(main: Callable[[], None], lower: str = "") -> None:
+    """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback.
+
+    lower: the flags that decide how much memory it takes, for when there is not enough.
+    """
     with contextlib.suppress(AttributeError):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
     try:
-        main()
+        with within_memory(lower):
+            main()
+        streams.refuse_loss()
+    except Interrupted as error:
+        process.say(str(error))
+        process.leave(error.code)
     except UserError as error:
         _stop(str(error))
     except OSError as error:
         _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        process.say("stopped")
+        process.leave(process.code(stop))
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:  # a signal, of which it has been told
+            process.leave(end.code)
+        raise
+
+
+@contextlib.contextmanager
+def within_memory(lower: str = "") -> Iterator[None]:
+    """Raises OutOfMemory where memory runs out; lower: the flags to lower then."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        shortage = _shortage(error)
+        if shortage is None:
+            raise
+        advice = f"lower {lower}" if lower else "end what else runs here, or take a machine with more"
+        raise OutOfMemory(f"{shortage}; {advice}") from None
+
+
+def _shortage(error: BaseException) -> str | None:
+    """What there was not enough memory for, as numpy, torch on any device and the system say it; None otherwise."""
+    text = str(error)
+    signs = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "Cannot allocate memory", "Unable to allocate")
+    if not isinstance(error, MemoryError) and not any(sign in text for sign in signs):
+        return None
+    amount = re.search(r"(?:allocate|allocated:?) ([\d.]+ ?\w+)", text)
+    where = "the GPU is" if re.search("CUDA|CUBLAS|CUDNN|HIP|MPS", text) else "this machine is"
+    return f"{where} out of memory" + (f", for {amount[1]} more" if amount else "")
 
 
 def trouble(error: OSError) -> str:

@@ -3,16 +3,20 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from project.work import process
 from project.work.common import Settings
 from project.work.contradictions import gpu_numbers
 from project.work.declaration import UserError
 
 WORKER = "TORCHELASTIC_RUN_ID"  # torchrun's sign on the processes it starts; RANK alone may be a machine's
 LOST = 75  # exit code of a process that cannot go on because another one of the run has ended
+STARVED = 77  # of one that found no memory left
+PARENT = "RUN_PARENT"  # where the processes of a run learn which one started them
 PORT = 29500
 
 
@@ -79,22 +83,37 @@ def torchrun(machine: Machine, processes: int, script: str, words: Sequence[str]
 
 
 def start(words: Sequence[str], processes: int) -> int:
-    """Run torchrun with these arguments; returns the exit code of the run, of which its first process has spoken."""
+    """Run torchrun with these arguments; returns the exit code of the run, of which its first process has spoken.
+
+    Of a signal, whose exit code is above 128, nobody has.
+    """
     threads = max(1, len(os.sched_getaffinity(0)) // processes) if hasattr(os, "sched_getaffinity") else 1
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ[PARENT] = str(os.getpid())
     import logging
 
     from torch.distributed import run
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import SignalException, api
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    came: list[int] = []
+
+    def stop_once(number: int, frame: object) -> None:
+        came.append(number)
+        if len(came) == 1:  # another would leave processes behind
+            raise SignalException("stopped", sigval=signal.SIGTERM)
+
+    api._terminate_process_handler = stop_once
     logging.disable(logging.CRITICAL)  # it would add a page to the one line that says what is wrong
     try:
-        run.run(run.parse_args(list(words)))
+        with process.stoppable():
+            run.run(run.parse_args(list(words)))
     except ChildFailedError as error:
         return verdict({rank: failure.exitcode for rank, failure in error.failures.items()})
-    except SignalException as error:
-        return 128 + error.sigval
+    except SignalException:
+        return 128 + came[0]
+    except KeyboardInterrupt as stop:
+        return process.code(stop)
     except (OSError, RuntimeError) as error:
         raise UserError(f"the processes of this run did not find each other ({error})") from error
     return 0
@@ -110,9 +129,19 @@ def verdict(codes: Mapping[int, int]) -> int:
     rank, code = min(codes.items(), key=lambda each: (each[1] in told, each[1] == -signal.SIGABRT, each[0]))
     if code == LOST:
         raise UserError("a process of this run on another machine has ended")
+    if code == STARVED:
+        raise UserError(f"process {rank} of this run is out of memory; lower --batch-size, --image-size or --processes")
     if code < 0:
-        raise UserError(f"process {rank} of this run was ended by {signal.Signals(-code).name}")
+        name = signal.Signals(-code).name
+        why = f" ({process.MEMORY}: lower --batch-size, --image-size or --processes)" if name == "SIGKILL" else ""
+        raise UserError(f"process {rank} of this run was ended by {name}{why}")
     return code
+
+
+def watch_parent() -> None:
+    """In a process that `start` started: end with the one that did, even while torch is still being loaded."""
+    parent = int(os.environ.get(PARENT, os.getppid()))
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
 
 
 def end_with_parent(parent: int) -> None:

@@ -1,19 +1,29 @@
 """Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    import os
+
+    from project.work import process
+
+    process.begin(quiet="TORCHELASTIC_RUN_ID" in os.environ)
+
 import dataclasses
 import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from project.work import common, launch, prepared_data
+from project.work import common, launch, prepared_data, process
 from project.work.common import Settings
-from project.work.declaration import UserError, flag, run_command, trouble
+from project.work.declaration import UserError, flag, run_command, trouble, within_memory
 
 MARGINS_FILE = "margins.csv.gz"
+REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch")
+KEPT = "stopped; every finished epoch is kept"
+LOWER = "--batch-size, --image-size, --processes or a sweep's --parallel"  # where memory runs out
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
+    if launch.WORKER in os.environ:
+        launch.watch_parent()
     settings = common.parse(argv)
     if launch.WORKER not in os.environ:
         for name in common.idle(settings):
@@ -51,11 +63,14 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
     if run.resume is None and run.uuid is None and common.is_run(run):  # known here, to say what goes on with it
         run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
         words = [*words, f"--uuid={run.uuid}"]
+    command = run_folder.resume_command(run) if common.is_run(run) else "the same command"
     try:
-        sys.exit(launch.start(launch.torchrun(machine, processes, __file__, words), processes))
+        code = launch.start(launch.torchrun(machine, processes, __file__, words), processes)
     except UserError as error:
-        command = run_folder.resume_command(run) if common.is_run(run) else "the same command"
         raise UserError(f"{error}; every finished epoch is kept; go on with: {command}") from error
+    if code > 128:
+        process.say(f"{KEPT}; go on with: {command}")
+    sys.exit(code)
 
 
 def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> None:
@@ -70,24 +85,30 @@ def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> 
         copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
         copy.fetch()
     if not common.is_run(settings):
-        with interruptible("the same command goes on"):
+        with interruptible("the same command goes on"), within_memory(LOWER):
             (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return
     run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
-    with interruptible(f"go on with: {run.command}"), run:  # a run that found no room is not one that was refused
+    # A run that found no room is not one that was refused: the disk's errors are put in words outside of it.
+    with interruptible(f"go on with: {run.command}"), run, within_memory(LOWER):
         train(run, device, copy, parallel)
 
 
 @contextmanager
 def interruptible(how: str) -> Iterator[None]:
-    """Turn Ctrl-C into a line that says how to go on, and the exit code of shells for it; a full disk into another."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{trouble(error)}; when that is mended, {how}; what was written before is kept") from error
-    except KeyboardInterrupt:
-        print(f"\nstopped; every finished epoch is kept; {how}", file=sys.stderr)
-        sys.exit(130)
+    """Turn Ctrl-C and its like into a line that says how to go on, and the exit code of shells for it.
+
+    What the disk refused becomes such a line too.
+    """
+    with process.stoppable():
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{trouble(error)}; when that is mended, {how}; what was written before is kept") from error
+        except KeyboardInterrupt as stop:
+            if launch.WORKER not in os.environ:  # there the process that started it speaks
+                process.say(f"{KEPT}; {how}")
+            sys.exit(process.code(stop))
 
 
 def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
@@ -107,11 +128,24 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
         print("\n".join(mending.write(run.folder, dataset.mending, dataset.train_keys, dataset.names)))
     dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
-    runner.fit(lambda: copy.try_send(run.folder))
-    row = result_row(settings, runner, method_name(settings), data_digest)
+    trained: list[Path] = []  # folders, one an epoch
+    runner.fit(lambda: copy.try_send(run.folder) or trained.append(run.folder))
+    row = parallel.first(lambda: None if trained else earlier_row(run.folder))
+    if row is None:
+        row = result_row(settings, runner, method_name(settings), data_digest)
     if parallel.rank == 0:
         write_margins(run.folder, runner)
         report(run, row, copy)
+
+
+def earlier_row(folder: Path) -> dict[str, Any] | None:
+    """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
+    from project.work.reporter.result_file import read_result
+
+    with suppress(ValueError):  # damaged: the test split is read again
+        row = read_result(folder)
+        return row if row is not None and row.keys() >= set(REPORTED) else None
+    return None
 
 
 def write_margins(folder: Path, runner: "BaseRunner") -> None:
@@ -190,4 +224,4 @@ def _with_audit(settings: Settings, device: "torch.device", copy: "Mirror", para
 
 
 if __name__ == "__main__":
-    run_command(main)
+    run_command(main, LOWER)

@@ -11,7 +11,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.reporter.reporter import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.history import History
+from project.work.runner.history import History, mean_speed
 from project.work.runner.metrics import Metrics, measure
 from project.work.runner.table import cost
 
@@ -60,7 +60,7 @@ def _circumstances(runner: BaseRunner) -> dict[str, Any]:
         "noise_rate_left": None if left is None else round(left, 6),
         "train_pictures": len(runner.dataset.train),
         "seconds": round(sum(row.seconds for row in rows), 1),
-        "pictures_per_second": round(len(rows) / sum(1 / row.pictures_per_second for row in rows), 1),
+        "pictures_per_second": round(mean_speed([row.pictures_per_second for row in rows]), 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "torch": torch.__version__,
         "git_revision": git_revision(),

@@ -141,13 +141,11 @@ def _checked(name: str) -> str:
 
 
 def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / common.RUN_LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.3)  # a sweep that looks whether somebody has it holds it for a moment
     except Timeout as error:
-        raise UserError(
-            f"{folder}: another process is working on this run; wait for it or give another --uuid"
-        ) from error
+        raise UserError(f"{folder}: {common.RUN_BUSY}; wait for it or give another --uuid") from error
     return lock
 
 

@@ -8,7 +8,7 @@ import processes
 import pytest
 
 from project.work.reporter.curve_plot import CurvePlot
-from project.work.reporter.reporter import Reporter, Result
+from project.work.reporter.reporter import Reporter, Result, is_whole
 from project.work.reporter.result_table import ResultTable
 from project.work.result import result_row
 
@@ -28,6 +28,30 @@ def test_a_destination_that_fails_is_named_and_the_others_are_written(
     assert places == [f"row 1 of {tmp_path / 'results.csv'}"]
     assert (tmp_path / "results.csv").read_text() == "uuid,best_test_accuracy\na,0.5\n"
     assert capsys.readouterr().err == "warning: Unreachable failed: no route to host\n"
+
+
+class Channel:
+    """A destination that repeats what it is told."""
+
+    once = True
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def write(self, result: Result) -> str:
+        self.heard.append(result.row["uuid"])
+        return "said"
+
+
+def test_what_would_be_said_twice_is_said_once_and_what_failed_is_tried_again(tmp_path: Path) -> None:
+    channel, result = Channel(), Result({"uuid": "a"}, tmp_path)
+    assert is_whole(tmp_path)  # a run of before this was noted
+    Reporter([channel, Unreachable()]).report(result)
+    assert not is_whole(tmp_path)
+    places = Reporter([channel, ResultTable(tmp_path)]).report(result)
+    assert places == ["Channel: told before", f"row 1 of {tmp_path / 'results.csv'}"]
+    assert channel.heard == ["a"]
+    assert is_whole(tmp_path)
 
 
 def test_a_run_that_could_not_report_says_so_keeps_everything_and_reports_later(tmp_path: Path, prepared: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from project.work.runner.history import EpochRow, History
+from project.work.runner.history import EpochRow, History, mean_speed, speed
 
 
 def row(epoch: int, accuracy: float, loss: float) -> EpochRow:
@@ -42,3 +42,10 @@ def test_the_file_shows_every_number_in_full_and_comes_back(tmp_path: Path) -> N
     again.restore(history.as_dicts())
     assert again.rows == history.rows
     assert again.path.read_bytes() == history.path.read_bytes()
+
+
+def test_a_clock_that_stands_still_or_goes_backwards_gives_no_speed() -> None:
+    assert [speed(100, seconds) for seconds in (50.0, 0.0, -1.0)] == [2.0, 0.0, 0.0]
+    assert mean_speed([100.0, 300.0]) == pytest.approx(150.0)  # of equal amounts of work
+    assert mean_speed([0.0, 300.0]) == pytest.approx(300.0)
+    assert mean_speed([0.0]) == 0.0

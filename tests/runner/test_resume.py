@@ -1,12 +1,12 @@
 """A run that is killed at any moment, or stopped by Ctrl-C, goes on to exactly the numbers of an unbroken run."""
 
 import csv
+import json
 import os
 import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing import Process
@@ -44,7 +44,7 @@ def partials(folder: Path) -> list[Path]:
 
 def kill_while_training(process: Process, folder: Path, dice: random.Random) -> None:
     """SIGKILL at a moment after the next epoch has been noted."""
-    history, deadline = folder / "history.csv", time.monotonic() + 60
+    history, deadline = folder / "history.csv", time.monotonic() + 300
     before = history.stat().st_mtime_ns if history.exists() else 0
     while process.is_alive() and time.monotonic() < deadline:
         if history.exists() and history.stat().st_mtime_ns != before:
@@ -57,7 +57,7 @@ def kill_while_training(process: Process, folder: Path, dice: random.Random) -> 
 
 def kill_while_writing(process: Process, folder: Path) -> bool:
     """SIGKILL as soon as a checkpoint is being written; says whether it was caught in the act."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while process.is_alive() and not partials(folder) and time.monotonic() < deadline:
         time.sleep(0.0005)
     process.kill()
@@ -165,6 +165,24 @@ def test_a_finished_run_started_again_replaces_its_row_and_trains_no_more(prepar
     assert (tmp_path / "base-mine" / "history.csv").read_bytes() == history
 
 
+def test_what_is_missing_of_a_report_is_made_up_for_without_reading_the_test_split_again(
+    prepared: Path, tmp_path: Path
+) -> None:
+    command, folder = usual(prepared, tmp_path, "mine", epoch=1), tmp_path / "base-mine"
+    assert processes.finish(processes.fork_main(tmp_path / "log", *command)) == 0
+    row = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(row | {"best_test_accuracy": 0.123}))  # which no split gives
+    (folder / "curve.png").unlink()
+    (tmp_path / "results.csv").unlink()
+    resumed = processes.fork_main(tmp_path / "log", "--resume", "mine", "--output", tmp_path, "--device", "cpu")
+    assert processes.finish(resumed) == 0
+    assert (folder / "curve.png").read_bytes().endswith(b"IEND\xaeB`\x82")
+    (again,) = table(tmp_path / "results.csv")
+    assert again == {name: "" if value is None else str(value) for name, value in row.items() if name not in TIMES} | {
+        "best_test_accuracy": "0.123"
+    }
+
+
 def test_two_processes_on_one_run_are_one_too_many(prepared: Path, tmp_path: Path) -> None:
     command = usual(prepared, tmp_path, "mine", epoch=500)
     first = processes.fork_main(tmp_path / "log", *command)
@@ -177,20 +195,34 @@ def test_two_processes_on_one_run_are_one_too_many(prepared: Path, tmp_path: Pat
     first.join()
 
 
-def test_ctrl_c_keeps_the_epochs_and_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "invoke", "--search-root", ROOT, "train"]
-    command += usual(prepared, tmp_path, "mine", epoch=500)
+@pytest.mark.parametrize(
+    ("send", "word", "code"),
+    [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)],
+    ids=["Ctrl-C, as a terminal does: to everything in the foreground", "a scheduler's, to the command alone"],
+)
+def test_a_signal_keeps_the_epochs_and_says_how_to_go_on(
+    prepared: Path, tmp_path: Path, send: Callable[[int, int], None], word: signal.Signals, code: int
+) -> None:
+    command = [ROOT / "inv", "train", *usual(prepared, tmp_path, "mine", epoch=500)]
     pipe = subprocess.PIPE
     process = subprocess.Popen([*map(str, command)], stderr=pipe, stdout=pipe, text=True, start_new_session=True)
     folder = tmp_path / "base-mine"
     wait_for(folder / "history.csv", lambda: process.poll() is None)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everything in the foreground
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"go on with: ./inv train --resume mine --output {tmp_path}" in said
+    for _ in range(3):
+        send(process.pid, word)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == code
+    assert said.endswith(f"stopped; every finished epoch is kept; go on with: {go_on(tmp_path)}\n")
+    assert said.count("stopped") == 1
     assert "Traceback" not in said
     assert len(table(folder / "history.csv")) >= 1
     assert yaml.safe_load((folder / "settings.yaml").read_text())["epoch"] == 500
+    with pytest.raises(ProcessLookupError):  # nobody of its session is left
+        os.killpg(process.pid, 0)
+
+
+def go_on(output: Path) -> str:
+    return f"./inv train --resume mine --output {output}"
 
 
 def _with_room_for(size: int, log: Path, words: list[object]) -> None:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from project.work import fonts
+from project.work.dataset import array_files
 from project.work.reporter.reporter import Result
 
 FILE = "curve.png"
@@ -36,5 +37,6 @@ class CurvePlot:
         figure.suptitle(f"{result.folder.name} on {Path(result.row['dataset']).name}", fontsize=11)
         path = result.folder / FILE
         fonts.for_matplotlib(figure)
-        figure.savefig(path, dpi=110)
+        with array_files.replacing(path) as file:
+            figure.savefig(file, dpi=110, format="png")
         return f"curve in {path}"

@@ -1,10 +1,14 @@
 """What a run reports, and to whom."""
 
+import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from project.work.dataset import storage
 
 SHEET_COLUMNS = (
     "uuid",
@@ -24,6 +28,7 @@ SHEET_COLUMNS = (
     "best_valid_accuracy",
     "best_test_accuracy",
 )
+NOTE = "reported.json"  # in a run folder: the destinations that were told, and whether that is all of them
 DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
 
 
@@ -47,7 +52,10 @@ class Postponed(Exception):
 
 
 class Destination(Protocol):
-    """Somewhere a result goes. One that is not configured is absent from the reporter's list."""
+    """Somewhere a result goes. One that is not configured is absent from the reporter's list.
+
+    One that would say it twice has a true attribute `once`.
+    """
 
     def write(self, result: Result) -> str:
         """Write the result, replacing an earlier one of the same uuid; returns where a person finds it.
@@ -57,20 +65,58 @@ class Destination(Protocol):
 
 
 class Reporter:
-    """Sends a result to every destination; one that fails is named and does not stop the others."""
+    """Sends a result to every destination; one that fails is named and does not stop the others.
+
+    What was told is noted in the run folder, so that a run that was killed meanwhile is reported by its next start.
+    """
 
     def __init__(self, destinations: Sequence[Destination]) -> None:
         self.destinations = destinations
 
     def report(self, result: Result) -> list[str]:
         """Where the result was written, one line a destination."""
+        told = _told(result.folder)
+        _note(result.folder, told, whole=False)
         places = []
         for destination in self.destinations:
+            name = type(destination).__name__
+            if getattr(destination, "once", False) and name in told:
+                places.append(f"{name}: told before")
+                continue
             try:
                 places.append(destination.write(result))
+                told.add(name)
             except Postponed as error:
                 print(f"warning: {error}", file=sys.stderr)
                 places.append(error.instead)
             except Exception as error:
-                print(f"warning: {type(destination).__name__} failed: {error}", file=sys.stderr)
+                print(f"warning: {name} failed: {error}", file=sys.stderr)
+            if getattr(destination, "once", False):
+                _note(result.folder, told, whole=False)
+        _note(result.folder, told, whole=len(places) == len(self.destinations))
         return places
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether nothing is known to be missing of what the run in this folder had to report."""
+    try:
+        return bool(json.loads((folder / NOTE).read_text())["whole"])
+    except FileNotFoundError:
+        return True  # of before this was noted, or from elsewhere
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _told(folder: Path) -> set[str]:
+    """The destinations that have been told of the run in this folder."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return set(json.loads((folder / NOTE).read_text())["told"])
+    return set()
+
+
+def _note(folder: Path, told: set[str], whole: bool) -> None:
+    text = json.dumps({"whole": whole, "told": sorted(told)}) + "\n"
+    try:
+        storage.replace_file(folder / NOTE, text.encode())
+    except OSError as error:  # less is lost than if the result itself were not reported
+        print(f"warning: {folder / NOTE}: {error.strerror or error}", file=sys.stderr)

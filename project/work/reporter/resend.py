@@ -1,5 +1,11 @@
 """Send the rows of results.csv that the spreadsheet does not have; ./inv report."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass

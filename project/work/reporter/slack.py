@@ -61,6 +61,8 @@ class Refusal(Exception):
 class SlackWebhook:
     """An incoming webhook: its address is all it takes, and text is all it carries."""
 
+    once = True
+
     def __init__(self, address: str, patience: Patience | None = None) -> None:
         self._address, self._patience = address, patience or usual_patience()
 
@@ -76,6 +78,8 @@ class SlackWebhook:
 
 class SlackBot:
     """A bot that uploads the curve's picture with the message beside it; without a picture it only says it."""
+
+    once = True
 
     def __init__(self, token: str, channel: str, api: str = API, patience: Patience | None = None) -> None:
         self._token, self._channel = token, channel

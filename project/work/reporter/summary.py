@@ -1,5 +1,11 @@
 """The table of results for a person: one line an experiment, over its seeds, best first."""
 
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work import process
+
+    process.begin()
+
+
 import csv
 import io
 import json

@@ -21,7 +21,7 @@ from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, identity
 from project.work.runner.device import apply, choose, look
 from project.work.runner.folding import folded
-from project.work.runner.history import EpochRow, History
+from project.work.runner.history import EpochRow, History, speed
 from project.work.runner.joint_norm import join_norms
 from project.work.runner.margins import margins
 from project.work.runner.metrics import measure
@@ -187,8 +187,8 @@ class BaseRunner:
             train_accuracy=accuracy,
             valid_loss=valid.loss,
             valid_accuracy=valid.accuracy,
-            seconds=time.perf_counter() - started,
-            pictures_per_second=len(self.dataset.train) / (trained - started),
+            seconds=max(0.0, time.perf_counter() - started),
+            pictures_per_second=speed(len(self.dataset.train), trained - started),
         )
 
     def _start_epoch(self, epoch: int) -> None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,17 @@ class EpochRow:
     valid_accuracy: float
     seconds: float
     pictures_per_second: float
+
+
+def speed(count: int, seconds: float) -> float:
+    """So many a second; 0 where the clock stood still or went backwards, which is no measurement."""
+    return count / seconds if seconds > 0 else 0.0
+
+
+def mean_speed(speeds: Sequence[float]) -> float:
+    """The speed over equal amounts of work, of those that were measured; 0 where none was."""
+    measured = [speed for speed in speeds if speed > 0]
+    return len(measured) / sum(1 / speed for speed in measured) if measured else 0.0
 
 
 class History:

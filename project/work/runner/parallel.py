@@ -8,7 +8,6 @@ import contextlib
 import io
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from torch import Tensor, distributed, nn
 
 from project.work import common
 from project.work.common import Settings
-from project.work.declaration import UserError
-from project.work.launch import LOST, WORKER, end_with_parent
+from project.work.declaration import OutOfMemory, UserError
+from project.work.launch import LOST, STARVED, WORKER
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run is making
@@ -127,7 +126,6 @@ def joined() -> Iterator[Parallel]:
         yield ALONE
         return
     parallel = Parallel(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     with contextlib.ExitStack() as stack:
         if parallel.rank > 0:
             silence = stack.enter_context(open(os.devnull, "w"))
@@ -141,6 +139,10 @@ def joined() -> Iterator[Parallel]:
             distributed.destroy_process_group()
         except PeerLost:
             sys.exit(LOST)
+        except OutOfMemory:  # in this process alone, perhaps
+            if parallel.rank > 0:
+                sys.exit(STARVED)
+            raise
         except UserError:
             if parallel.rank > 0:
                 sys.exit(2)

@@ -1,0 +1,63 @@
+"""What a command prints, where nobody can take it any more: a reader that left, a full disk, a closed descriptor.
+
+Words that are lost end no work, which may have gone on for hours.
+"""
+
+import errno
+import io
+import os
+import sys
+from typing import TextIO
+
+
+class _Lossy(io.TextIOWrapper):
+    """Text of which every write succeeds. fault: what the first one that did not succeed met."""
+
+    fault: OSError | None = None
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._lose(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self.fault = self.fault or error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.fileno())
+        os.close(nowhere)
+
+
+def begin() -> None:
+    """Have standard output and error lose what they cannot write; a closed one would be the next file to be opened."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdout, sys.stderr = _lossy(1, sys.stdout, "strict"), _lossy(2, sys.stderr, "backslashreplace")
+
+
+def _lossy(descriptor: int, old: TextIO | None, errors: str) -> TextIO:
+    file = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    if not isinstance(old, io.TextIOWrapper):
+        return _Lossy(file, "utf-8", errors, line_buffering=descriptor == 2)
+    old.flush()
+    flow = {"line_buffering": old.line_buffering, "write_through": old.write_through}
+    return _Lossy(file, old.encoding, old.errors, **flow)
+
+
+def refuse_loss() -> None:
+    """Raises OSError where standard output could not be written, unless its reader has left, who wants no more."""
+    out = sys.stdout
+    if not isinstance(out, _Lossy):
+        return
+    out.flush()
+    fault, out.fault = out.fault, None
+    if fault is not None and fault.errno != errno.EPIPE:
+        raise OSError(fault.errno, fault.strerror, "standard output")
