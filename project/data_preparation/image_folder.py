@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prepare a data set from the command line."""
     settings = parse(ImageFolderSettings, argv, "Turn a folder or a list of pictures into a data set to train on.")
     if settings.input is None:
-        raise UserError(FORMS)
+        raise UserError(*FORMS)
     source = Path(os.path.expanduser(settings.input))
     found = read_list(settings)
     facts = {"source": "folder" if source.is_dir() else "csv", "input": source.resolve().name}

@@ -14,10 +14,12 @@ from project.data_preparation.picture_folder import read_folder
 from project.work.declaration import UserError
 
 LONGEST = 255  # letters of a class's name, as of a folder's
-FORMS = """no pictures yet: say with --input where they are, in one of two forms
-  ./inv prepare-images --input FOLDER      one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),
-                                           or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)
-  ./inv prepare-images --input FILE.csv    with the columns path,label; paths start from the folder of the file"""
+FORMS = (
+    "no pictures yet: say with --input where they are, in one of two forms",
+    "  ./inv prepare-images --input FOLDER      one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),",
+    "                                           or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)",
+    "  ./inv prepare-images --input FILE.csv    with the columns path,label; paths start from the folder of the file",
+)
 
 
 def read_list(settings: ImageFolderSettings) -> PictureList:
@@ -26,7 +28,7 @@ def read_list(settings: ImageFolderSettings) -> PictureList:
         return _read(settings)
     except UserError as error:  # it may hold names as the disk has them, with line ends and the like
         text = "".join(ascii(letter)[1:-1] if _is_control(letter) else letter for letter in str(error))
-        raise UserError(text) from error
+        raise UserError(text, *error.lines) from error
 
 
 def _read(settings: ImageFolderSettings) -> PictureList:

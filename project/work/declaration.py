@@ -20,7 +20,14 @@ _brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nes
 
 
 class UserError(Exception):
-    """Something a person can put right; its text says what is wrong, where, and what to do."""
+    """Something a person can put right; its text says what is wrong, where, and what to do.
+
+    lines: to be printed below the text, where one line does not do.
+    """
+
+    def __init__(self, text: str, *lines: str) -> None:
+        super().__init__(text)
+        self.lines = lines
 
 
 class Interrupted(UserError):
@@ -273,7 +280,7 @@ def run_command(main: Callable[[], None], lower: str = "") -> None:
         process.say(str(error))
         process.leave(error.code)
     except UserError as error:
-        _stop(str(error))
+        _stop(str(error), error.lines)
     except OSError as error:
         _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
     except KeyboardInterrupt as stop:
@@ -315,8 +322,8 @@ def trouble(error: OSError) -> str:
     return f"{place}{error.strerror or error}"
 
 
-def _stop(text: str) -> None:
-    print(f"error: {_printable(text)}", file=sys.stderr)
+def _stop(text: str, lines: Sequence[str] = ()) -> None:
+    print("\n".join([f"error: {_printable(text)}", *lines]), file=sys.stderr)
     sys.exit(2)
 
 
