@@ -16,9 +16,9 @@ from project.work.declaration import UserError
 LONGEST = 255  # letters of a class's name, as of a folder's
 FORMS = (
     "no pictures yet: say with --input where they are, in one of two forms",
-    "  ./inv prepare-images --input FOLDER      one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),",
-    "                                           or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)",
-    "  ./inv prepare-images --input FILE.csv    with the columns path,label; paths start from the folder of the file",
+    "  ./inv prepare-images --input FOLDER    one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),",
+    "                                         or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)",
+    "  ./inv prepare-images --input FILE.csv  with the columns path,label; paths start from the folder of the file",
 )
 
 
