@@ -1,21 +1,26 @@
 """Files appear whole or not at all; what a killed writer left goes, a living one keeps its own; faults name a file."""
 
-import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
-import processes
 import pytest
 
 from project.work import writing
+from project.work.common import ROOT
 
+WRITER = """
+import sys, time
+from pathlib import Path
+from project.work import writing
 
-def _write_until_killed(path: Path) -> None:
-    with writing.replacing(path) as file:
-        file.write(b"half")
-        file.flush()
-        time.sleep(300)
+with writing.replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    time.sleep(600)
+"""
 
 
 def names(folder: Path) -> list[str]:
@@ -23,12 +28,12 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
-    path, deadline = tmp_path / "history.csv", time.monotonic() + 60
-    writers = [processes.fork(_write_until_killed, path) for _ in range(2)]
-    while len(names(tmp_path)) < 2 and time.monotonic() < deadline:
+    path, deadline = tmp_path / "history.csv", time.monotonic() + 120
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, path], cwd=ROOT) for _ in range(2)]
+    while sum(part.stat().st_size for part in tmp_path.iterdir()) < 8 and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(writers[0].pid, signal.SIGKILL)
-    assert processes.finish(writers[0]) == -signal.SIGKILL
+    writers[0].kill()
+    assert writers[0].wait() == -signal.SIGKILL
     (tmp_path / ".history.csv.4711").write_bytes(b"left by an earlier version, whose process number is used again")
     for other in (".history.csv", ".history.csv.lock", ".other.csv.12", ".history.csv.12.note"):
         (tmp_path / other).write_bytes(b"somebody's")
@@ -36,7 +41,7 @@ def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_p
         file.write(b"whole")
     left = [name for name in names(tmp_path) if name.startswith(f".history.csv.{writers[1].pid}.")]
     writers[1].kill()
-    processes.finish(writers[1])
+    writers[1].wait()
     assert len(left) == 1
     others = {".history.csv", ".history.csv.lock", ".other.csv.12", ".history.csv.12.note"}
     assert set(names(tmp_path)) == {"history.csv", *left} | others

@@ -106,6 +106,12 @@ def test_a_matrix_is_put_into_the_order_of_the_classes(tmp_path):
     np.testing.assert_allclose(read, [[0, 0.6, 0.4], [0.2, 0.3, 0.5], [0.9, 0.1, 0]])
 
 
+def test_a_matrix_is_read_as_a_spreadsheet_of_another_country_saves_it(tmp_path):
+    text = ";ant;bee;cat\r\n\r\nant;0,9;0,1;0\r\nbee;0;1;0\r\ncat;0;0,5;0,5\r\n"
+    (tmp_path / "m.csv").write_bytes(text.encode("utf-16"))
+    np.testing.assert_allclose(noise.read_matrix(tmp_path / "m.csv", NAMES), [[0.9, 0.1, 0], [0, 1, 0], [0, 0.5, 0.5]])
+
+
 @pytest.mark.parametrize(
     ("delimiter", "fault"),
     [

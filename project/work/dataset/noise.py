@@ -117,7 +117,8 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
     table = table.set_index(table.columns[0])
     _refuse_other_names(table, names, path)
     try:
-        matrix = table.reindex(index=names, columns=names).to_numpy(dtype=float)
+        table = table.reindex(index=names, columns=names)
+        matrix = table.map(lambda text: text.replace(",", ".")).to_numpy(dtype=float)  # some spreadsheets write 0,9
     except ValueError as error:
         raise UserError(f"{path}: not a matrix ({files.said(error)}); {_WRITES_ONE}") from error
     if not np.isfinite(matrix).all() or matrix.min() < 0:
