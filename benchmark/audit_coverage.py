@@ -3,8 +3,9 @@
     .venv/bin/python benchmark/audit_coverage.py --dataset hanzi,omniglot --models 2,16,gradients
 
 A model is a number of epochs, for fold models that main.py trains, or a linear discriminant on gradients or pixels,
-which takes seconds. HALF in `strength` was chosen on hanzi and quickdraw, LIMIT on hanzi; other sets confirm. Noise is none, a kind and a rate, or file:PATH for that of people in a noise.csv; confusion noise
-goes as the strongest models confuse clean labels. What was stopped goes on where it was.
+which takes seconds. Noise is none, a kind and a rate, or file:PATH for that of people in a noise.csv; confusion noise
+goes as the same models confuse clean labels. What was stopped goes on where it was. HALF in `strength` was chosen on
+Chinese characters and QuickDraw, LIMIT on the characters; other sets confirm.
 """
 
 import contextlib
