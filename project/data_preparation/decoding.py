@@ -251,13 +251,12 @@ def _pnm(data: bytes, image: Image.Image) -> Samples:
 
 
 def _plain_numbers(text: bytes, count: int) -> np.ndarray:
-    try:
-        numbers = np.fromstring(re.sub(rb"#[^\r\n]*", b"", text), np.int64, count, sep=" ")
-    except ValueError:  # what follows a number is none
-        numbers = np.empty(0, np.int64)
-    if len(numbers) < count or numbers.min() < 0:
+    text = re.sub(rb"#[^\r\n]*", b"", text)
+    # numpy 2.0 makes up numbers where it meets something else, so that is looked for first
+    numbers = np.empty(0, np.int64) if re.search(rb"[^\d\s]", text) else np.fromstring(text, np.int64, sep=" ")
+    if len(numbers) < count:
         raise ValueError(f"{_UNKNOWN}: fewer numbers than pixels")
-    return numbers
+    return numbers[:count]
 
 
 def _check_tiff(tags: Mapping[int, Any], megapixels: float) -> None:
