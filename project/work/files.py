@@ -242,7 +242,9 @@ def _kept(
     if missing or not header:
         lacks = f"has no column {missing[0]}" if header else "is empty"
         raise UserError(f"{refused}: it {lacks} (its header is {','.join(header)[:80]!r}){needs}")
-    kept = [place for place, name in enumerate(names) if (name in columns or name in optional if columns else name)]
+    # Without a name only the first is a column: that of the rows' names; others are what a spreadsheet left beside.
+    asked, wanted = bool(columns), {*columns, *optional}
+    kept = [place for place, name in enumerate(names) if (name in wanted if asked else name or place == 0)]
     twice = next((names[place] for place in kept if names.count(names[place]) > 1), None)
     if twice is not None:
         raise UserError(f"{refused}: two columns are called {twice!r}")

@@ -75,7 +75,7 @@ def test_keys_are_kept_in_a_byte_a_character_and_come_back_as_text() -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that are read, from a process that has read none."""
     folders, read = [], storage.read
-    monkeypatch.setattr(storage, "read", lambda folder: folders.append(folder) or read(folder))
+    monkeypatch.setattr(storage, "read", lambda folder, largest: folders.append(folder) or read(folder, largest))
     loaded.LAST.forget()
     yield folders
     loaded.LAST.forget()
@@ -115,7 +115,7 @@ from project.work.dataset import base_dataset, storage
 
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])
 
-def read(folder):
+def read(folder, largest):
     images = np.load(folder / "train_images.npy", mmap_mode="r")
     keys = pd.DataFrame({"key_id": np.arange(rows) + 5_000_000_000_000_000})
     train = storage.Pictures(images, np.arange(rows) % 340, keys)
