@@ -94,7 +94,10 @@ def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | Non
     after: called whenever some run here has ended. Raises UserError before any starts when one of them could not.
     """
     left = _left(order, runs)
-    print(f"{len(runs)} runs, {len(runs) - len(left)} of them finished already", file=sys.stderr)
+    done = sum(map(Finished(order.output).has_row, (run.uuid for run in runs)))
+    missing = len(left) - (len(runs) - done)
+    note = f", {missing} of those still to be reported everywhere" if missing else ""
+    print(f"{len(runs)} runs, {done} of them finished already{note}", file=sys.stderr)
     if order.settings.remote:
         return submit(order.config, left, order.job)
     return run_here(left, order.output, order.settings.parallel, after)
