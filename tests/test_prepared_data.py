@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from project.data_preparation.picture_list import SUFFIXES
 from project.work import prepared_data, unprepared
 from project.work.dataset import storage
 from project.work.declaration import UserError
@@ -81,6 +80,5 @@ def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
 
 
 def test_the_names_are_those_of_the_modules_that_cost_more_to_import() -> None:
-    assert unprepared.PICTURES == SUFFIXES
     assert {storage.LABEL_NAME, storage.PROVENANCE} <= set(unprepared.FILES)
     assert {storage.map_file(Path(), part).name for part in storage.PARTS} <= set(unprepared.FILES)

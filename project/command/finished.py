@@ -1,12 +1,10 @@
 """Which runs are finished or under way in an output folder, as it stands at this moment: others may work there too."""
 
-import csv
 from contextlib import suppress
 from pathlib import Path
 
 from project.work.common import RUN_LOCK
-
-TABLE = "results.csv"
+from project.work.declaration import UserError
 
 
 class Finished:
@@ -19,13 +17,14 @@ class Finished:
 
     def has_row(self, uuid: str) -> bool:
         """Whether a run has its row, and so is finished."""
-        with suppress(OSError, csv.Error, UnicodeDecodeError):
-            state = (self.output / TABLE).stat()
+        from project.work.reporter.result_table import ResultTable
+
+        table = ResultTable(self.output)
+        with suppress(OSError, UserError):  # a run that finds it so says what is wrong with it
+            state = table.path.stat()
             seen = (state.st_ino, state.st_mtime_ns, state.st_size)
             if seen != self._seen:
-                with open(self.output / TABLE, newline="", encoding="utf-8") as file:
-                    self._uuids = {row.get("uuid") or "" for row in csv.DictReader(file)}
-                self._seen = seen
+                self._uuids, self._seen = set(table.read()["uuid"]), seen
         return uuid in self._uuids
 
     def is_whole(self, uuid: str) -> bool:

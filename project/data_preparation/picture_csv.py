@@ -12,9 +12,10 @@ import pandas as pd
 from project.data_preparation import parts
 from project.data_preparation.class_names import canonical
 from project.data_preparation.entries import Entry, PictureList, a_few
-from project.data_preparation.picture_tree import SUFFIXES, suffix
+from project.data_preparation.picture_tree import suffix
 from project.work import files
 from project.work.declaration import UserError
+from project.work.unprepared import PICTURES
 
 # Names of columns without blanks and signs, the likeliest first.
 PATHS = """path imagepath filepath filepaths filename filenames file imagefilepath imagefile imagefilename imagename
@@ -232,7 +233,7 @@ class _Rows:
         for path in (written, written.replace("\\", "/")) if "\\" in written else (written,):
             if os.path.isfile(os.path.join(self._folder, path)):
                 return path
-            if suffix(path) not in SUFFIXES:
+            if suffix(path) not in PICTURES:
                 folder, name = os.path.split(path)
                 fitting = self._stems(os.path.join(self._folder, folder)).get(name, [])
                 if len(fitting) == 1 and os.path.isfile(os.path.join(self._folder, folder, fitting[0])):
@@ -245,7 +246,7 @@ class _Rows:
         if folder not in self._names:
             stems: dict[str, list[str]] = {}
             for name in os.listdir(folder) if os.path.isdir(folder) else ():
-                if suffix(name) in SUFFIXES:
+                if suffix(name) in PICTURES:
                     stems.setdefault(os.path.splitext(name)[0], []).append(name)
             self._names[folder] = stems
         return self._names[folder]

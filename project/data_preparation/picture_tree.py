@@ -8,11 +8,10 @@ from pathlib import Path
 
 from project.work import files
 from project.work.declaration import UserError
+from project.work.unprepared import PICTURES
 
 Place = tuple[str, ...]  # names of folders, from the one that was given
 
-KINDS = "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = {f".{kind}" for kind in KINDS.split()}
 _UNREAD = """3fr ai arw cr2 cr3 czi dcm dds dicom dng eps exr fits hdr heic heics heif hif icns ico jxl jxr kdc mef mos
 mrw nd2 ndpi nef nii npy nrw orf pcx pdf pef psb psd raf raw rw2 rwl sr2 srf srw svg svgz svs tga wdp x3f xcf"""
 UNREAD = {f".{kind}" for kind in _UNREAD.split()}
@@ -128,7 +127,7 @@ def _content(tree: Tree, place: Place) -> tuple[Content, list[str]]:
             tree.passed[entry.name] += 1
         elif os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():  # an endless link is none
             folders.append((entry.is_symlink(), entry.name))
-        elif suffix(entry.name) not in SUFFIXES:
+        elif suffix(entry.name) not in PICTURES:
             here.others += 1
             here.unread.update({suffix(entry.name)} & UNREAD)
         elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path) or not os.path.exists(entry.path):

@@ -18,10 +18,8 @@ FILES = (
     "provenance.json",
     *(f"{part}_{kind}" for part in ("train", "test") for kind in ("labels.pkl.gz", "images.pkl.gz", "images.npy")),
 )
-# As project/data_preparation/picture_list.py has them, which is costly to import.
-PICTURES = frozenset(
-    (".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff")
-) | {".webp"}
+_PICTURES = "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
+PICTURES = frozenset(f".{kind}" for kind in _PICTURES.split())  # the pictures that are read
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 DEPTH, MANY = 4, 5_000  # a folder is looked into so deep, at so many files at most
 
