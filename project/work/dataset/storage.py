@@ -210,7 +210,7 @@ def _refuse_alike(path: Path, names: pd.Series) -> None:
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         return {}
     try:
         facts = files.read_json(path, LARGEST_FACTS)
@@ -242,7 +242,7 @@ def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
 
 def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
     mapped, pickled = map_file(folder, part), folder / _file(part, "images")
-    if files.fault(mapped) == "is missing":
+    if files.absent(mapped):
         images = array_files.read_pickle(_present(pickled), room.left, room.advice)
         room.take(f"{pickled}", images.nbytes)
         return images
@@ -259,7 +259,7 @@ def _read_labels(path: Path, rows: int) -> np.ndarray:
 
 
 def _read_keys(path: Path, rows: int) -> pd.DataFrame:
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         return pd.DataFrame({"key_id": [str(row) for row in range(rows)]})
     text = array_files.read_gzip(path, min(_KEY * rows + (1 << 16), files.reach([path], _KEYS)))
     try:
@@ -275,10 +275,9 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
 
 def _present(path: Path) -> Path:
     """The path of a plain file. Raises UserError."""
-    wrong = files.fault(path)
-    if wrong == "is missing":
+    if files.absent(path):
         raise UserError(f"{path} is missing: run ./inv prepare first")
-    return path if wrong is None else files.plain(path)
+    return files.plain(path)
 
 
 def _files() -> list[str]:

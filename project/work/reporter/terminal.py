@@ -1,6 +1,5 @@
 """Tables and text as a terminal shows them: so many columns wide, in whatever script it can show."""
 
-import os
 import shutil
 import sys
 import textwrap
@@ -115,7 +114,7 @@ def wrapped(text: str, most: int) -> str:
 
 
 def say(text: str, whole: bool = False) -> None:
-    """Print a text with ? for what the terminal cannot show; a reader that has left wants no more of it.
+    """Print a text with ? for what the terminal cannot show.
 
     whole: print it in UTF-8 instead, for a program that reads it.
     """
@@ -124,7 +123,4 @@ def say(text: str, whole: bool = False) -> None:
     if whole and data != text and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         data = text
-    try:
-        print(data, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is written at the end
+    print(data, flush=True)
