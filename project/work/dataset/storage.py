@@ -14,6 +14,7 @@ import pandas as pd
 
 from project.work import files
 from project.work.class_names import canonical
+from project.work.common import RunSettings
 from project.work.dataset import array_files
 from project.work.declaration import UserError
 from project.work.writing import replacing
@@ -23,7 +24,6 @@ PROVENANCE = "provenance.json"
 PARTS = ("train", "test")
 RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
 _JUDGED = 1 << 13  # of mapped pictures, so many tell whether they are the same
-LARGEST = 0.75  # GB that the pickles of a small set may come to
 _ROW = 128  # bytes that a row takes beside its picture: its label, its keys and their text
 _NAMES = 1 << 23  # bytes of label_name.csv: a hundred thousand classes
 LARGEST_FACTS = 1 << 24  # bytes of provenance.json
@@ -150,7 +150,7 @@ class _Room:
         return f"if that is right, allow it with --largest-set {needed} (GB)"
 
 
-def read(folder: Path, largest: float = LARGEST) -> Prepared:
+def read(folder: Path, largest: float = RunSettings.largest_set) -> Prepared:
     """Read and check a data set.
 
     Key files and provenance may be absent (the predecessor's sets have neither): rows are then named by their number.
