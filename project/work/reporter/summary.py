@@ -60,7 +60,7 @@ def lines(table: pd.DataFrame, each_run: bool = False) -> list[Line]:
     """The runs of a table in lines, the best mean validation accuracy first.
 
     Runs that differ only in their seeds are one line; that of the noise is one of them, and so are files of corrections
-    or of an audit: that one is given tells lines apart, which one does not. Data that was prepared anew tells them
+    or of an audit: whether one is given tells lines apart, which one does not. Data that was prepared anew tells them
     apart too. table: as results.csv, all text. The order looks at validation, since choosing by the test split would
     spoil it. each_run: a line a run.
     """
