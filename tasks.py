@@ -175,7 +175,7 @@ def quickstart(c: Context) -> None:
     results(c)
 
 
-@task(help={"lowest": "instead, both preparations, a training and an audit with the lowest versions admitted"})
+@task(help={"lowest": "run both preparations, a training and an audit with the oldest packages admitted, instead"})
 def test(c: Context, lowest: bool = False) -> None:  # noqa: PT028, it is a task and no test
     """Run the whole test suite, with its own set-up."""
     if lowest:

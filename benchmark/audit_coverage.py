@@ -1,4 +1,4 @@
-"""Prints what audits say of known noise, by weak and by trained models, and how often the truth lies where they say.
+"""Prints what audits by weak and by trained models say of known noise, and how often the truth is within their bounds.
 
     .venv/bin/python benchmark/audit_coverage.py --dataset hanzi,omniglot --models 2,16,gradients
 
@@ -208,7 +208,7 @@ def summary(found: list[dict[str, Any]]) -> str:
         some = [each for each in found if each["models"] == verdict]
         held = sum(map(covered, some))
         off = [abs(each["noise_rate"] - each["true_noise_rate"]) for each in some if each["noise_rate"] is not None]
-        error = f"; the estimate is off by {np.median(off):.1%} in the middle, {max(off):.1%} at most" if off else ""
+        error = f"; the estimate is off by {np.median(off):.1%} in the median, {max(off):.1%} at most" if off else ""
         lines.append(f"models {verdict!r}: the ends hold the truth in {held} of {len(some)} audits{error}")
     return "\n".join(lines)
 

@@ -16,6 +16,13 @@ def refusal(path: Path, **options: object) -> str:
     return str(caught.value)
 
 
+def test_only_what_has_no_name_at_all_is_absent(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    (tmp_path / "file").touch()
+    assert files.absent(tmp_path / "nothing")
+    assert not any(files.absent(tmp_path / name) for name in ("link", "file", "file/below", ".", "nul\0"))
+
+
 def test_what_is_no_plain_file_is_refused_without_opening_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

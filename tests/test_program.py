@@ -120,7 +120,7 @@ def test_lines_of_several_tasks_and_values_of_all_kinds_are_read(capfd: pytest.C
         (b"region: \xff", "not YAML ("),
         (b"\x00", "not YAML ("),
         ("a: &a [x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)},*{chr(97 + n)}]\n" for n in range(24))
-         + "region: *y", "the alias *a; write the value itself"),
+         + "region: *y", "not YAML (line 2: the alias *a; write the value itself)"),
         ("x: " + "#" * 70_000, "is 70,003 bytes, but at most 32,768 are read"),
     ],
 )  # fmt: skip

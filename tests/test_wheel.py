@@ -23,6 +23,7 @@ PLANTED = [
     "project/work/id_rsa",
     "project/input/planted/page.css",
     "project/output/audit-planted/audit.html",
+    "project/work/audit-planted.html",
     "project/output/planted.py",
     "project/notebook/planted.py",
     "project/data_preparation/quickdraw_original/__init__.py",

@@ -23,7 +23,7 @@ def read(path: Path, ours: bool) -> dict[str, Any]:
     Raises UserError for what is no YAML or JSON, and for a value that cannot be meant. A file that is not there is an
     OSError, by which invoke knows to look for the next.
     """
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         raise FileNotFoundError(2, "No such file or directory", str(path))
     values = files.read_json(path) if path.suffix == ".json" else files.read_yaml(path)
     values = {} if values is None else values

@@ -21,7 +21,7 @@ from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, ref
 from project.command.training_job import JobSettings
 from project.work import common, launch, process
 from project.work.declaration import UserError, build, given, setting
-from project.work.files import fault
+from project.work.files import absent
 
 LOGS = "sweep-logs"
 
@@ -172,7 +172,7 @@ def _task(run: Run, logs: Path) -> Task:
 def _finished(output: Path) -> dict[str, str]:
     """The runs that have a row in an output folder: uuid -> what it says of their data, empty in older rows."""
     path = output / "results.csv"
-    if fault(path) == "is missing":
+    if absent(path):
         return {}
     from project.work.reporter.reporter import DATA_DIGEST
     from project.work.reporter.result_table import ResultTable

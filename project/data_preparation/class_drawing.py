@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from project.data_preparation import class_names, repeats
+from project.data_preparation import repeats
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.pieces import Piece, Pieces
 from project.data_preparation.publishing import check_classes, split
 from project.data_preparation.rows import Rows
 from project.data_preparation.simplification import simplify
 from project.data_preparation.sources import Source
-from project.work import files
+from project.work import class_names, files
 from project.work.common import progress
 from project.work.dataset import raster
 from project.work.dataset.drawings import Drawings

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from project.data_preparation import class_names
-from project.work import files
+from project.work import class_names, files
 from project.work.declaration import UserError
 
 LONGEST_NAME = 200  # characters; a longer word is none

@@ -1,4 +1,7 @@
-"""Pictures that equal others to the pixel: within a class, and of test pictures those that are also trained on."""
+"""Pictures of one's own that equal others to the pixel: within a class, across classes, and across train and test.
+
+They are in memory; `repeats` compares drawings, whose sets may be larger than that.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,7 +13,7 @@ from project.work.dataset import storage
 _BYTES = 16  # of a digest: two different pictures of a million share one with a probability of 1e-27
 
 
-def digests(images: np.ndarray) -> np.ndarray:
+def digests(images: Iterable[np.ndarray]) -> np.ndarray:
     """A digest of each picture, uint8 (N, 16), equal where the pictures are. images: uint8 (N, ...)."""
     found = b"".join(
         hashlib.blake2b(np.ascontiguousarray(image), digest_size=_BYTES).digest() for image in images
@@ -30,6 +33,15 @@ def across_parts(train: np.ndarray, test: np.ndarray) -> list[tuple[int, int]]:
     """Rows of the test part that equal one of the training part, each with that one. train, test: `digests`."""
     rows = {mark.tobytes(): row for row, mark in reversed(list(enumerate(train)))}
     return [(row, rows[mark.tobytes()]) for row, mark in enumerate(test) if mark.tobytes() in rows]
+
+
+def count_contradictions(images: Iterable[np.ndarray], labels: np.ndarray) -> int:
+    """How many pictures equal, pixel by pixel, one with another label: at least one of the two labels is wrong."""
+    marks = [mark.tobytes() for mark in digests(images)]
+    seen: dict[bytes, set[int]] = {}
+    for mark, label in zip(marks, labels.tolist(), strict=True):
+        seen.setdefault(mark, set()).add(label)
+    return sum(len(seen[mark]) > 1 for mark in marks)
 
 
 def describe(prepared: storage.Prepared) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from project.data_preparation.parts import PARTS
 from project.data_preparation.publishing import check_classes
 from project.work.declaration import UserError
+from project.work.files import shown
 
 SHOWN = 3  # names that a line gives as examples
 
@@ -70,6 +71,6 @@ def _alike(one: str, other: str) -> bool:
 
 def a_few(names: Iterable[str], count: int = SHOWN) -> str:
     """The first of some names for a line, and how many more there are; what cannot be shown as Python writes it."""
-    listed = [name if name.isprintable() else ascii(name) for name in names]
+    listed = list(map(shown, names))
     more = len(listed) - count
     return ", ".join(listed[:count]) + (f" and {more} more" if more > 0 else "")

@@ -12,12 +12,12 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from project.data_preparation import class_files, class_names, strokes
+from project.data_preparation import class_files, strokes
 from project.data_preparation.class_files import GLANCED
 from project.data_preparation.lines import Lines, Text, glance, has_newlines, odd_form, scan, text_of
 from project.data_preparation.records import COLUMNS, WORD, BrokenLine, Records, csv_cells, read_csv, read_json
 from project.data_preparation.rows import PIECE, LeftOut, Place, Rows
-from project.work import files
+from project.work import class_names, files
 from project.work.declaration import UserError
 
 

@@ -81,7 +81,7 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
     every = chain(prepared.train.images, prepared.test.images)
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
-        "contradictions": pixels.count_contradictions(every, labels),
+        "contradictions": copies.count_contradictions(every, labels),
         "left_out": {"broken": len(broken) + len(found.unlike), "other_files": found.others},
         **({"reading": read.notes()} if read.notes() else {}),
     }

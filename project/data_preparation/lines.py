@@ -142,7 +142,7 @@ def odd_form(path: Path) -> str | None:
 def scan(path: Path, enough: int | None = None) -> Lines:
     """Find the lines of a file by their newlines alone; stop soon after `enough` of them.
 
-    Raises UserError for a file that is none, is empty, cannot be read, or has a line that no drawing is as long as.
+    Raises UserError for what is no plain file, is empty or cannot be read, and for a line longer than any drawing.
     """
     size = files.plain(path).stat().st_size
     if size == 0:

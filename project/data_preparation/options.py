@@ -50,7 +50,7 @@ class ImageFolderSettings:
     largest_picture: float = setting(100.0, "megapixels of a picture file that is decoded, at most", within="(0, 1000]")
     largest_file: float = setting(256.0, "megabytes of a picture file that is read, at most", within="(0, 16000]")
     class_depth: int | None = setting(
-        None, "how many folders down the classes are, 1 for those in --input; by default found out", within="[1, 99]"
+        None, "levels below --input at which the classes are: 1 for --input/cat; by default found out", within="[1, 99]"
     )
     path_column: str | None = setting(None, "column of a CSV with the paths; by default path, filename or the like")
     label_column: str | None = setting(None, "column of a CSV with the classes; by default label, class or the like")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from project.data_preparation.class_names import canonical
+from project.work.class_names import canonical
 from project.work.declaration import UserError
 
 PARTS = ("train", "test")

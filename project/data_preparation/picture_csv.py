@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from project.data_preparation import parts
-from project.data_preparation.class_names import canonical
 from project.data_preparation.entries import Entry, PictureList, a_few
 from project.data_preparation.picture_tree import suffix
 from project.work import files
+from project.work.class_names import canonical
 from project.work.declaration import UserError
 from project.work.unprepared import PICTURES
 

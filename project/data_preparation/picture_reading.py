@@ -24,7 +24,7 @@ _COPIES = 2.2  # of all pictures that are held at once while they are divided in
 
 @dataclass
 class Reading:
-    """images: uint8 (N, size, size, 3), in no order for files with a fault; faults: what is wrong, by row.
+    """images: uint8 (N, size, size, 3), undefined for files with a fault; faults: what is wrong, by row.
 
     deep: how many had 16 bits in their files without saying how many of them are used; bits: of those, so many are;
     black: how many of them are black all over; more: how many had further frames or pages, which were left out.

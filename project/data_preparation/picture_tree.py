@@ -8,16 +8,13 @@ from pathlib import Path
 
 from project.work import files
 from project.work.declaration import UserError
-from project.work.unprepared import PICTURES
+from project.work.unprepared import PICTURES, is_system
 
 Place = tuple[str, ...]  # names of folders, from the one that was given
 
 _UNREAD = """3fr ai arw cr2 cr3 czi dcm dds dicom dng eps exr fits hdr heic heics heif hif icns ico jxl jxr kdc mef mos
 mrw nd2 ndpi nef nii npy nrw orf pcx pdf pef psb psd raf raw rw2 rwl sr2 srf srw svg svgz svs tga wdp x3f xcf"""
 UNREAD = {f".{kind}" for kind in _UNREAD.split()}
-_SYSTEM = """@eadir @recycle @sharebin @tmp @__thumb #recycle #snapshot $recycle.bin recycler __macosx __pycache__
-lost+found thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini picasa.ini _vti_cnf found.000"""
-SYSTEM = {*_SYSTEM.split(), "icon\r", "system volume information"}
 
 
 @dataclass
@@ -64,11 +61,6 @@ class Tree:
     def files(self) -> int:
         """How many files there are, but those that were passed over."""
         return sum(len(here.pictures) + len(here.unlike) + here.others for here in self.places.values())
-
-
-def is_system(name: str) -> bool:
-    """Whether a name is hidden, or one that a system or file server gives to what it keeps for itself."""
-    return name.startswith(".") or name.casefold() in SYSTEM
 
 
 def suffix(name: str) -> str:

@@ -1,8 +1,5 @@
 """From the bytes of a picture file to a small square of pixels; no I/O."""
 
-import hashlib
-from collections.abc import Iterable
-
 import cv2
 import numpy as np
 
@@ -61,12 +58,3 @@ def as_channels(images: np.ndarray, channels: int | None) -> np.ndarray:
         return images
     tall = images.reshape(-1, *images.shape[2:])  # one picture above the other: one conversion for all
     return cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY).reshape(images.shape[:3])
-
-
-def count_contradictions(images: Iterable[np.ndarray], labels: np.ndarray) -> int:
-    """How many pictures equal, pixel by pixel, one with another label: at least one of the two labels is wrong."""
-    pixels = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
-    seen: dict[bytes, set[int]] = {}
-    for picture, label in zip(pixels, labels.tolist(), strict=True):
-        seen.setdefault(picture, set()).add(label)
-    return sum(len(seen[picture]) > 1 for picture in pixels)

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 _ESSENTIAL = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -23,7 +23,7 @@ class Png:
     animated: bool = False
     exif: bytes = b""
     significant_bits: int = 8
-    clear_grey: int | None = field(default=None)
+    clear_grey: int | None = None
 
 
 def read(data: bytes) -> Png:

@@ -1,4 +1,7 @@
-"""Drawings that are there twice: keys that name several, and pictures that equal one another."""
+"""Drawings that are there twice: keys that name several, and pictures that equal one another.
+
+They are compared by numbers a few at a time, since the set may be larger than memory; `copies` has those that are not.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

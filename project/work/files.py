@@ -30,6 +30,7 @@ _UNLIKE = {
     stat.S_ISCHR: "a device",
     stat.S_ISBLK: "a device",
 }
+_MISSING = "is missing"
 _SAID = 200  # characters of an exception's text
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -43,7 +44,7 @@ def fault(path: Path, most: int | None = None) -> str | None:
     try:
         facts = os.stat(path)
     except FileNotFoundError:
-        return "is a link to nothing" if os.path.islink(path) else "is missing"
+        return "is a link to nothing" if os.path.islink(path) else _MISSING
     except (OSError, ValueError) as error:  # an endless link, a name too long, one with a NUL
         return f"cannot be read ({getattr(error, 'strerror', None) or error})"
     for asks, name in _UNLIKE.items():
@@ -52,6 +53,11 @@ def fault(path: Path, most: int | None = None) -> str | None:
     if most is not None and facts.st_size > most:
         return f"is {facts.st_size:,} bytes, but at most {most:,} are read"
     return None
+
+
+def absent(path: Path) -> bool:
+    """Whether there is nothing by this name: no link to nothing either, and no folder above it that cannot be read."""
+    return fault(path) == _MISSING
 
 
 def plain(path: Path, most: int | None = None) -> Path:

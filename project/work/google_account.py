@@ -21,7 +21,7 @@ def credentials(path: str | None = None) -> Any:
 
     wrong = None if path is None else files.fault(Path(path), LARGEST)
     if wrong is not None:
-        raise UserError(f"credential_path {path}: {'no such file' if wrong == 'is missing' else wrong}; {ADVICE}")
+        raise UserError(f"credential_path {path}: {'no such file' if files.absent(Path(path)) else wrong}; {ADVICE}")
     try:
         if path is None:
             return google.auth.default(scopes=SCOPES)[0]

@@ -11,13 +11,11 @@ from filelock import FileLock, Timeout
 from project.work import bucket_folder
 from project.work.bucket_folder import BucketFolder
 from project.work.declaration import UserError
-from project.work.files import fault, read_bytes
+from project.work.files import absent, read_bytes
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_file import RESULT_FILE, read_result
 from project.work.reporter.result_table import ResultTable
-from project.work.run_folder import CHECKPOINT_FILE, LOGITS_FILE, SETTINGS_FILE, TEACHER_FILE
-
-HISTORY_FILE = "history.csv"
+from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, SETTINGS_FILE, TEACHER_FILE
 
 
 class Mirror:
@@ -98,7 +96,7 @@ def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
 
     place: <uuid>/<run folder>/<path> below it. Returns the folders that changed and the number of rows that did.
     """
-    if fault(ResultTable(output).path) != "is missing":
+    if not absent(ResultTable(output).path):
         ResultTable(output).read()  # a table that takes no rows is better known before hours of downloads
     jobs: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, blob in place.files().items():
@@ -121,7 +119,7 @@ def _merge(folder: Path, table: ResultTable) -> bool:
     if row is None:
         return False
     texts = {name: "" if value is None else str(value) for name, value in row.items()}
-    if fault(table.path) != "is missing":
+    if not absent(table.path):
         known = table.read()
         for old in known[known["uuid"] == texts["uuid"]].to_dict("records"):
             if texts.items() <= old.items():

@@ -25,6 +25,7 @@ from project.work.declaration import UserError, build
 
 SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"
+HISTORY_FILE = "history.csv"
 LOGITS_FILE = "oof_logits.npz"
 TEACHER_FILE = "teacher_logits.npz"
 _PUT_BACK = "put it back as it was, or delete the folder to begin again"

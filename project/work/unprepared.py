@@ -20,6 +20,9 @@ FILES = (
 )
 _PICTURES = "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 PICTURES = frozenset(f".{kind}" for kind in _PICTURES.split())  # the pictures that are read
+_SYSTEM = """@eadir @recycle @sharebin @tmp @__thumb #recycle #snapshot $recycle.bin recycler __macosx __pycache__
+lost+found thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini picasa.ini _vti_cnf found.000"""
+SYSTEM = {*_SYSTEM.split(), "icon\r", "system volume information"}
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 DEPTH, MANY = 4, 5_000  # a folder is looked into so deep, at so many files at most
 
@@ -70,6 +73,11 @@ def _file(path: Path) -> str:
     return "is a file, and a prepared set is a folder: give --dataset the name of a prepared set, or its folder"
 
 
+def is_system(name: str) -> bool:
+    """Whether a name is hidden, or one that a system or file server gives to what it keeps for itself."""
+    return name.startswith(".") or name.casefold() in SYSTEM
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     """The files below a folder, its own first, but hidden ones."""
     level = [folder]
@@ -78,7 +86,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         for place in level:
             with contextlib.suppress(OSError), os.scandir(place) as entries:
                 for entry in entries:
-                    if entry.name.startswith((".", "@", "__MACOSX")):
+                    if is_system(entry.name):
                         continue
                     if not entry.is_dir():
                         yield Path(entry.path)

@@ -29,6 +29,7 @@ PLANTED = [
     "project/work/audit/template/planted.json",
     "project/work/audit/template/planted.pem",
     "project/output/audit-planted/audit.html",
+    "project/experiments/audit-planted/audit.html",
     "project/notebook/planted.html",
 ]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "input", "output", "__pycache__", ".*_cache", "*.egg-info")

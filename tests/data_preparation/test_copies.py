@@ -30,3 +30,9 @@ def test_pictures_are_told_apart_by_every_pixel() -> None:
     assert marks.shape == (3, 16)
     assert copies.within_classes(marks, [0, 0, 0]) == [(2, 0)]
     assert copies.across_parts(marks[:1], marks[1:]) == [(1, 0)]
+
+
+def test_contradictions_are_equal_pictures_with_different_labels() -> None:
+    # Picture 1 is there as 0, 0 and 2: all three are suspicious. Picture 2 has one label, picture 3 is alone.
+    images = np.array([1, 1, 1, 2, 2, 3], np.uint8).reshape(6, 1, 1)
+    assert copies.count_contradictions(images, np.array([0, 0, 2, 1, 1, 2])) == 3

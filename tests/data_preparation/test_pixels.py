@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from project.data_preparation.pixels import as_channels, count_contradictions, decode, fit
+from project.data_preparation.pixels import as_channels, decode, fit
 
 WIDE = np.array([[0, 100, 10, 30], [50, 150, 20, 40]], np.uint8)
 
@@ -112,9 +112,3 @@ def test_colours_become_as_bright_as_they_look():
     # 0.299 red, 0.587 green, 0.114 blue (ITU-R BT.601).
     images = np.array([[[[255, 0, 0], [0, 255, 0]]], [[[0, 0, 255], [255, 255, 255]]]], np.uint8)
     assert as_channels(images, 1).tolist() == [[[76, 150]], [[29, 255]]]
-
-
-def test_contradictions_are_equal_pictures_with_different_labels():
-    # Picture 1 is there as 0, 0 and 2: all three are suspicious. Picture 2 has one label, picture 3 is alone.
-    images = np.array([1, 1, 1, 2, 2, 3], np.uint8).reshape(6, 1, 1)
-    assert count_contradictions(images, np.array([0, 0, 2, 1, 1, 2])) == 3

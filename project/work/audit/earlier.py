@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from project.work import files
 from project.work.dataset import corrections
 from project.work.dataset.corrections import DROP, DROPPED, Corrections
 from project.work.declaration import UserError
@@ -25,7 +26,8 @@ def read(folder: Path, names: list[str]) -> list[Decision]:
     path = folder / FILE
     if not path.exists():
         return []
-    table = corrections.read_columns(path, corrections.COLUMNS, "the corrections that an audit was made with")
+    kind = "the corrections that an audit was made with"
+    table = files.read_table(path, corrections.COLUMNS, kind, corrections.NAMES)
     given, new = corrections.decided(table, names, path)
     if not table["row"].str.fullmatch(r"[0-9]{1,18}").all():
         raise UserError(f"{path}: a row is no number; run ./inv audit again")

@@ -56,7 +56,7 @@ def likeliest(believed: np.ndarray, classes: int) -> float:
     while high - low > 1e-6:
         middle = (low + high) / 2
         low, high = (middle, high) if (step / (believed + middle * step)).sum() > 0 else (low, middle)
-    return low if low > 0 else 0.0
+    return low
 
 
 def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:

@@ -1,7 +1,7 @@
-"""How far models that judge labels can be relied on: what they agree with, and between what their judgement lies.
+"""How far models that judge labels can be relied on: how many labels they agree with, and two bounds of the noise rate.
 
-The two ends are shares of labels that differ from the predicted class, out of fold. Neither looks at how likely the
-label is, and what they assume is said beside them; benchmark/audit_coverage.py holds them against known noise.
+Both bounds are shares of labels that differ from the class predicted out of fold. Neither looks at how likely the label
+is; what each assumes is said beside it. benchmark/audit_coverage.py compares them with known noise.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from scipy.stats import beta
 from project.work.audit.scores import ROWS
 
 SURE = 0.05  # share of rows whose predictions are the surest
-LIMIT = 0.01  # chance that the share among so few rows is above the lower end by luck alone
+LIMIT = 0.01  # chance that the share among so few rows is above the lower bound by luck alone
 HALF = 0.5  # of the labels: models that agree with fewer are too weak, or hardly a label is right
 EVIDENCE = 5.0  # nats in all by which labels must be likelier than by how common their class is
 NOTHING, WEAK, ENOUGH = "nothing learnt", "weak", "enough"
@@ -32,7 +32,7 @@ class Strength:
 
     @property
     def least(self) -> float:
-        """The lower end: what the surest predictions show, if these are right and labels there as wrong as anywhere.
+        """The lower bound: what the surest predictions show, if these are right and labels there as wrong as anywhere.
 
         0 where the models are weak, whose surest predictions are wrong too.
         """
@@ -43,7 +43,7 @@ class Strength:
 
     @property
     def most(self) -> float:
-        """The upper end: every label that differs from the prediction is wrong, and of the others none."""
+        """The upper bound: every label that differs from the prediction is wrong, and of the others none."""
         return 1 - self.agreement
 
 
@@ -57,9 +57,9 @@ def widths(logits: np.ndarray) -> np.ndarray:
 
 
 def strength(labels: np.ndarray, logits: np.ndarray, suggested: np.ndarray, likelihood: float) -> Strength:
-    """That of models that gave logits (N, K) out of fold, of which suggested, int (N,), are the highest.
+    """The strength of models that gave logits (N, K) out of fold, of which suggested, int (N,), are the highest.
 
-    labels: int (N,); likelihood: mean logarithm of the labels' probability by what the models say, noise reckoned with.
+    labels: int (N,); likelihood: mean logarithm of the labels' probability, given the models and the estimated noise.
     """
     differs, counts = suggested != labels, np.bincount(labels)
     rows = max(1, round(SURE * len(labels)))

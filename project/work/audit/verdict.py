@@ -10,7 +10,7 @@ _ASSUMED = {"channel": "if a wrong label is any other class alike", "confident":
 
 
 def estimate(facts: Mapping[str, Any]) -> str:
-    """The estimated share of wrong labels, between what it lies, and what each of these assumes."""
+    """The estimated share of wrong labels, its two bounds, and what each assumes."""
     rate, agreement = facts.get("noise_rate"), facts.get("agreement")
     said = "" if agreement is None else f"The fold models agree with {agreement:.1%} of the labels. "
     if facts.get("models") == NOTHING:

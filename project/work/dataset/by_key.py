@@ -1,4 +1,4 @@
-"""Key ids of a training file, and files that speak of its rows by them: read as text, and matched."""
+"""Key ids of a training file, and the rows that they and labels beside them name."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.work import files
 from project.work.declaration import UserError
 
 SOME_KEYS = 100_000
@@ -26,12 +25,6 @@ def packed(keys: pd.Series) -> np.ndarray:
 def unpacked(keys: np.ndarray) -> np.ndarray:
     """The same as text."""
     return np.char.decode(keys, "ascii") if keys.dtype.kind == "S" else keys
-
-
-def read(path: Path, columns: Sequence[str], kind: str) -> pd.DataFrame:
-    """These columns of a CSV, as text, by line. Raises UserError when it is missing, no CSV, or lacks one; kind: what
-    it is."""
-    return files.read_table(path, columns, kind)
 
 
 def spoilt(texts: pd.Series) -> int | None:

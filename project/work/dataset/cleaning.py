@@ -36,7 +36,7 @@ class Audit:
 def read(path: Path, keys: np.ndarray, names: list[str]) -> Audit:
     """An audit of a training file, from audit.csv or its folder. Raises UserError when it is of other data."""
     path = path / FILE if path.is_dir() else path
-    table = by_key.read(path, _COLUMNS, "the audit.csv of ./inv audit")
+    table = files.read_table(path, _COLUMNS, "the audit.csv of ./inv audit")
     key_ids = table["key_id"]
     rows = by_key.rows(key_ids, keys, path)
     given, suggested = (by_key.labels(table[name], key_ids, names, path) for name in _COLUMNS[1:3])

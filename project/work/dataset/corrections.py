@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from project.work import files
 from project.work.dataset import by_key, storage
 from project.work.dataset.by_key import unpacked
 from project.work.declaration import UserError
@@ -46,7 +47,7 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
 
     Raises UserError when they are of other data or labels.
     """
-    table = read_columns(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it")
+    table = files.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
     key_ids = table["key_id"]
     rows = by_key.rows(key_ids, keys, path)
     given, new = decided(table, names, path)
@@ -57,14 +58,6 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
         raise UserError(f"{where}: says that the label of {key_ids.iloc[first]} is {given[first]}, but here it is"
                         f" {labels[rows[first]]}; the corrections are of other labels (or other noise)")  # fmt: skip
     return Corrections(rows, given, new)
-
-
-def read_columns(path: Path, columns: tuple[str, ...], kind: str) -> pd.DataFrame:
-    """These columns of a file of corrections as text, see `by_key.read`, and NAMES where it has them."""
-    try:
-        return by_key.read(path, (*columns, *NAMES), kind)
-    except UserError:
-        return by_key.read(path, columns, kind)
 
 
 def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -56,7 +56,7 @@ def read(path: Path, seen: bool = False) -> OofLogits:
 
     seen: whether they may be of a model that learnt from the labels, which is no use where those are to be judged.
     """
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made")
     try:
         with files.opened(path) as file, zipfile.ZipFile(file) as archive:
@@ -76,7 +76,7 @@ def read(path: Path, seen: bool = False) -> OofLogits:
 
 def has_margins(path: Path) -> bool:
     """Whether there is a file of logits, with margins; they are not read. Raises UserError when it is none."""
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         return False
     try:
         with files.opened(path) as file, zipfile.ZipFile(file) as archive:

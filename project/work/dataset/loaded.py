@@ -67,7 +67,7 @@ class LastLoaded:
 LAST = LastLoaded()
 
 
-def loaded(folder: Path, side: int | None, device: torch.device, largest: float = storage.LARGEST) -> Loaded:
+def loaded(folder: Path, side: int | None, device: torch.device, largest: float) -> Loaded:
     """Read a prepared data set onto a device, unless its unchanged files are there. Raises UserError for bad files.
 
     largest: GB that it may take, see `storage.read`.

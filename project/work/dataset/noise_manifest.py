@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from project.work import files
 from project.work.dataset import by_key
 from project.work.declaration import UserError
 
@@ -28,7 +29,7 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
     changed, and what was true is known. keys: (N,), see `by_key.packed`. Raises UserError when the manifest is not for
     these data.
     """
-    table = by_key.read(path, _COLUMNS[1:], "a noise manifest, such as the noise.csv of a run")
+    table = files.read_table(path, _COLUMNS[1:], "a noise manifest, such as the noise.csv of a run")
     key_ids, unknown = table["key_id"], table["true_label"] == str(NO_CLASS)
     rows = by_key.rows(key_ids, keys, path)
     noisy = by_key.labels(table["noisy_label"], key_ids, names, path)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from project.work import files
 from project.work.class_names import canonical
+from project.work.common import RunSettings
 from project.work.dataset import array_files
 from project.work.declaration import UserError
 from project.work.writing import replacing
@@ -23,7 +24,6 @@ PROVENANCE = "provenance.json"
 PARTS = ("train", "test")
 RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
 _JUDGED = 1 << 13  # of mapped pictures, so many tell whether they are the same
-LARGEST = 0.75  # GB that the pickles of a small set may come to
 _ROW = 128  # bytes that a row takes beside its picture: its label, its keys and their text
 _NAMES = 1 << 23  # bytes of label_name.csv: a hundred thousand classes
 LARGEST_FACTS = 1 << 24  # bytes of provenance.json
@@ -150,7 +150,7 @@ class _Room:
         return f"if that is right, allow it with --largest-set {needed} (GB)"
 
 
-def read(folder: Path, largest: float = LARGEST) -> Prepared:
+def read(folder: Path, largest: float = RunSettings.largest_set) -> Prepared:
     """Read and check a data set.
 
     Key files and provenance may be absent (the predecessor's sets have neither): rows are then named by their number.
@@ -210,7 +210,7 @@ def _refuse_alike(path: Path, names: pd.Series) -> None:
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         return {}
     try:
         facts = files.read_json(path, LARGEST_FACTS)
@@ -242,7 +242,7 @@ def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
 
 def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
     mapped, pickled = map_file(folder, part), folder / _file(part, "images")
-    if files.fault(mapped) == "is missing":
+    if files.absent(mapped):
         images = array_files.read_pickle(_present(pickled), room.left, room.advice)
         room.take(f"{pickled}", images.nbytes)
         return images
@@ -259,7 +259,7 @@ def _read_labels(path: Path, rows: int) -> np.ndarray:
 
 
 def _read_keys(path: Path, rows: int) -> pd.DataFrame:
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         return pd.DataFrame({"key_id": [str(row) for row in range(rows)]})
     text = array_files.read_gzip(path, min(_KEY * rows + (1 << 16), files.reach([path], _KEYS)))
     try:
@@ -275,10 +275,9 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
 
 def _present(path: Path) -> Path:
     """The path of a plain file. Raises UserError."""
-    wrong = files.fault(path)
-    if wrong == "is missing":
+    if files.absent(path):
         raise UserError(f"{path} is missing: run ./inv prepare first")
-    return path if wrong is None else files.plain(path)
+    return files.plain(path)
 
 
 def _files() -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from project.work.common import DataSettings, NoiseSettings, Settings
-from project.work.files import fault
+from project.work.files import absent
 from project.work.method_words import BASE
 from project.work.reporter.comparison import Comparison, Measured, Planned
 from project.work.reporter.result_table import ResultTable
@@ -37,7 +37,7 @@ def comparison(output: Path, runs: Sequence[tuple[str, float, int, Settings, str
 def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
     """What results.csv says of runs. Raises UserError when it says something else than numbers."""
     results = ResultTable(output)
-    if fault(results.path) == "is missing":
+    if absent(results.path):
         return {}
     table = results.read()
     rows = results.measured(table[table["uuid"].isin(uuids)], list(COLUMNS.values()))

@@ -79,7 +79,7 @@ def _own_name(study: Study, marks: Sequence[str]) -> str:
 
 
 def _is_free(path: Path) -> bool:
-    return all(files.fault(each) == "is missing" for each in (path, path.with_suffix(PICTURE)))
+    return all(files.absent(each) for each in (path, path.with_suffix(PICTURE)))
 
 
 def _claimed(path: Path, data: bytes) -> bool:

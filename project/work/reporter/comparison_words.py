@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from project.work.reporter.comparison import Cell, Comparison, Gain, Spread
-from project.work.reporter.terminal import width
+from project.work.reporter.terminal import padded, width
 
 HEADER = (
     "method", "noise", "actual", "seeds", "valid", "test", "last epoch", "gain", "seconds", "time", "declared",
@@ -133,11 +133,7 @@ def plain(rows: Sequence[Sequence[str]]) -> str:
     """The table for a terminal: the first column to the left, the others to the right."""
     table = [list(HEADER), *rows]
     widths = [max(width(row[at]) for row in table) for at in range(len(HEADER))]
-    lines = []
-    for row in table:
-        spaces = [" " * (most - width(cell)) for cell, most in zip(row, widths, strict=True)]
-        lines.append("  ".join([row[0] + spaces[0], *(map(str.__add__, spaces[1:], row[1:]))]))
-    return "\n".join(lines)
+    return "\n".join("  ".join(padded(cell, widths[at], left=at == 0) for at, cell in enumerate(row)) for row in table)
 
 
 def text(comparison: Comparison) -> str:

@@ -71,7 +71,7 @@ def _checked_fields(path: Path) -> dict[str, Any]:
     try:
         data = files.read_bytes(path, LARGEST)
     except UserError as error:
-        why = "No such file or directory" if files.fault(path) == "is missing" else str(error)
+        why = "No such file or directory" if files.absent(path) else str(error)
         raise Refused(f"{path}: the key file cannot be read ({why})") from error
     try:
         fields = json.loads(data)

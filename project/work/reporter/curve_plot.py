@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from project.work import fonts
 from project.work.dataset import array_files
 from project.work.reporter.reporter import Result
+from project.work.run_folder import HISTORY_FILE
 
 FILE = "curve.png"
 LABELS = {"train": "train, as augmented", "valid": "valid"}
@@ -19,7 +20,7 @@ class CurvePlot:
 
     def write(self, result: Result) -> str:
         """Draw the curves of history.csv."""
-        history = pd.read_csv(result.folder / "history.csv")
+        history = pd.read_csv(result.folder / HISTORY_FILE)
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
         for part, style in (("train", "--"), ("valid", "-")):

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from project.work import files
 from project.work.dataset import storage
+from project.work.declaration import UserError
 
 SHEET_COLUMNS = (
     "uuid",
@@ -99,18 +101,17 @@ class Reporter:
 
 def is_whole(folder: Path) -> bool:
     """Whether nothing is known to be missing of what the run in this folder had to report."""
-    try:
-        return bool(json.loads((folder / NOTE).read_text())["whole"])
-    except FileNotFoundError:
+    if files.absent(folder / NOTE):
         return True  # of before this was noted, or from elsewhere
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
+    with suppress(UserError, LookupError, TypeError):
+        return bool(files.read_json(folder / NOTE)["whole"])
+    return False
 
 
 def _told(folder: Path) -> set[str]:
     """The destinations that have been told of the run in this folder."""
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        return set(json.loads((folder / NOTE).read_text())["told"])
+    with suppress(UserError, LookupError, TypeError):
+        return set(files.read_json(folder / NOTE)["told"])
     return set()
 
 

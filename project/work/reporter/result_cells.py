@@ -31,17 +31,21 @@ _GAPS = re.compile(r"(?<=\d)[\s'\u2019](?=\d{3})")
 _PARTS = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
+def column(setting: str) -> str:
+    """The column of results.csv in which a setting is."""
+    return "lr" if setting == "learning_rate" else setting
+
+
 @cache
 def kinds() -> dict[str, str]:
     """The columns that are no text -> "switch", "whole" or "number"."""
     hints, found = get_type_hints(Settings), dict.fromkeys(NUMBERS, "number") | dict.fromkeys(WHOLES, "whole")
     for name in experiment_settings():
         hint: Any = hints[name]
-        column = "lr" if name == "learning_rate" else name
         if is_switch(hint):
-            found[column] = "switch"
+            found[column(name)] = "switch"
         elif {int, float} & set(get_args(hint) or (hint,)):
-            found[column] = "whole" if int in (get_args(hint) or (hint,)) else "number"
+            found[column(name)] = "whole" if int in (get_args(hint) or (hint,)) else "number"
     return found
 
 

@@ -26,7 +26,7 @@ class ResultFile:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The row that a finished run left in its folder. Raises UserError where the file holds no row."""
     path = folder / RESULT_FILE
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         return None
     row = files.read_json(path, LARGEST)
     flat = isinstance(row, dict) and all(

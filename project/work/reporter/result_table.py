@@ -23,9 +23,7 @@ LARGEST = 1 << 26  # bytes; a row has about seven hundred
 MENDING = "mend that, or move it away"
 RANGES = dict.fromkeys(result_cells.SHARES, "[0, 1]") | {"seconds": "[0, inf)"}
 RANGES |= {
-    {"learning_rate": "lr"}.get(field.name, field.name): field.metadata["within"]
-    for field in fields(Settings)
-    if field.metadata["within"]
+    result_cells.column(field.name): field.metadata["within"] for field in fields(Settings) if field.metadata["within"]
 }
 
 
@@ -45,7 +43,7 @@ class ResultTable:
         """
         row = sheet_rows.text(result.row)
         with FileLock(self.path.with_suffix(".lock")):
-            there = files.fault(self.path) != "is missing"
+            there = not files.absent(self.path)
             text = self._text() if there else ""
             if (longer := _with_line(text, row)) is not None:
                 storage.replace_file(self.path, longer.encode())
@@ -68,7 +66,7 @@ class ResultTable:
 
         Raises UserError when the file is not a table of results, or a line of it can be read in two ways.
         """
-        if files.fault(self.path) == "is missing":
+        if files.absent(self.path):
             raise UserError(self.absent)
         return self._parsed(self._text())
 

@@ -10,14 +10,10 @@ from project.work.common import RECIPES, Settings
 from project.work.declaration import UserError, build
 from project.work.method_words import BASE, method_settings
 from project.work.reporter import result_cells
+from project.work.reporter.result_cells import column
 
 NOT_READ = "-"
 NOISE = ("noise_type", "noise_rate")
-
-
-def column(name: str) -> str:
-    """The column of results.csv in which a setting is."""
-    return "lr" if name == "learning_rate" else name
 
 
 def canonical(name: str, text: str) -> str:

@@ -24,12 +24,12 @@ from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_table import MENDING, ResultTable
 from project.work.reporter.run_words import NOT_READ
 from project.work.reporter.summary_settings import SummarySettings
+from project.work.reporter.summary_text import ACCURACIES
 from project.work.reporter.terminal import columns, say
 from project.work.reporter.unfinished import Unfinished
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
 GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
-ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 NEEDED = ["method", *ACCURACIES.values(), "seconds"]
 
 
@@ -60,7 +60,7 @@ def lines(table: pd.DataFrame, each_run: bool = False) -> list[Line]:
     """The runs of a table in lines, the best mean validation accuracy first.
 
     Runs that differ only in their seeds are one line; that of the noise is one of them, and so are files of corrections
-    or of an audit: that one is given tells lines apart, which one does not. Data that was prepared anew tells them
+    or of an audit: whether one is given tells lines apart, which one does not. Data that was prepared anew tells them
     apart too. table: as results.csv, all text. The order looks at validation, since choosing by the test split would
     spoil it. each_run: a line a run.
     """
@@ -121,7 +121,7 @@ def _told_by_method(summary: pd.DataFrame, name: str) -> bool:
 
 
 def _setting_names() -> list[str]:
-    return [run_words.column(name) for name in common.experiment_settings()]
+    return [result_cells.column(name) for name in common.experiment_settings()]
 
 
 def text(table: pd.DataFrame, wide: int | None = None, each_run: bool = False) -> str:
@@ -211,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[Unfinished]]:
     """The rows of results.csv, and with --all the runs that have none. Raises UserError where there is nothing."""
     results = ResultTable(output)
-    absent = files.fault(results.path) == "is missing"
+    absent = files.absent(results.path)
     table = pd.DataFrame(columns=["uuid"]) if absent else results.read()
     open_runs = unfinished.find(output, table["uuid"].tolist(), settings.output) if settings.all or absent else []
     if open_runs and settings.all:

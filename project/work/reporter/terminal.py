@@ -1,6 +1,5 @@
 """Tables and text as a terminal shows them: so many columns wide, in whatever script it can show."""
 
-import os
 import shutil
 import sys
 import textwrap
@@ -15,7 +14,7 @@ SHORTENED = ("\u2026", "..")  # the sign for what is left out, and the one where
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. least: how narrow it is made gladly; None when it is never shortened.
+    """A column of a table. least: the width to which it is shortened first; None when it never is.
 
     rank: of columns that do not fit, the one with the highest is left out first; 0 stays, and is made narrower still.
     """
@@ -84,7 +83,7 @@ def _least(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int]) 
 
 
 def _fitted(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int], most: int) -> dict[int, int]:
-    """Widths that come to at most so many columns, if that can be: first as narrow as gladly, then narrower."""
+    """Widths that come to at most so many columns, where possible: shortened to `least` first, then to NARROW."""
     widths = {at: natural[at] for at in kept}
     for bound in (lambda at: head[at].least, lambda at: NARROW):
         for at in sorted((at for at in kept if head[at].least is not None), key=lambda at: -widths[at]):
@@ -101,10 +100,11 @@ def _column(column: Column, cells: Sequence[str], columns: int) -> list[str]:
         seen[text] = seen.get(text, 0) + 1
         if seen[text] > 1:
             short[cell] = shortened(cell, columns - len(f"#{seen[text]}")) + f"#{seen[text]}"
-    return [_set(text, columns, column.left) for text in [shortened(column.title, columns), *map(short.get, cells)]]
+    return [padded(text, columns, column.left) for text in [shortened(column.title, columns), *map(short.get, cells)]]
 
 
-def _set(text: str, columns: int, left: bool) -> str:
+def padded(text: str, columns: int, left: bool) -> str:
+    """A text with blanks behind it, or before it, that make it so many columns wide."""
     space = " " * (columns - width(text))
     return text + space if left else space + text
 
@@ -115,7 +115,7 @@ def wrapped(text: str, most: int) -> str:
 
 
 def say(text: str, whole: bool = False) -> None:
-    """Print a text with ? for what the terminal cannot show; a reader that has left wants no more of it.
+    """Print a text with ? for what the terminal cannot show.
 
     whole: print it in UTF-8 instead, for a program that reads it.
     """
@@ -124,7 +124,4 @@ def say(text: str, whole: bool = False) -> None:
     if whole and data != text and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
         data = text
-    try:
-        print(data, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is written at the end
+    print(data, flush=True)

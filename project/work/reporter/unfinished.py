@@ -8,11 +8,9 @@ from pathlib import Path
 from project.work import common, files, run_folder
 from project.work.common import Settings
 from project.work.declaration import UserError
+from project.work.reporter.result_cells import column
 from project.work.reporter.result_file import RESULT_FILE
-from project.work.reporter.run_words import column
-from project.work.run_folder import SETTINGS_FILE
-
-HISTORY = "history.csv"
+from project.work.run_folder import HISTORY_FILE, SETTINGS_FILE
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def find(output: Path, finished: Collection[str], place: str | None) -> list[Unf
     except OSError:
         return []
     known = {uuid: None for uuid in finished}
-    runs = [output / name for name in names if files.fault(output / name / SETTINGS_FILE) != "is missing"]
+    runs = [output / name for name in names if not files.absent(output / name / SETTINGS_FILE)]
     found = [_look(folder, place) for folder in runs]
     return [run for run in found if run.row["uuid"] not in known]
 
@@ -64,7 +62,7 @@ def _look(folder: Path, place: str | None) -> Unfinished:
     done = files.fault(folder / RESULT_FILE) is None
     resume = run_folder.resume_command(replace(settings, resume=uuid, output=place))
     try:
-        return Unfinished(folder, row, *_reached(folder / HISTORY), done, resume)
+        return Unfinished(folder, row, *_reached(folder / HISTORY_FILE), done, resume)
     except UserError as error:
         return Unfinished(folder, row, finished=done, resume=resume, fault=str(error))
 
@@ -76,7 +74,7 @@ def _row(settings: Settings) -> dict[str, str]:
 
 def _reached(history: Path) -> tuple[int, float | None]:
     """The last epoch that a history has, and the accuracy on validation there."""
-    if files.fault(history) == "is missing":
+    if files.absent(history):
         return 0, None
     table = files.read_table(history, ("epoch", "valid_accuracy"), "a run's history", most=1 << 24)
     if table.empty:

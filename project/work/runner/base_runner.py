@@ -16,7 +16,7 @@ from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.dataset.noise_channel import channel_rate
 from project.work.declaration import UserError
-from project.work.run_folder import CHECKPOINT_FILE
+from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE
 from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, identity
 from project.work.runner.device import apply, choose, look
@@ -65,7 +65,7 @@ class BaseRunner:
         self.average = optimizer.make_average(self.model, settings.ema)
         self.optimizers = optimizer.make(settings, self.model)
         self.precision = MixedPrecision(device, settings.amp, min(dataset.train.shape[1:]))
-        self.history = History(folder / "history.csv" if parallel.rank == 0 else None)
+        self.history = History(folder / HISTORY_FILE if parallel.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.valid_logits: Tensor | None = None  # of the epoch before, in this process
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)

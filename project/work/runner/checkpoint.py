@@ -48,7 +48,7 @@ class CheckpointFile:
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, or None when nothing was saved yet. Raises UserError when the file is damaged."""
         writing.sweep(self.path)
-        if files.fault(self.path) == "is missing":
+        if files.absent(self.path):
             return None
         with files.opened(self.path) as file:
             try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from project.data_preparation.class_names import canonical, notes
+from project.work.class_names import canonical, notes
 
 
 @pytest.mark.parametrize(
