@@ -15,20 +15,22 @@ Place = tuple[str, ...]  # names of folders, from the one that was given
 _UNREAD = """3fr ai arw cr2 cr3 czi dcm dds dicom dng eps exr fits hdr heic heics heif hif icns ico jxl jxr kdc mef mos
 mrw nd2 ndpi nef nii npy nrw orf pcx pdf pef psb psd raf raw rw2 rwl sr2 srf srw svg svgz svs tga wdp x3f xcf"""
 UNREAD = {f".{kind}" for kind in _UNREAD.split()}
-_SYSTEM = """@eadir @recycle @sharebin @tmp @__thumb #recycle #snapshot $recycle.bin recycler __macosx __pycache__
-lost+found thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini picasa.ini _vti_cnf found.000"""
-SYSTEM = {*_SYSTEM.split(), "icon\r", "system volume information"}
+_SYSTEM = """@eadir @recycle @recently-snapshot @sharebin @sharesnap @tmp @__thumb ~snapshot #recycle #snapshot
+$recycle.bin recycler __macosx __pycache__ lost+found thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini picasa.ini
+_vti_cnf found.000"""
+SYSTEM = {*_SYSTEM.split(), "icon\r", "system volume information", "network trash folder", "temporary items"}
 
 
 @dataclass
 class Content:
     """What lies right in one folder. unread: pictures of a form that is not read, by suffix; unlike: names of pictures
-    that are no plain files, with what they are."""
+    that are no plain files, with what they are; tables: names of CSV files."""
 
     folders: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     unlike: dict[str, str] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
     others: int = 0
 
 
@@ -129,6 +131,7 @@ def _content(tree: Tree, place: Place) -> tuple[Content, list[str]]:
             folders.append((entry.is_symlink(), entry.name))
         elif suffix(entry.name) not in PICTURES:
             here.others += 1
+            here.tables += [entry.name] if suffix(entry.name) == ".csv" else []
             here.unread.update({suffix(entry.name)} & UNREAD)
         elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path) or not os.path.exists(entry.path):
             # A link to nothing too: it is a picture that is broken.
