@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from project.work import files
@@ -76,6 +77,24 @@ def test_what_is_no_table_is_refused_by_line(tmp_path: Path) -> None:
     assert "has no column new_label (its header is 'key_id,other')" in said("key_id,other\n1,2\n")
     assert "two columns are called 'key_id'" in said("key_id,new_label,key_id\n1,2,3\n")
     assert "is empty" in said("")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_table_is_read_alike_whatever_pieces_it_is_cut_into(
+    tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = end.join(["a,b", *(f'{row},"x{end}{row}"' for row in range(30))]) + end * 3
+    whole = files.parse_table(text, tmp_path)
+    assert whole["b"].tolist() == [f"x{end}{row}" for row in range(30)]
+    for piece in range(1, 30):
+        monkeypatch.setattr(files, "_PIECE", piece)
+        pd.testing.assert_frame_equal(files.parse_table(text, tmp_path), whole)
+
+
+def test_a_line_without_an_end_is_refused_before_its_reader_takes_many_times_its_size(tmp_path: Path) -> None:
+    for text, line in (('a,b\n"' + "x" * 40_000_000, 2), ("x" * 40_000_000, 1), ("a,b" + "," * 40_000_000, 1)):
+        with pytest.raises(UserError, match=rf"t.csv line {line}: .*a line of more than 16,777,216 letters"):
+            files.parse_table(text, tmp_path / "t.csv")
 
 
 def test_json_that_is_nested_too_deeply_is_refused_in_a_line(tmp_path: Path) -> None:

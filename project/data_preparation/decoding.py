@@ -28,6 +28,18 @@ _ORIENTATION = ExifTags.Base.Orientation
 _BITS, _WHITE_IS_ZERO, _CHANNELS, _PLANES, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339  # TIFF's tags
 _LARGEST, _COLOURS, _TILES = 281, 320, (322, 323)
 _BAND = 1 << 20  # pixels
+_OTHERS = {
+    b"<!": "a web page",
+    b"<html": "a web page",
+    b"<HTML": "a web page",
+    b"<svg": "an SVG drawing",
+    b"<?xml": "an SVG drawing or other XML",
+    b"version https://git-lfs": "a pointer of Git LFS, for which git lfs pull fetches the picture",
+    b"%PDF": "a PDF",
+    b"8BPS": "a Photoshop picture",
+    b"PK\3\4": "a ZIP archive",
+    b"\0\5\x16\7": "a side note of macOS",
+}
 
 
 @dataclass
@@ -130,9 +142,20 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        raise ValueError(_UNKNOWN + _reason(data)) from None
+        raise ValueError(_UNKNOWN + (_other_kind(data) or _reason(data))) from None
     except Exception as error:  # plug-ins raise anything for hostile bytes: OverflowError, struct.error, IndexError ...
         raise ValueError(f"{_UNKNOWN} ({_line(error)})") from error
+
+
+def _other_kind(data: bytes) -> str:
+    """What the bytes are, where their start tells: files are called .jpg that phones, servers or Git wrote."""
+    start = data[:64].lstrip()
+    kind = next((kind for mark, kind in _OTHERS.items() if start.startswith(mark)), None)
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"heis"):
+        kind = "a HEIC picture"
+    elif data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
+        kind = "a film"
+    return f": it holds {kind}" if kind else ""
 
 
 def _reason(data: bytes) -> str:

@@ -2,8 +2,9 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pandas as pd
 
 from project.data_preparation import parts
 from project.data_preparation.entries import Entry, PictureList, a_few
-from project.data_preparation.picture_tree import suffix
+from project.data_preparation.picture_tree import UNREAD, suffix
 from project.work import files
 from project.work.class_names import canonical
 from project.work.declaration import UserError
-from project.work.unprepared import PICTURES
+from project.work.unprepared import ARCHIVES, PICTURES
 
 # Names of columns without blanks and signs, the likeliest first.
 PATHS = """path imagepath filepath filepaths filename filenames file imagefilepath imagefile imagefilename imagename
@@ -26,7 +27,15 @@ diagnosis classid labelid categoryid"""
 DIVISIONS = "split part subset partition usage set dataset phase fold"
 GROUPS = "fold kfold group"
 _FLAG = re.compile(r"is(train|training|valid|validation|test)(image|set)?")
-_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_MAY_DIVIDE = re.compile(r"split|subset|partition|train|mode|stage")  # within a name, where every row says a part
+_TRUTH = {text: True for text in ("1", "1.0", "true", "t", "yes", "y")}
+_TRUTH |= {text: False for text in ("0", "0.0", "false", "f", "no", "n")}
+_TABLES = ".xlsx .xlsm .xls .ods .numbers .parquet .feather .arrow .json .jsonl .npy .npz .pkl .h5 .hdf5 .mat .db"
+_NO_CSV = (  # suffixes, and what to do with such a file
+    ({*_TABLES.split()}, "is no CSV: save its table as one with the columns path,label"),
+    (ARCHIVES, "is packed: unpack it, and give what is in it"),
+    (PICTURES | UNREAD, "is one picture: give the folder that holds those of each class in one sub-folder"),
+)
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://|data:")
 
 
@@ -44,9 +53,13 @@ def read_csv(file: Path, path_column: str | None, label_column: str | None, skip
 
     path_column, label_column: what the header calls them; None: found out. skip: leave out pictures that are missing.
     """
-    text = re.sub(r"^sep=.(?=\r?\n)", "", files.read_text(file))  # a hint to Excel; its line stays, empty
+    _refuse_other_kinds(file)
+    data = files.read_bytes(file)
+    text = files.text_of(data, file)
+    hint = re.match(r"sep=.(?=\r?\n)", text)  # for Excel; its line stays, empty
+    text = text[hint.end() :] if hint else text
     columns = _columns(file, text, path_column, label_column)
-    beside = [name for name in columns.others if _plain(name) in {*DIVISIONS.split(), *GROUPS.split()} or _flag(name)]
+    beside = [name for name in columns.others if _may_divide(name, columns) or _plain(name) in GROUPS.split()]
     table = files.parse_table(text, file, (columns.path, columns.label), "a list of pictures", beside, ragged=True)
     if not len(table):
         raise UserError(f"{file} lists no pictures: add lines of path,label")
@@ -63,8 +76,17 @@ def read_csv(file: Path, path_column: str | None, label_column: str | None, skip
     read = {columns.path, columns.label, division, group}
     notes = _notes(columns, [name for name in columns.others if name not in read], division, group)
     notes |= _part_notes(roles, Counter(entry.said for entry in entries), division, entries) | rows.notes()
+    if not files.is_unicode(data):
+        notes["encoding"] = "not UTF-8, so read as Windows-1252: where names look wrong, save the CSV as UTF-8"
     called = {role: f"a row of {' or '.join(part for part in roles if roles[part] == role)}" for role in parts.PARTS}
     return PictureList(file.parent, entries, 0, rows.missing, notes, called)
+
+
+def _refuse_other_kinds(file: Path) -> None:
+    """Raise UserError for what is plainly no CSV by its name: its bytes would be called damaged."""
+    for kinds, what in _NO_CSV:
+        if suffix(file.name) in kinds:
+            raise UserError(f"{file} {what}")
 
 
 def _columns(file: Path, text: str, path_column: str | None, label_column: str | None) -> Columns:
@@ -80,7 +102,7 @@ def _columns(file: Path, text: str, path_column: str | None, label_column: str |
         other = next(name for name in header if name not in (path, label))
         path, label = path or other, label or other
     if path is None or label is None:
-        missing, line = "label" if label is None else "path", ",".join(header)[:80] or "empty"
+        missing, line = "label" if label is None else "path", ",".join(header)[:80] or text.strip()[:40] or "empty"
         raise UserError(
             f"{file} has no column {missing}: line 1 must be path,label, but is {line!r}; --path-column and"
             " --label-column name others"
@@ -104,6 +126,12 @@ def _flag(name: str) -> str | None:
     return getattr(parts.spelled(found[1]), "part", None) if found else None
 
 
+def _may_divide(name: str, columns: Columns) -> bool:
+    """Whether a column may say which part of the set a row belongs to."""
+    usual = _plain(name) in DIVISIONS.split() or _flag(name) is not None
+    return usual or bool(_MAY_DIVIDE.search(_plain(name)) and columns.others.count(name) == 1)
+
+
 def _division(file: Path, table: pd.DataFrame, names: Sequence[str]) -> tuple[str | None, list[str]]:
     """The column that divides the set and the part that each row says; "" where there is none.
 
@@ -117,7 +145,8 @@ def _division(file: Path, table: pd.DataFrame, names: Sequence[str]) -> tuple[st
         else:
             known = {text: getattr(parts.spelled(text), "part", None) for text in texts.unique()}
         wrong = [text for text, part in known.items() if part in (None, parts.UNLABELLED)]
-        if len(wrong) == len(known):
+        usual = asked is not None or _plain(name) in DIVISIONS.split()
+        if len(wrong) == len(known) or (not usual and (wrong or len(known) < 2)):
             continue
         if wrong:
             line = texts.index[texts == wrong[0]][0]
@@ -158,6 +187,15 @@ def _part_notes(
     return {"parts": f"by the column {division}: {', '.join(uses)}"}
 
 
+def _spellings(written: str) -> Iterator[str]:
+    """A path as it is written, with Windows' signs, and with letters and marks in one or apart, as Macs write them."""
+    yield written
+    if "\\" in written:
+        yield written.replace("\\", "/")
+    if not written.isascii():
+        yield from (unicodedata.normalize(form, written.replace("\\", "/")) for form in ("NFC", "NFD"))
+
+
 @dataclass
 class _Rows:
     """The rows of a CSV as they are read. missing: paths that lead to no plain file; fault: the first one's.
@@ -183,7 +221,7 @@ class _Rows:
         """Take one row. Raises UserError for one that is not whole, or contradicts another."""
         where, written, label = f"{self.file} line {line}", written.strip(), label.strip()
         if not (written and label):
-            raise UserError(f"{where}: no {'label' if written else 'path'}")
+            raise UserError(f"{where}: no {'label' if written else 'path'}: fill it in, or remove the line")
         if _ADDRESS.match(written):
             advice = "fetch the pictures and give the paths of the files"
             raise UserError(f"{where}: {written[:80]} is an address: {advice}")
@@ -229,8 +267,8 @@ class _Rows:
         return os.path.normpath(path)
 
     def _located(self, written: str) -> str | None:
-        """The path of a plain file that a row means: as written, with Windows' signs, or with the suffix it lacks."""
-        for path in (written, written.replace("\\", "/")) if "\\" in written else (written,):
+        """The path of a plain file that a row means: as written, as other systems write it, or with its suffix."""
+        for path in _spellings(written):
             if os.path.isfile(os.path.join(self._folder, path)):
                 return path
             if suffix(path) not in PICTURES:

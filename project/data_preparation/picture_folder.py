@@ -36,8 +36,12 @@ def read_folder(folder: Path, depth: int | None, skip: bool) -> PictureList:
     branches = _understand(tree) if depth is None else _at_depth(tree, depth)
     if not branches:
         down = "" if depth in (None, 1) else f" {depth} folders down, as --class-depth says"
-        advice = f"put the pictures of each class in one, as {folder}/cat/1.jpg"
+        advice = f"put the pictures of each class in one, as {folder}/cat/1.jpg{_or_table(tree)}"
         raise UserError(f"{folder} has no sub-folders{down}: {advice}")
+    labels = {branch.label for branch in branches}
+    if len(labels) < 2:
+        advice = f"put the pictures of each class in a folder of their own{_or_table(tree)}"
+        raise UserError(f"a classifier needs at least 2 classes, but there is 1 ({labels.pop()}): {advice}")
     owners = {branch.place: branch for branch in branches}
     _refuse_two_classes(tree, owners)
     unlike = _unlike(tree, skip)
@@ -53,6 +57,12 @@ def read_folder(folder: Path, depth: int | None, skip: bool) -> PictureList:
     others = tree.files() - len(entries) - len(unlike)
     notes = _notes(tree, owners, roles, sorted(alone), sorted(nested))
     return PictureList(folder, entries, others, unlike, notes, _called(branches, roles))
+
+
+def _or_table(tree: Tree) -> str:
+    """What else a person may give whose pictures have no class by their place: a CSV beside them may tell it."""
+    tables = sorted("/".join((*place, name)) for place, here in tree.places.items() for name in here.tables)
+    return f", or give --input {tree.root / tables[0]}, if that tells their classes" if tables else ""
 
 
 def _unlike(tree: Tree, skip: bool) -> list[str]:
@@ -104,6 +114,7 @@ def _parts(tree: Tree, at: Place) -> list[Branch]:
     labelled = [place for place in full if not _unlabelled(tree, place)]
     said = parts.spellings(place[-1] for place in labelled)
     chosen = {place: said[place[-1]] for place in labelled if place[-1] in said and said[place[-1]] != parts.UNLABELLED}
+    chosen |= _same_classes(tree, labelled, chosen)
     strange = [place for place in full if place not in chosen and parts.spelled(place[-1]) is None]
     if not chosen:
         return []
@@ -125,6 +136,14 @@ def _parts(tree: Tree, at: Place) -> list[Branch]:
             inside = "/".join(filter(None, (group, branch.group)))
             branches.append(Branch(branch.place, branch.label, part, inside))
     return branches
+
+
+def _same_classes(tree: Tree, labelled: list[Place], chosen: dict[Place, str]) -> dict[Place, str]:
+    """Further parts beside those that were found: PublicTest/ beside Training/, where both hold the same folders."""
+    names = {place: {inner[-1] for inner in tree.full(_unwrapped(tree, place))} for place in labelled}
+    known, have = [names[place] for place in chosen], {*chosen.values(), parts.UNLABELLED}
+    spelled = {place: parts.spelled(place[-1]) for place in labelled if place not in chosen and names[place] in known}
+    return {place: word.part for place, word in spelled.items() if word is not None and word.part not in have}
 
 
 def _folds(tree: Tree, at: Place) -> list[Branch]:

@@ -33,6 +33,8 @@ def read_list(settings: ImageFolderSettings) -> PictureList:
 
 
 def _read(settings: ImageFolderSettings) -> PictureList:
+    if not settings.input.strip():  # of an empty variable, say: "" would be the folder that one is in
+        raise UserError("--input is empty: give a folder with one sub-folder a class, or a CSV")
     source = Path(os.path.expanduser(settings.input))
     if os.path.isdir(source):
         found = read_folder(source, settings.class_depth, settings.skip_broken)

@@ -20,12 +20,13 @@ UNREAD = {f".{kind}" for kind in _UNREAD.split()}
 @dataclass
 class Content:
     """What lies right in one folder. unread: pictures of a form that is not read, by suffix; unlike: names of pictures
-    that are no plain files, with what they are."""
+    that are no plain files, with what they are; tables: names of CSV files."""
 
     folders: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     unlike: dict[str, str] = field(default_factory=dict)
+    tables: list[str] = field(default_factory=list)
     others: int = 0
 
 
@@ -121,6 +122,7 @@ def _content(tree: Tree, place: Place) -> tuple[Content, list[str]]:
             folders.append((entry.is_symlink(), entry.name))
         elif suffix(entry.name) not in PICTURES:
             here.others += 1
+            here.tables += [entry.name] if suffix(entry.name) == ".csv" else []
             here.unread.update({suffix(entry.name)} & UNREAD)
         elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path) or not os.path.exists(entry.path):
             # A link to nothing too: it is a picture that is broken.

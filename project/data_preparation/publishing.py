@@ -71,6 +71,8 @@ class Target:
         if name in ("", "..") or Path(name).name != name or not name.isprintable() or len(name.encode()) > 200:
             flag = f"--dataset {name}" if name.isprintable() else f"--dataset {name!a}"
             raise UserError(f"{flag}: give a plain name; --output says in which folder it goes")
+        if self.output is not None and not self.output.strip():  # of an empty variable, say
+            raise UserError("--output is empty: give the folder that is to hold the set, or leave --output out")
         return (INPUT if self.output is None else Path(os.path.expanduser(self.output))) / name
 
 

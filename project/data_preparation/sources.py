@@ -78,6 +78,8 @@ def open_source(settings: PreparationSettings, scratch: Path) -> Source:
 
 def input_folder(settings: PreparationSettings) -> Path:
     """The folder that holds the drawings."""
+    if settings.input is not None and not settings.input.strip():  # of an empty variable, say
+        raise UserError("--input is empty: give the folder of the drawings, or leave --input out")
     return DEFAULT_INPUT if settings.input is None else Path(os.path.expanduser(settings.input))
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
 PACKED = 32  # times that real data become smaller in a file at most; drawings become an eighth, keys a tenth
 DEEPEST = 20  # brackets of YAML in each other
+LONGEST_LINE = 1 << 24  # letters of a table's line
+LONGEST_HEADER = 1 << 20
+_PIECE = 1 << 24  # letters that are cut into lines at once
 SEPARATORS = ",;\t|"
 _UNLIKE = {
     stat.S_ISDIR: "a folder",
@@ -109,13 +112,28 @@ def read_text(path: Path, most: int = LARGEST) -> str:
 
     A text with NUL in it is refused by line: nothing that reads text further on copes with them alike.
     """
-    data = read_bytes(path, most)
+    return text_of(read_bytes(path, most), path)
+
+
+def text_of(data: bytes, path: Path) -> str:
+    """As `read_text`, of bytes that were read already. path: what to call them."""
     wide = data.startswith(_WIDE) or data[:2].count(0) == 1
     text = data[: data.index(0) + 1].decode("latin-1") if 0 in data and not wide else _decoded(data)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UserError(f"{shown(path)} line {line}: holds a NUL character, so it is damaged or no text")
     return text
+
+
+def is_unicode(data: bytes) -> bool:
+    """Whether the encoding of a text is known; otherwise its letters beyond ASCII are a guess."""
+    if data.startswith(_WIDE) or data[:2].count(0) == 1:
+        return True
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decoded(data: bytes) -> str:
@@ -207,8 +225,9 @@ def parse_table(
 
     needs = f"; it needs the columns {','.join(columns)}" if columns else ""
     separator = _separator(text, [*columns, *optional])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    _refuse_endless(text, path, kind)
+    reader = csv.reader(_lines(text.rstrip("\r\n")), delimiter=separator, strict=True)
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     try:
         header = next((cells for cells in reader if any(cells)), [])
         names = _names(header, [*columns, *optional])
@@ -222,7 +241,10 @@ def parse_table(
             if ragged and not any(cells[len(names) :]):
                 cells = [*cells, *[""] * (len(names) - len(cells))][: len(names)]
             if len(cells) != len(names):
-                raise UserError(f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}")
+                quote = f": put one that holds {separator!r} in quotes" if len(cells) > len(names) else ""
+                raise UserError(
+                    f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}{quote}"
+                )
             lines.append(reader.line_num)
             for put, place in places:  # a list for each row would be a million lists
                 put(cells[place])
@@ -271,7 +293,27 @@ def _separator(text: str, columns: Sequence[str]) -> str:
 
 def _first_line(text: str) -> str:
     """The first line that is not blank, however lines end."""
-    return next((line for line in io.StringIO(text, newline=None) if line.strip()), "").rstrip("\n")
+    return next((line for line in _lines(text[:LONGEST_HEADER]) if line.strip()), "").rstrip("\r\n")
+
+
+def _refuse_endless(text: str, path: Path, kind: str) -> None:
+    """Raise UserError where no line ends for so long that this is no table: its reader would take many times that."""
+    for start in range(0, len(text) - LONGEST_LINE + 1, LONGEST_LINE):
+        end = start + LONGEST_LINE
+        if text.find("\n", start, end) < 0 and text.find("\r", start, end) < 0:
+            line = text.count("\n", 0, start) + 1
+            raise UserError(f"{shown(path)} line {line}: not {kind} (a line of more than {LONGEST_LINE:,} letters)")
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines of a text with their ends as they are; in pieces, since StringIO takes four bytes for each letter."""
+    start = 0
+    while start < len(text):
+        near = min(start + _PIECE, len(text))
+        cuts = (text.find(end, near, near + LONGEST_LINE) for end in "\n\r")
+        end = next((cut + 1 for cut in cuts if cut >= 0), len(text))
+        yield from io.StringIO(text[start:end], newline="")
+        start = end
 
 
 def _cells(line: str, separator: str) -> list[str]:

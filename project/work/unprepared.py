@@ -20,9 +20,10 @@ FILES = (
 )
 _PICTURES = "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 PICTURES = frozenset(f".{kind}" for kind in _PICTURES.split())  # the pictures that are read
-_SYSTEM = """@eadir @recycle @sharebin @tmp @__thumb #recycle #snapshot $recycle.bin recycler __macosx __pycache__
-lost+found thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini picasa.ini _vti_cnf found.000"""
-SYSTEM = {*_SYSTEM.split(), "icon\r", "system volume information"}
+_SYSTEM = """@eadir @recycle @recently-snapshot @sharebin @sharesnap @tmp @__thumb ~snapshot #recycle #snapshot
+$recycle.bin recycler __macosx __pycache__ lost+found thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini picasa.ini
+_vti_cnf found.000"""
+SYSTEM = {*_SYSTEM.split(), "icon\r", "system volume information", "network trash folder", "temporary items"}
 ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 DEPTH, MANY = 4, 5_000  # a folder is looked into so deep, at so many files at most
 

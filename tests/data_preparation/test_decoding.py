@@ -182,6 +182,22 @@ def test_what_cannot_be_shown_is_refused_in_words(data, fault):
         decode(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", "a film"),
+        (b"<!DOCTYPE html><html>404", "a web page"),
+        (b"\n <html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n", "a pointer of Git LFS"),
+        (b"%PDF-1.7", "a PDF"),
+    ],
+)
+def test_what_lies_in_a_file_that_is_called_a_picture_is_named(data, kind):
+    with pytest.raises(ValueError, match=f"not a picture that can be decoded: it holds {kind}"):
+        decode(data)
+
+
 def test_half_a_file_is_a_fault_in_every_format():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8))
     forms = {"JPEG": {}, "PNG": {}, "GIF": {}, "BMP": {}, "WEBP": {}, "AVIF": {}, "JPEG2000": {}, "TIFF": {}, "PPM": {}}

@@ -64,6 +64,63 @@ def test_windows_paths_and_code_page(folder: Path) -> None:
     text = "path,label\n" + rows("{p},{c}\u00e9").replace("/", "\\")
     first = listed(folder, text.encode("cp1252")).entries[0]
     assert (first.path, first.label) == ("cat/0.png", "cat\u00e9")
+    assert "encoding" not in listed(folder, text).notes
+
+
+def test_letters_of_an_encoding_that_is_not_known_are_said_to_be_guessed(folder: Path) -> None:
+    text = "path,label\n" + rows("{p},\u043a{c}")
+    assert listed(folder, text.encode("cp1251")).notes["encoding"].startswith("not UTF-8, so read as Windows-1252")
+    assert "encoding" not in listed(folder, text.encode("utf-16")).notes
+
+
+def test_paths_with_letters_and_marks_apart_as_macs_write_them(folder: Path) -> None:
+    for name in ("a\u0301", "\u00f6"):
+        for row in range(2):
+            (folder / f"{name}{row}.png").touch()
+    text = "path,label\n" + "".join(f"\u00e1{row}.png,a\no\u0308{row}.png,o\n" for row in range(2))
+    assert sorted(entry.path for entry in listed(folder, text).entries) == [
+        "a\u03010.png", "a\u03011.png", "\u00f60.png", "\u00f61.png"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("t.xlsx", "is no CSV: save its table as one with the columns path,label"),
+        ("t.jsonl", "is no CSV"),
+        ("t.csv.gz", "is packed: unpack it"),
+        ("t.ZIP", "is packed: unpack it"),
+        ("t.jpg", "is one picture: give the folder"),
+        ("t.HEIC", "is one picture"),
+    ],
+)
+def test_what_is_no_csv_by_its_name_is_refused_with_what_to_do(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\3\4\0\0")
+    with pytest.raises(UserError, match=said):
+        read_list(ImageFolderSettings(input=str(tmp_path / name)))
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("data_split", ("train", "test")), ("train_or_test", ("train", "test")), ("mode", ("training", "val")),
+        ("is_test", ("0.0", "1.0")), ("is_train", ("y", "n")),
+    ],
+)  # fmt: skip
+def test_a_column_that_divides_the_set_by_another_name_is_obeyed(
+    folder: Path, column: str, words: tuple[str, ...]
+) -> None:
+    found = listed(folder, f"path,label,{column}\n" + rows("{p},{c},{w}", *words))
+    parts = {entry.path: entry.part for entry in found.entries}
+    assert [parts[path] for path in PATHS] == ["train", "test"] * 4
+    assert found.notes["parts"].startswith(f"by the column {column}: ")
+
+
+@pytest.mark.parametrize("words", [("train", "express"), ("train",), ("slow", "fast")])
+def test_a_column_that_merely_sounds_like_a_division_is_none(folder: Path, words: tuple[str, ...]) -> None:
+    found = listed(folder, "path,label,train_mode\n" + rows("{p},{c},{w}", *words))
+    assert {entry.part for entry in found.entries} == {""}
+    assert found.notes["columns"].endswith("not read: train_mode")
 
 
 def test_columns_that_are_named_and_columns_that_are_not_read(folder: Path) -> None:

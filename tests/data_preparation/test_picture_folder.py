@@ -78,6 +78,28 @@ def test_several_folders_of_a_part_are_groups(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_part_with_a_word_of_its_own_is_one_where_it_holds_the_same_classes(tmp_path: Path) -> None:
+    tree(tmp_path, *(f"{part}/{name}" for part in ("Training", "PublicTest", "PrivateTest", "pred") for name in "ab"))
+    assert listed(tmp_path) == {
+        ("a", "train"): 2, ("b", "train"): 2, ("a", "test", "PublicTest"): 2, ("b", "test", "PublicTest"): 2,
+        ("a", "test", "PrivateTest"): 2, ("b", "test", "PrivateTest"): 2,
+    }  # fmt: skip
+    tree(tmp_path / "x", "train/a", "train/b", "test/a", "test/b", "crash_test/a", "crash_test/c", "test_dark/a")
+    assert notes(tmp_path / "x")["beside"].startswith("6 pictures ")
+
+
+def test_pictures_without_folders_of_classes_are_sent_to_the_csv_beside_them(tmp_path: Path) -> None:
+    (tree(tmp_path / "x", "train") / "train.csv").touch()
+    (tree(tmp_path / "y", ".") / "labels.csv").touch()
+    assert f"or give --input {tmp_path}/x/train.csv, if that tells their classes" in refusal(tmp_path / "x")
+    assert f"or give --input {tmp_path}/y/labels.csv, if that tells their classes" in refusal(tmp_path / "y")
+
+
+def test_an_empty_name_is_not_the_folder_that_one_is_in() -> None:
+    with pytest.raises(UserError, match="--input is empty: give a folder"):
+        read_list(ImageFolderSettings(input=""))
+
+
 def test_numbered_folds_are_pooled_and_kept_as_groups(tmp_path: Path) -> None:
     tree(tmp_path, *(f"fold{number}/{name}" for number in (1, 2, 3) for name in "ab"))
     assert listed(tmp_path) == {(name, "", f"fold{number}"): 2 for number in (1, 2, 3) for name in "ab"}
