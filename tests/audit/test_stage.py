@@ -230,6 +230,19 @@ def test_models_that_learnt_nothing_give_no_estimate_and_it_is_said_and_written(
     assert "There is no estimate, no label is flagged" in shown
 
 
+def test_weak_models_that_flag_nothing_are_warned_of_all_the_same(tmp_path: Path) -> None:
+    labels = np.arange(600) % 6
+    nothing = stage.repeats.Repeats(np.full(600, -1), np.zeros(600, bool))
+    hints = np.random.default_rng(0).normal(size=(600, 6)) + 0.5 * np.eye(6)[labels]
+    evidence = stage.Evidence(np.arange(600), labels, 0.15 * hints.astype(np.float32), np.arange(600) < 60, nothing)
+    found, names = stage.findings.find(evidence, "channel", 0), list("abcdef")
+    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    assert (facts["models"], facts["flagged"]) == ("weak", 0)
+    said = stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
+    assert "no label is suspicious" not in said
+    assert f"warning: The fold models agree with {facts['agreement']:.1%} of the labels only" in said
+
+
 @pytest.mark.parametrize(
     ("values", "fault"),
     [

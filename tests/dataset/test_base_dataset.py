@@ -1,5 +1,6 @@
 """A prepared set becomes three splits in proportion, and batches that hold every picture once, all normalised alike."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,14 +83,25 @@ def test_every_row_keeps_its_picture_label_and_key(dataset: Dataset) -> None:
     [
         (np.array([0, 0, 0, 1, 1, 1, 2]), 0.3, "class 2 has 1 training rows, at least 2 are needed"),
         (np.zeros(10, np.int64), 0.5, "all training pictures have one label"),
-        (UNEVEN, 0.01, "--valid-rate 0.01 on here (100 pictures): "),
-        (UNEVEN, 0.99, "--valid-rate 0.99 on here (100 pictures): "),
+        (UNEVEN, 0.01, "--valid-rate 0.01 on here (100 pictures): 1 to validate and 99 to train, but either needs 3"),
+        (UNEVEN, 0.99, "99 to validate and 1 to train, but either needs 3, one of each class; give 0.03 to 0.97"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(labels: np.ndarray, rate: float, reason: str) -> None:
     with pytest.raises(UserError) as refusal:
         split(labels, rate, 0, "here")
     assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize("classes", [2, 7, 24, 170])
+@pytest.mark.parametrize("more", [0, 1, 50, 1234])
+def test_the_rates_that_a_refusal_names_are_possible(classes: int, more: int) -> None:
+    labels = np.concatenate([np.repeat(np.arange(classes), 2), np.zeros(more, np.int64)])
+    with pytest.raises(UserError) as refusal:
+        split(labels, 1e-9, 0, "here")
+    for rate in map(float, re.search(r"give (\S+) to (\S+)$", str(refusal.value)).groups()):
+        parts = split(labels, rate, 0, "here")
+        assert min(map(len, parts)) >= classes
 
 
 def test_data_that_are_not_there_are_refused_with_the_nearest_name(

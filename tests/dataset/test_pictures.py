@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from project.work.dataset import by_key, loaded, normaliser, storage
+from project.work.dataset import by_key, loaded, normaliser, pictures, storage
 from project.work.dataset.base_dataset import Dataset, load
 from project.work.dataset.pictures import Mapped, Resident, hold
 
@@ -45,6 +45,16 @@ def test_a_map_gives_what_memory_gives(tmp_path: Path, shape: tuple[int, ...], s
     if side is None:
         pixels = images if images.ndim == 4 else images[..., None]
         assert np.array_equal(one.permute(0, 2, 3, 1).numpy(), pixels[positions[-1]])
+
+
+def test_small_pictures_are_made_large_in_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, images = [], random_pictures(64, 8, 8)
+    whole = hold(images, 256, CPU).pixels
+    resized = pictures.resized
+    monkeypatch.setattr(pictures, "CHUNK", 4 * 256 * 256)
+    monkeypatch.setattr(pictures, "resized", lambda some, side: sizes.append(len(some)) or resized(some, side))
+    assert torch.equal(hold(images, 256, CPU).pixels, whole)
+    assert sizes == [4] * 16
 
 
 def test_whoever_stops_early_leaves_no_reader_behind(tmp_path: Path) -> None:

@@ -180,6 +180,13 @@ def test_keys_that_do_not_name_the_rows_are_refused(folder: Path, text: str) -> 
     assert "needs a column key_id and rows 0 to 119 in order" in refusal(folder)
 
 
+@pytest.mark.parametrize("missing", [{7}, set(range(120))])
+def test_a_row_without_a_key_is_refused_by_its_number(folder: Path, missing: set[int]) -> None:
+    text = "row,key_id\n" + "".join(f"{row},{'' if row in missing else f'k{row}'}\n" for row in range(120))
+    (folder / "train_keys.csv.gz").write_bytes(gzip.compress(text.encode()))
+    assert f"train_keys.csv.gz: row {min(missing)} has no key_id" in refusal(folder)
+
+
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "[1, 2]"])
 def test_a_provenance_that_is_not_json_is_refused(folder: Path, text: str) -> None:
     (folder / "provenance.json").write_text(text)

@@ -30,9 +30,10 @@ def summary(facts: Mapping[str, Any], table: pd.DataFrame, classes: pd.DataFrame
 def _flagged(facts: Mapping[str, Any]) -> str:
     if facts["noise_rate"] is None:
         return f"warning: {verdict.warning(facts)}"
-    if facts["flagged"] == 0:
-        return "no label is suspicious: none is flagged; audit.csv ranks all rows all the same"
     warning = verdict.warning(facts)
+    if facts["flagged"] == 0:
+        none = "none is flagged; audit.csv ranks all rows all the same"
+        return f"{none}\nwarning: {warning}" if warning else f"no label is suspicious: {none}"
     if facts["noise_rate"] > MUCH:
         return (
             f"{facts['flagged']:,} rows are flagged, which is most: either hardly a label is right, or the fold models"

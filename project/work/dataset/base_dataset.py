@@ -1,6 +1,7 @@
 """A prepared data set as splits: row numbers of files that are held once, and the batches gathered from them."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -173,10 +174,15 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of training and validation, sorted, every class in proportion. Raises UserError when too few."""
     _refuse_rare(labels, 2, where, "one row to train and one to validate", names)
-    try:
-        parts = train_test_split(np.arange(len(labels)), test_size=valid_rate, random_state=seed, stratify=labels)
-    except ValueError as error:
-        raise UserError(f"--valid-rate {valid_rate} on {where} ({len(labels)} pictures): {error}") from error
+    rows, classes = len(labels), len(np.unique(labels))
+    held_out = math.ceil(valid_rate * rows)
+    if not classes <= held_out <= rows - classes:
+        least, most = math.ceil(1000 * classes / rows) / 1000, math.floor(1000 * (1 - classes / rows)) / 1000
+        raise UserError(
+            f"--valid-rate {valid_rate} on {where} ({rows} pictures): {held_out} to validate and {rows - held_out} to"
+            f" train, but either needs {classes}, one of each class; give {least:g} to {most:g}"
+        )
+    parts = train_test_split(np.arange(rows), test_size=valid_rate, random_state=seed, stratify=labels)
     return np.sort(parts[0]), np.sort(parts[1])
 
 

@@ -124,7 +124,7 @@ def _copied(images: np.ndarray, side: int | None, device: torch.device) -> Tenso
     whole = torch.empty(
         count, side or height, side or width, channels[0] if channels else 1, dtype=torch.uint8, device=device
     )
-    parts = whole.split(at_once(images.shape[1:]))
+    parts = whole.split(min(at_once(images.shape[1:]), at_once(whole.shape[1:])))  # either may be the larger
     start = 0
     for part in parts:
         some = torch.from_numpy(np.array(images[start : start + len(part)])).to(device)

@@ -270,6 +270,9 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
         raise UserError(f"{path}: cannot be read ({files.said(error)}); prepare the data again") from error
     if "key_id" not in keys or not np.array_equal(keys.index, np.arange(rows)):
         raise UserError(f"{path}: needs a column key_id and rows 0 to {rows - 1} in order; prepare the data again")
+    if keys["key_id"].isna().any():
+        row = int(keys["key_id"].isna().to_numpy().argmax())
+        raise UserError(f"{path}: row {row} has no key_id, by which files find it again; prepare the data again")
     return keys
 
 
