@@ -130,7 +130,7 @@ def test_a_large_picture_is_refused_by_its_header(tmp_path):
             (tmp_path / "in" / name / f"{row}.png").write_bytes(grey(60000))
     (tmp_path / "in" / "b" / "huge.png").write_bytes(png(32000, 32000, 8, 2, [bytes(1000)]))
     command = [sys.executable, "project/data_preparation/image_folder.py", "--input", tmp_path / "in"]
-    refused = subprocess.run([*command, "--output", tmp_path], cwd=ROOT, capture_output=True, text=True)
+    refused = subprocess.run([*command, "--output", tmp_path / "out"], cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "32,000 x 32,000 pixels, and more than --largest-picture 100" in refused.stderr
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 900_000  # it would take 3 GB
