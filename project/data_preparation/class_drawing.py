@@ -31,6 +31,8 @@ def choose_classes(text: str | None, known: list[str]) -> tuple[list[str], list[
     if text is None:
         check_classes(known)
         return known, known
+    if not text.strip(_AROUND):  # of an empty variable, say
+        raise UserError("--classes is empty: name at least 2 classes, or leave --classes out to take all")
     forms = {class_names.canonical(name): name for name in known}
     written = _written(text, forms)
     for name in written:

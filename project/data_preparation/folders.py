@@ -279,7 +279,8 @@ class NdjsonFolder(LineFolder):
                 records.append(orjson.loads(line.removeprefix(b"\xef\xbb\xbf")))
             except orjson.JSONDecodeError:  # said when the line is read
                 continue
-        return [str(record[WORD]) for record in records if isinstance(record, dict) and record.get(WORD)]
+        words = [record.get(WORD) for record in records if isinstance(record, dict)]
+        return [str(word) for word in words if word and isinstance(word, (str, int))]
 
     def _reader(self, path: Path) -> Callable[[Text], Records]:
         word = self._said(path)

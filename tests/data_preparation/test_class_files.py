@@ -183,3 +183,9 @@ def test_broken_rows_are_left_out_and_every_good_one_is_drawn_equally_often(tmp_
     assert all(said in left.fault for said, left in zip(faults, rows.left_out, strict=True))
     refuses(r"has 16 drawings \(4 are broken, line 1 of .*\), but 17 are asked for", lambda: keys(source, "cat", 17))
     refuses(r"cat.ndjson line 1: not JSON.*--skip-broken", lambda: keys(NdjsonFolder(tmp_path), "cat", 3))
+
+
+def test_a_word_that_is_no_text_names_no_class(tmp_path):
+    (tmp_path / "cat.ndjson").write_text("".join(record(["dog"], key) for key in range(3)))
+    ndjson(tmp_path / "dog.ndjson", "dog", range(3))
+    assert NdjsonFolder(tmp_path).words() == ["cat", "dog"]

@@ -245,6 +245,10 @@ def test_what_cannot_be_prepared_is_refused_before_any_picture_is_drawn(tmp_path
         per_class=11,
     )
     refuses("at least 2 classes, but there is 1 .cat.", folder, out, "--classes", "cat")
+    refuses("--classes is empty: name at least 2 classes", folder, out, "--classes", "")
+    refuses("--classes is empty", folder, out, "--classes", " , ")
+    refuses("--input is empty: give the folder of the drawings", "", out)
+    refuses("--output is empty: give the folder that is to hold the set", folder, "")
     refuses("no class dgo in this source; did you mean dog", folder, out, "--classes", "cat,dgo")
     refuses("--raw|train_raw", folder, out, "--raw")
     refuses("--dataset a/b: give a plain name", folder, out, "--dataset", "a/b")
