@@ -211,7 +211,7 @@ def test_a_page_of_a_thousand_classes_stays_light(tmp_path: Path) -> None:
         ("classes.csv", None, r"classes\.csv is missing"),
         ("classes.csv", "a\n1\n", "not the classes of an audit"),
         ("transition.csv", None, r"transition\.csv is missing.*\./inv audit writes one"),
-        ("transition.csv", "", "not a matrix"),
+        ("transition.csv", "", "not a noise transition matrix"),
     ],
 )
 def test_a_folder_that_is_no_audit_is_refused(tmp_path: Path, file: str, content: str | None, fault: str) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from project.work import files
 from project.work.dataset import storage
+from project.work.declaration import UserError
 
 SHEET_COLUMNS = (
     "uuid",
@@ -28,6 +30,7 @@ SHEET_COLUMNS = (
     "best_valid_accuracy",
     "best_test_accuracy",
 )
+_LARGEST = 1 << 16  # bytes of a note
 NOTE = "reported.json"  # in a run folder: the destinations that were told, and whether that is all of them
 DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
 
@@ -99,18 +102,18 @@ class Reporter:
 
 def is_whole(folder: Path) -> bool:
     """Whether nothing is known to be missing of what the run in this folder had to report."""
-    try:
-        return bool(json.loads((folder / NOTE).read_text())["whole"])
-    except FileNotFoundError:
+    if files.fault(folder / NOTE) == "is missing":
         return True  # of before this was noted, or from elsewhere
-    except (OSError, ValueError, LookupError, TypeError):
+    try:
+        return bool(files.read_json(folder / NOTE, _LARGEST)["whole"])
+    except (UserError, LookupError, TypeError):
         return False
 
 
 def _told(folder: Path) -> set[str]:
     """The destinations that have been told of the run in this folder."""
-    with suppress(OSError, ValueError, LookupError, TypeError):
-        return set(json.loads((folder / NOTE).read_text())["told"])
+    with suppress(UserError, LookupError, TypeError):
+        return set(files.read_json(folder / NOTE, _LARGEST)["told"])
     return set()
 
 
