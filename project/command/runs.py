@@ -70,7 +70,11 @@ def uuid_of(settings: Settings) -> str:
 def _digest(path: str) -> str:
     """What a file holds, or an audit's folder, in short; the path itself where there is none here (gs://, say)."""
     file = _file(path)
-    return path if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+    if file is None:
+        return path
+    from project.work.dataset.array_files import file_digest  # in pieces, for logits may be large
+
+    return file_digest(file)
 
 
 def _file(path: str) -> Path | None:

@@ -130,7 +130,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     trained: list[Path] = []  # folders, one an epoch
     runner.fit(lambda: copy.try_send(run.folder) or trained.append(run.folder))
-    row = parallel.first(lambda: None if trained else earlier_row(run.folder))
+    row = parallel.first(lambda: None if trained else earlier_row(run))
     if row is None:
         row = result_row(settings, runner, method_name(settings), data_digest)
     if parallel.rank == 0:
@@ -138,13 +138,19 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
         report(run, row, copy)
 
 
-def earlier_row(folder: Path) -> dict[str, Any] | None:
+def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
     from project.work.reporter.result_file import read_result
+    from project.work.result import settings_cells
 
-    with suppress(ValueError):  # damaged: the test split is read again
-        row = read_result(folder)
-        return row if row is not None and row.keys() >= set(REPORTED) else None
+    with suppress(UserError):  # damaged: the test split is read again
+        row, cells = read_result(run.folder), settings_cells(run.settings)
+        if (
+            row is not None
+            and row.keys() >= set(REPORTED)
+            and all(row.get(name, cells[name]) == cells[name] for name in cells)
+        ):
+            return row | cells  # older rows lack what has become a setting since
     return None
 
 

@@ -24,12 +24,13 @@ def result_row(settings: Settings, runner: BaseRunner, method: str, data_digest:
     test, history = runner.dataset.test, runner.history
     selected = measure(runner.predict_selected(test), test.labels)
     last = measure(runner.predict(test), test.labels)
-    values = _settings(settings) | _accuracies(history, selected, last) | _circumstances(runner)
+    values = settings_cells(settings) | _accuracies(history, selected, last) | _circumstances(runner)
     values |= {"method": method, "declared_cost": cost(settings), DATA_DIGEST: data_digest}
     return {name: values[name] for name in SHEET_COLUMNS} | values
 
 
-def _settings(settings: Settings) -> dict[str, Any]:
+def settings_cells(settings: Settings) -> dict[str, Any]:
+    """The columns that say which run it is, and with what settings."""
     values = {name: getattr(settings, name) for name in experiment_settings()}
     return {"uuid": settings.uuid, "lr": values.pop("learning_rate")} | values
 

@@ -1,5 +1,6 @@
 """A destination that fails is named and neither stops the others nor loses what a run came to."""
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import processes
 import pytest
 
+from project.work.reporter import reporter
 from project.work.reporter.curve_plot import CurvePlot
 from project.work.reporter.reporter import Reporter, Result, is_whole
 from project.work.reporter.result_table import ResultTable
@@ -88,3 +90,17 @@ def test_the_row_of_a_run_tells_its_settings_and_circumstances(make_runner: Call
     assert row["pictures_per_second"] > 0
     assert "learning_rate" not in row
     assert 0 <= row["best_test_macro_f1"] <= 1
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "1", '{"told": 1, "whole": []}', "sparse", "pipe"])
+def test_a_damaged_note_of_what_was_told_is_taken_for_none(tmp_path: Path, damage: str) -> None:
+    note = tmp_path / reporter.NOTE
+    if damage == "sparse":
+        with note.open("wb") as file:
+            file.truncate(20 << 30)
+    elif damage == "pipe":
+        os.mkfifo(note)
+    else:
+        note.write_text(damage)
+    assert not reporter.is_whole(tmp_path)
+    assert reporter._told(tmp_path) == set()

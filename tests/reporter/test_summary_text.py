@@ -55,6 +55,25 @@ def test_a_line_names_what_differs_from_the_recipe_and_its_run(tmp_path: Path, c
     assert [re.search("[0-9a-f]{12}", line)[0][-1] for line in each[5:7]] == ["4", "5"]
 
 
+def test_a_table_that_lacks_a_setting_is_warned_of_where_it_joins_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    write(tmp_path, {"mixup_alpha": 0.2, "mixup": True}, {"mixup_alpha": 8, "mixup": True})
+    summary.main(["--output", str(tmp_path)])
+    assert capsys.readouterr().err == ""
+    table = ResultTable(tmp_path).read().drop(columns=["mixup_alpha", "split_seed"])
+    table.to_csv(tmp_path / "results.csv", index=False)
+    summary.main(["--output", str(tmp_path)])
+    printed = capsys.readouterr()
+    assert "2 seeds" in printed.out
+    assert printed.err == (
+        f"warning: {tmp_path / 'results.csv'} has no column split_seed, mixup_alpha: runs that differ there are in one"
+        " line\n"
+    )
+    summary.main(["--output", str(tmp_path), "--runs"])
+    assert capsys.readouterr().err == ""
+
+
 def test_data_that_was_prepared_anew_is_another_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     digests = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "")
     write(tmp_path, *({"seed": seed, "data_digest": digest} for seed, digest in enumerate(digests)))

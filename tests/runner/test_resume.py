@@ -16,8 +16,10 @@ import processes
 import pytest
 import yaml
 
-from project.work import common
-from project.work.common import ROOT
+from project.work import common, main
+from project.work.common import ROOT, Settings
+from project.work.result import settings_cells
+from project.work.run_folder import Run
 
 TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
 
@@ -181,6 +183,21 @@ def test_what_is_missing_of_a_report_is_made_up_for_without_reading_the_test_spl
     assert again == {name: "" if value is None else str(value) for name, value in row.items() if name not in TIMES} | {
         "best_test_accuracy": "0.123"
     }
+
+
+@pytest.mark.parametrize("damage", [{"lr": 0.3}, {"lr": None}, {"epoch": "1"}])
+def test_a_result_that_has_other_settings_is_no_row_of_the_run(tmp_path: Path, damage: dict[str, object]) -> None:
+    cells = settings_cells(Settings(uuid="mine", epoch=1))
+    run = Run(Settings(uuid="mine", epoch=1), tmp_path, None, new=False)
+    row = cells | dict.fromkeys(main.REPORTED, 0.5)
+    (tmp_path / "result.json").write_text(json.dumps(row))
+    assert main.earlier_row(run) == row
+    (tmp_path / "result.json").write_text(json.dumps(row | damage))
+    assert main.earlier_row(run) is None
+    (tmp_path / "result.json").write_text("{")
+    assert main.earlier_row(run) is None
+    (tmp_path / "result.json").write_text(json.dumps({name: row[name] for name in row if name != "lr"}))
+    assert main.earlier_row(run) == row
 
 
 def test_two_processes_on_one_run_are_one_too_many(prepared: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from project.work import files
 from project.work.audit import confusions, earlier, page_parts, sheets, tables
 from project.work.audit.sheets import Sheets
 from project.work.dataset import storage
@@ -16,6 +17,7 @@ from project.work.dataset.pictures import Mapped, Resident
 from project.work.declaration import UserError
 
 FILE = "audit.html"
+FACTS = 1 << 20  # bytes of audit.json
 LIMIT = 2000  # pictures on a page
 WITHOUT_FLAGS = 100  # of them where none is flagged
 EXAMPLES = 4  # pictures that show what a class usually looks like
@@ -109,12 +111,12 @@ def examples(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
+    if files.fault(path) == "is missing":
+        raise UserError(f"{path} is missing: run ./inv audit first")
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: run ./inv audit first") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); run ./inv audit again") from error
+        facts = files.read_json(path, FACTS)
+    except UserError as error:
+        raise UserError(f"{error}; run ./inv audit again") from error
     if not isinstance(facts, dict):
         raise UserError(f"{path}: not the facts of an audit; run ./inv audit again")
     return facts

@@ -30,6 +30,7 @@ SHEET_COLUMNS = (
     "best_valid_accuracy",
     "best_test_accuracy",
 )
+_LARGEST = 1 << 16  # bytes of a note
 NOTE = "reported.json"  # in a run folder: the destinations that were told, and whether that is all of them
 DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
 
@@ -104,14 +105,14 @@ def is_whole(folder: Path) -> bool:
     if files.absent(folder / NOTE):
         return True  # of before this was noted, or from elsewhere
     with suppress(UserError, LookupError, TypeError):
-        return bool(files.read_json(folder / NOTE)["whole"])
+        return bool(files.read_json(folder / NOTE, _LARGEST)["whole"])
     return False
 
 
 def _told(folder: Path) -> set[str]:
     """The destinations that have been told of the run in this folder."""
     with suppress(UserError, LookupError, TypeError):
-        return set(files.read_json(folder / NOTE)["told"])
+        return set(files.read_json(folder / NOTE, _LARGEST)["told"])
     return set()
 
 

@@ -9,6 +9,7 @@ if __name__ == "__main__":  # before anything that takes a while to load
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,12 +201,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(_nothing(output, settings, table))
     each = settings.runs or settings.uuid is not None
     found = [] if runs.empty else lines(ResultTable(output).measured(runs, NEEDED[1:]), each)
+    _warn_of_missing(ResultTable(output).path, table, found)
     if settings.format == "table":
         parts = [summary_text.table(found, columns())] if found else []
         say("\n\n".join([*parts, *([summary_text.unfinished(some, columns())] if some else [])]))
         return
     made = records(found, some, settings.all)
     say(as_csv(made) if settings.format == "csv" else json.dumps(made, indent=2), whole=True)
+
+
+def _warn_of_missing(path: Path, table: pd.DataFrame, found: Sequence[Line]) -> None:
+    """Say which settings the table does not tell, where that may have put runs into one line that are not alike."""
+    missing = [name for name in _setting_names() if name not in table and name not in NOT_THE_EXPERIMENT]
+    if missing and any(len(line.runs) > 1 for line in found):
+        names = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+        print(f"warning: {path} has no column {names}: runs that differ there are in one line", file=sys.stderr)
 
 
 def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[Unfinished]]:
