@@ -111,7 +111,7 @@ def examples(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    if files.fault(path) == "is missing":
+    if files.absent(path):
         raise UserError(f"{path} is missing: run ./inv audit first")
     try:
         facts = files.read_json(path, FACTS)
