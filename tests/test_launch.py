@@ -76,7 +76,15 @@ def test_the_words_for_torchrun() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "code"), [({0: 2, 1: LOST}, 2), ({0: -15, 1: 1}, 1), ({0: 130, 1: 130}, 130), ({0: 1, 1: -15}, 1)]
+    ("codes", "code"),
+    [
+        ({0: 2, 1: LOST}, 2),
+        ({0: -15, 1: 1}, 1),
+        ({0: 143, 1: 1}, 1),
+        ({0: 130, 1: 130}, 130),
+        ({0: 143, 1: 143}, 143),
+        ({0: 1, 1: -15}, 1),
+    ],
 )
 def test_a_run_ends_as_the_process_that_was_the_cause(codes: dict[int, int], code: int) -> None:
     assert verdict(codes) == code
@@ -89,6 +97,7 @@ def test_a_run_ends_as_the_process_that_was_the_cause(codes: dict[int, int], cod
             {0: LOST, 1: -9},
             r"process 1 of this run was ended by SIGKILL \(out of memory, perhaps: lower --batch.*\)",
         ),
+        ({0: 143, 1: -9}, r"process 1 of this run was ended by SIGKILL \(out of memory, perhaps: .*\)"),
         ({0: -6, 1: -9}, r"process 1 of this run was ended by SIGKILL \(out of memory, perhaps: .*\)"),
         ({0: LOST, 1: STARVED}, "process 1 of this run is out of memory; lower --batch-size, .*"),
         ({0: LOST, 1: -6}, "process 1 of this run was ended by SIGABRT"),

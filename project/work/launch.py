@@ -125,7 +125,7 @@ def verdict(codes: Mapping[int, int]) -> int:
     Raises UserError where none of them can have said why. One that ended because of another is no cause, as one that
     aborts may have done too.
     """
-    told = (LOST, -signal.SIGTERM)
+    told = (LOST, -signal.SIGTERM, 128 + signal.SIGTERM)  # the last where the process answers it
     rank, code = min(codes.items(), key=lambda each: (each[1] in told, each[1] == -signal.SIGABRT, each[0]))
     if code == LOST:
         raise UserError("a process of this run on another machine has ended")
