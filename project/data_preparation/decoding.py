@@ -180,7 +180,7 @@ def _tags(data: bytes) -> Mapping[int, Any]:
         stream.seek(tags.next)
         tags.load(stream)
         return dict(tags)
-    except Exception:
+    except Exception:  # plug-ins raise anything for hostile bytes; that the file is none is said already
         return {}
 
 

@@ -6,6 +6,7 @@ opcodes that arrays, tensors and plain values are made of; what it calls is give
 
 import codecs
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -38,12 +39,12 @@ class Call:
     make: Callable[..., Any]
 
 
-class Built:
+class Built(ABC):
     """Made by a Call, and then given a state."""
 
+    @abstractmethod
     def build(self, state: Any) -> None:
         """Take the state. Raises Unlike."""
-        raise NotImplementedError
 
 
 class Machine:

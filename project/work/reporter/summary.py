@@ -11,7 +11,6 @@ import io
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +24,13 @@ from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_table import MENDING, ResultTable
 from project.work.reporter.run_words import NOT_READ
 from project.work.reporter.summary_settings import SummarySettings
-from project.work.reporter.summary_text import ACCURACIES
+from project.work.reporter.summary_text import ACCURACIES, Line
 from project.work.reporter.terminal import columns, say
 from project.work.reporter.unfinished import Unfinished
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
 GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
 NEEDED = ["method", *ACCURACIES.values(), "seconds"]
-
-
-@dataclass(frozen=True)
-class Line:
-    """Runs that differ in their seeds alone. settings: all others, as text; runs: their rows."""
-
-    method: str
-    settings: dict[str, str]
-    runs: pd.DataFrame
-
-    def mean(self, column: str) -> float:
-        """Over the runs, of a column of results.csv."""
-        return float(pd.to_numeric(self.runs[column]).mean())
-
-    def deviation(self, column: str) -> float | None:
-        """Its standard deviation (n - 1); None with one run."""
-        return float(pd.to_numeric(self.runs[column]).std()) if len(self.runs) > 1 else None
-
-    def spread(self, column: str) -> str:
-        """Mean of shares in percent, with the deviation where there is one."""
-        deviation = self.deviation(column)
-        mean = f"{100 * self.mean(column):.1f}"
-        return mean if deviation is None else f"{mean} +- {100 * deviation:.1f}"
 
 
 def lines(table: pd.DataFrame, each_run: bool = False) -> list[Line]:

@@ -1,17 +1,16 @@
 """The table of results in words, as wide as the terminal is."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from project.work.reporter import run_words
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.terminal import Column, wrapped
 from project.work.reporter.terminal import table as drawn
 from project.work.reporter.unfinished import Unfinished
-
-if TYPE_CHECKING:
-    from project.work.reporter.summary import Line
 
 ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 READING = "Top-1 accuracy in percent: valid and test at the selected epoch, test at the last; best validation first."
@@ -25,7 +24,30 @@ HEAD = {  # of columns that may be left out or shortened
 }
 
 
-def table(lines: "Sequence[Line]", most: int) -> str:
+@dataclass(frozen=True)
+class Line:
+    """Runs that differ in their seeds alone. settings: all others, as text; runs: their rows."""
+
+    method: str
+    settings: dict[str, str]
+    runs: pd.DataFrame
+
+    def mean(self, column: str) -> float:
+        """Over the runs, of a column of results.csv."""
+        return float(pd.to_numeric(self.runs[column]).mean())
+
+    def deviation(self, column: str) -> float | None:
+        """Its standard deviation (n - 1); None with one run."""
+        return float(pd.to_numeric(self.runs[column]).std()) if len(self.runs) > 1 else None
+
+    def spread(self, column: str) -> str:
+        """Mean of shares in percent, with the deviation where there is one."""
+        deviation = self.deviation(column)
+        mean = f"{100 * self.mean(column):.1f}"
+        return mean if deviation is None else f"{mean} +- {100 * deviation:.1f}"
+
+
+def table(lines: Sequence[Line], most: int) -> str:
     """The lines of results, each in one line of at most so many columns, and below them what they have in common."""
     differing = [_differing(line) for line in lines]
     shared = _shared(lines, differing)
@@ -48,7 +70,7 @@ def table(lines: "Sequence[Line]", most: int) -> str:
     return "\n".join([text, *(wrapped(note, most) for note in notes if note)])
 
 
-def _differing(line: "Line") -> dict[str, str]:
+def _differing(line: Line) -> dict[str, str]:
     """What tells a line from plain training by its recipe, but for the data set, which has a column of its own."""
     found = run_words.differing(line.settings, line.method)
     return {name: value for name, value in found.items() if name != "dataset"} | (
@@ -56,7 +78,7 @@ def _differing(line: "Line") -> dict[str, str]:
     )
 
 
-def _shared(lines: "Sequence[Line]", differing: Sequence[dict[str, str]]) -> dict[str, str]:
+def _shared(lines: Sequence[Line], differing: Sequence[dict[str, str]]) -> dict[str, str]:
     """The settings in which all lines are alike, as far as they are worth saying once."""
     said = {name: line.settings[name] for line in lines[:1] for name in USUAL if name in line.settings}
     said |= differing[0] if len(lines) > 1 else {}
@@ -65,12 +87,12 @@ def _shared(lines: "Sequence[Line]", differing: Sequence[dict[str, str]]) -> dic
     return shared | ({"noise_type": kinds.pop()} if len(kinds) == 1 and len(lines) > 1 else {})
 
 
-def _name(line: "Line", differing: dict[str, str]) -> str:
+def _name(line: Line, differing: dict[str, str]) -> str:
     words = run_words.words(differing)
     return f"{line.method} {words}" if words else line.method
 
 
-def _common(shared: dict[str, str], datasets: Sequence[str], lines: "Sequence[Line]") -> str:
+def _common(shared: dict[str, str], datasets: Sequence[str], lines: Sequence[Line]) -> str:
     everywhere = {
         name: value for name, value in shared.items() if all(line.settings.get(name) == value for line in lines)
     }
