@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from project.work.common import CODE, ROOT, NoiseSettings
-from project.work.declaration import UserError, flag
 from project.work.method_words import method_settings
+from project.work.settings.flags import UserError, flag
 
 REPOSITORY = "/repository"  # where the code is in every image
 

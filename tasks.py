@@ -14,9 +14,9 @@ from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
-from project.work.declaration import run_command
 from project.work.reporter.resend import ResendSettings
 from project.work.reporter.summary_settings import SummarySettings
+from project.work.settings.flags import run_command
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}

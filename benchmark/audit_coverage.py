@@ -30,7 +30,7 @@ from project.work.audit.findings import Evidence
 from project.work.audit.repeats import Repeats
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.base_dataset import Dataset
-from project.work.declaration import UserError, parse, run_command, setting
+from project.work.settings.flags import UserError, parse, run_command, setting
 
 LINEAR = ("gradients", "pixels")
 HEADING = "data set     models     noise            seed  true  agree  models are       estimate  between       covered"

@@ -25,7 +25,7 @@ from project.work.audit import scores
 from project.work.audit.judge import judged, judged_flags
 from project.work.audit.noise_rate import flagged
 from project.work.dataset import distillation_dataset
-from project.work.declaration import UserError, parse, run_command, setting
+from project.work.settings.flags import UserError, parse, run_command, setting
 
 KINDS = ("symmetric", "pairflip", "confusion")
 

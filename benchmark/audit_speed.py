@@ -16,7 +16,7 @@ from pathlib import Path
 import measure
 
 import make_command
-from project.work.declaration import parse, run_command, setting
+from project.work.settings.flags import parse, run_command, setting
 
 SIDE, WRONG, AT_ONCE = 32, 0.12, 20_000
 SECONDS, MEGABYTES = 180, 4000
@@ -37,7 +37,8 @@ def make(folder: Path, rows: int, classes: int) -> None:
     import numpy as np
     import pandas as pd
 
-    from project.work.dataset import array_files, distillation_dataset, storage
+    from project.work.dataset import distillation_dataset, storage
+    from project.work.files import arrays
 
     random = np.random.default_rng(0)
     names = [f"class {label:04d}" for label in range(classes)]
@@ -48,14 +49,14 @@ def make(folder: Path, rows: int, classes: int) -> None:
         wrong = random.random(len(labels)) < (WRONG if part == "train" else 0)
         given = np.where(wrong, random.integers(0, classes, len(labels)), labels)
         keys = pd.DataFrame({"key_id": _keys(part, len(labels))}).rename_axis("row")
-        shape, texts = (len(labels), SIDE, SIDE), [array_files.compressed(keys.to_csv().encode())]
+        shape, texts = (len(labels), SIDE, SIDE), [arrays.compressed(keys.to_csv().encode())]
         pixels, path = random.integers(0, 256, shape, dtype=np.uint8), storage.map_file(data, part)
         images = None
         if storage.mapped(shape):
-            array_files.create_map(path, shape)
-            array_files.write_map(path, 0, pixels)
+            arrays.create_map(path, shape)
+            arrays.write_map(path, 0, pixels)
         else:
-            images = array_files.array_members(pixels)
+            images = arrays.array_members(pixels)
         sums |= storage.write_part(data, part, given, texts, shape, images)
     storage.write_facts(data, names, {"source": "benchmark"}, sums)
     logits = np.empty((rows, classes), np.float32)

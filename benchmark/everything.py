@@ -19,7 +19,7 @@ import table
 import make_command
 from project.command.benchmarks import SCRIPTS, BenchmarkSettings
 from project.work.common import OUTPUT, ROOT
-from project.work.declaration import UserError, parse, run_command
+from project.work.settings.flags import UserError, parse, run_command
 
 ROWS, PICTURE = "benchmark.csv", "benchmark.png"
 VARIANTS = {"train_step": ({"model": "narrow"}, {"model": "resnet18"})}  # what is measured more than once

@@ -22,7 +22,7 @@ import numpy as np
 import table
 from measure import Contender, Cost, Options
 
-from project.work.declaration import UserError, parse, run_command, setting
+from project.work.settings.flags import UserError, parse, run_command, setting
 
 CLASSES, FILE = 10, "train_images.npy"
 

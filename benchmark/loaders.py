@@ -21,7 +21,7 @@ from stepping import make_bench
 
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Split
-from project.work.declaration import parse, run_command, setting
+from project.work.settings.flags import parse, run_command, setting
 
 
 @dataclass(frozen=True)

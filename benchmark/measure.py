@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from project.work.declaration import UserError, setting
+from project.work.settings.flags import UserError, setting
 
 ABSENT = "not installed: pip install -e .[benchmark]"
 PACKAGES = ("torch", "numpy", "opencv-python-headless")

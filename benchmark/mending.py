@@ -20,9 +20,9 @@ import pandas as pd
 import studies
 
 import make_command
-from project.work.dataset import corrections, noise_manifest
-from project.work.declaration import UserError, parse, run_command, setting
+from project.work.labels import corrections, noise_manifest
 from project.work.reporter.result_table import ResultTable
+from project.work.settings.flags import UserError, parse, run_command, setting
 
 WAYS = ("clean", "noisy", "drop", "relabel", "reweight", "reviewer")
 ACCURACIES = ("best_test_accuracy", "last_test_accuracy")

@@ -25,10 +25,10 @@ from project.work import common
 from project.work.common import Settings
 from project.work.dataset.augmentation import affine, affine_matrices
 from project.work.dataset.base_dataset import Batch
-from project.work.declaration import parse, run_command, setting
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.loss_mixture_runner import corrected
 from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
+from project.work.settings.flags import parse, run_command, setting
 
 METHODS = {  # what is switched on, and the factor that a step of it declares
     "ELR": ({"elr": True}, 1.0),

@@ -21,7 +21,7 @@ import table
 from measure import Contender, Cost, Options
 
 import make_command
-from project.work.declaration import parse, run_command, setting
+from project.work.settings.flags import parse, run_command, setting
 
 HERE = Path(__file__).parent
 OURS = "project/data_preparation/quickdraw.py"

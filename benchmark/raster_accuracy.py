@@ -14,7 +14,7 @@ import make_command
 from project.command.sweep import run_sweep
 from project.data_preparation.options import RASTERS
 from project.work.common import OUTPUT
-from project.work.declaration import UserError, parse, run_command, setting
+from project.work.settings.flags import UserError, parse, run_command, setting
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from measure import Contender, Options
 from project.data_preparation.folders import KaggleFolder
 from project.work.dataset import raster
 from project.work.dataset.drawings import pack
-from project.work.declaration import parse, run_command, setting
+from project.work.settings.flags import parse, run_command, setting
 
 
 @dataclass(frozen=True)

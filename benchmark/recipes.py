@@ -17,8 +17,8 @@ import measure
 
 import make_command
 from project.work.common import RECIPES
-from project.work.declaration import parse, run_command, setting
 from project.work.reporter.result_table import ResultTable
+from project.work.settings.flags import parse, run_command, setting
 
 
 @dataclass(frozen=True)

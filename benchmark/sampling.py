@@ -20,7 +20,7 @@ import measure
 import table
 from measure import Contender, Options
 
-from project.work.declaration import parse, run_command, setting
+from project.work.settings.flags import parse, run_command, setting
 
 COUNT = 300
 

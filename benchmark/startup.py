@@ -11,7 +11,7 @@ import table
 from measure import Contender, Options
 
 from project.work.common import ROOT
-from project.work.declaration import UserError, parse, run_command
+from project.work.settings.flags import UserError, parse, run_command
 
 MAIN = str(ROOT / "project" / "work" / "main.py")
 COMMANDS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 
 def refuse_other(study: Any, growing: Collection[str]) -> None:

@@ -24,9 +24,9 @@ from stepping import Bench, make_bench, peak_flop, predecessor_settings, synchro
 
 from project.work import common, model
 from project.work.common import Settings
-from project.work.declaration import parse, run_command, setting
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.precision import MixedPrecision, fast_bfloat16
+from project.work.settings.flags import parse, run_command, setting
 
 METHODS = {  # what is switched on beside the plain step
     "flip": {"augment": "flip"},

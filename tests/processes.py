@@ -11,7 +11,7 @@ from typing import Any
 
 from project.work import main
 from project.work.common import ROOT
-from project.work.declaration import run_command
+from project.work.settings.flags import run_command
 
 MAIN = ROOT / "project" / "work" / "main.py"
 LOADED = [
@@ -23,7 +23,7 @@ LOADED = [
     "project.work.dataset.base_dataset",
     "project.work.reporter.curve_plot",
     "project.work.reporter.summary",
-    "project.work.runner.oof",
+    "project.work.teacher.oof",
 ]
 
 

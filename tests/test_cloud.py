@@ -20,11 +20,12 @@ from stand_ins.storage import StorageStandIn, uploaded
 from stand_ins.vertex import Vertex
 
 from project.command import cloud
-from project.work import common, mirror
-from project.work.bucket_folder import BucketFolder, connect
+from project.work import common
 from project.work.common import ROOT
-from project.work.declaration import UserError
+from project.work.machine import run_sync
+from project.work.machine.bucket import BucketFolder, connect
 from project.work.reporter.result_table import ResultTable
+from project.work.settings.flags import UserError
 
 EPOCHS = 6
 TRAINING = {"dataset": "lines", "epoch": str(EPOCHS), "batch_size": "32", "seed": "3", "device": "cpu", "ema": "0.5"}
@@ -218,7 +219,7 @@ def pulled(storage: StorageStandIn, tmp_path: Path) -> Path:
 
 
 def pull(folder: Path) -> tuple[int, int]:
-    changed, rows = mirror.pull(BucketFolder("gs://my-bucket/outputs", connect()), folder.parent)
+    changed, rows = run_sync.pull(BucketFolder("gs://my-bucket/outputs", connect()), folder.parent)
     return len(changed), rows
 
 

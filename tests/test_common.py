@@ -7,7 +7,7 @@ import torch
 
 from project.work import common
 from project.work.common import Settings, combine, derive_seed, differences, generator, parse, read_yaml
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 
 @pytest.fixture

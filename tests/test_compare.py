@@ -14,7 +14,7 @@ from project.command import compare, runs
 from project.command.compare import points_of, read_rates, read_seeds, with_base
 from project.work import common
 from project.work.common import ROOT
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 
 def inv(*words: object) -> list[str]:

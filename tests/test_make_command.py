@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import make_command
 from project.work import common
 from project.work.common import ROOT, Settings
-from project.work.declaration import setting, task_options
+from project.work.settings.flags import setting, task_options
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from project.command import configuration
 from project.command.program import Config, Program
 from project.work.common import ROOT
-from project.work.declaration import UserError, run_command
+from project.work.settings.flags import UserError, run_command
 
 Say = Callable[..., str]
 

@@ -16,10 +16,10 @@ from stand_ins.vertex import Vertex
 
 import make_command
 from project.command import runs, sweep
-from project.work import common, prepared_data
+from project.work import common
 from project.work.common import ROOT
-from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.dataset import prepared_data, storage
+from project.work.settings.flags import UserError
 
 
 def inv(*words: object) -> list[str]:

@@ -10,7 +10,7 @@ import processes
 import pytest
 
 from project.work.common import ROOT, Settings
-from project.work.declaration import flag
+from project.work.settings.flags import flag
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "sklearn", "matplotlib", "cv2"}
 

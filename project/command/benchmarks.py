@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from project.work.declaration import setting
+from project.work.settings.flags import setting
 
 SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup")
 

@@ -18,9 +18,11 @@ from ai_platform import Jobs
 from project.command import training_job
 from project.command.containers import RemoteSettings, image_name, section
 from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
-from project.work import common, prepared_data, process
+from project.work import common
 from project.work.common import DEFAULTS_FILE, ROOT, Settings
-from project.work.declaration import UserError, build, given
+from project.work.dataset import prepared_data
+from project.work.machine import process
+from project.work.settings.flags import UserError, build, given
 
 T = TypeVar("T", bound=CloudSettings)
 
@@ -74,8 +76,8 @@ def jobs(config: Mapping[str, Any], count: int, values: Mapping[str, Any]) -> No
 
 def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Upload a data set."""
-    from project.work.bucket_folder import BucketFolder, connect
     from project.work.dataset import remote_data
+    from project.work.machine.bucket import BucketFolder, connect
 
     settings = read(PushSettings, config, values)
     folder = prepared_data.find(settings.dataset)
@@ -86,13 +88,13 @@ def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Bring the jobs' run folders here and merge their rows into the table."""
-    from project.work import mirror
-    from project.work.bucket_folder import BucketFolder, connect
+    from project.work.machine import run_sync
+    from project.work.machine.bucket import BucketFolder, connect
 
     settings = read(PullSettings, config, values)
     output = common.output_folder(settings.output)
     place = BucketFolder(f"{_bucket(settings)}/outputs", connect(settings.credential_path))
-    changed, rows = mirror.pull(place, output)
+    changed, rows = run_sync.pull(place, output)
     print(f"{len(changed)} run folders brought or brought up to date, {rows} rows new or changed in {output}")
 
 
@@ -115,7 +117,7 @@ def read(cls: type[T], config: Mapping[str, Any], values: Mapping[str, Any]) -> 
 
 def _client(cloud: CloudSettings) -> Jobs:
     """A client with credentials. Raises UserError when there are none."""
-    from project.work import google_account
+    from project.work.machine import google_account
 
     if cloud.gcp_project is None:
         raise UserError("gcp_project is not known: set it in invoke.yaml or give --gcp-project")

@@ -14,8 +14,8 @@ from project.command.runs import PLACE, make_run
 from project.command.sweep import Order, SweepSettings
 from project.work import common
 from project.work.common import NoiseSettings
-from project.work.declaration import UserError, flag, inside, setting
 from project.work.method_words import BASE, method_settings
+from project.work.settings.flags import UserError, flag, inside, setting
 
 NOISE = frozenset(field.name for field in dataclasses.fields(NoiseSettings))
 OWN = NOISE | {"seed", "dataset"}  # what a comparison holds equal, or varies itself

@@ -8,8 +8,8 @@ from typing import Any
 
 from project.command.containers import LocalSettings, RemoteSettings, section, texts
 from project.command.training_job import JobSettings, PullSettings, PushSettings
-from project.work import files
-from project.work.declaration import UserError, build, nearest
+from project.work.files import disk
+from project.work.settings.flags import UserError, build, nearest
 
 FILE = "invoke.yaml"
 SECTIONS = {"local": LocalSettings, "remote": RemoteSettings}
@@ -23,9 +23,9 @@ def read(path: Path, ours: bool) -> dict[str, Any]:
     Raises UserError for what is no YAML or JSON, and for a value that cannot be meant. A file that is not there is an
     OSError, by which invoke knows to look for the next.
     """
-    if files.absent(path):
+    if disk.absent(path):
         raise FileNotFoundError(2, "No such file or directory", str(path))
-    values = files.read_json(path) if path.suffix == ".json" else files.read_yaml(path)
+    values = disk.read_json(path) if path.suffix == ".json" else disk.read_yaml(path)
     values = {} if values is None else values
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise UserError(f"{path}: needs lines such as bucket: my-bucket")

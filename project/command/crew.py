@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from project.command.finished import Finished
 from project.command.worker import PAUSE, Outcome, Worker, stop
-from project.work import room
 from project.work.common import RUN_BUSY
-from project.work.launch import STARVED
-from project.work.process import MEMORY
+from project.work.machine import memory_budget
+from project.work.machine.launch import STARVED
+from project.work.machine.process import MEMORY
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -54,7 +54,8 @@ class Room:
             self.at_once = min(self.at_once, beside)
             return True
         if not self.known and outcome.code == 0 and outcome.peak > 0:
-            self.at_once, self.known = room.how_many_fit(outcome.free, outcome.peak, room.cores()), True
+            fitting = memory_budget.how_many_fit(outcome.free, outcome.peak, memory_budget.cores())
+            self.at_once, self.known = fitting, True
         return False
 
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from project.work.common import RUN_LOCK
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 
 class Finished:

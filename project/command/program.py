@@ -4,7 +4,7 @@ A script: ./inv starts it by its path, with the repository on PYTHONPATH, whatev
 """
 
 if __name__ == "__main__":  # before anything that takes a while to load
-    from project.work import process
+    from project.work.machine import process
 
     process.begin()
 
@@ -21,7 +21,7 @@ try:
     from project import PROGRAM, __version__
     from project.command import command_line, configuration
     from project.work.common import CODE
-    from project.work.declaration import UserError, run_command
+    from project.work.settings.flags import UserError, run_command
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.partition(".")[0] == "project":
         raise

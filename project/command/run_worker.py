@@ -8,7 +8,7 @@ process in a bad state it ends instead, and its own exit code is the answer.
 if __name__ == "__main__":  # before anything that takes a while to load
     import signal
 
-    from project.work import process
+    from project.work.machine import process
 
     process.begin(quiet=True, signals=[signal.SIGINT])
 
@@ -21,9 +21,10 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from project.work import launch, main, room
-from project.work.declaration import OutOfMemory, run_command
-from project.work.launch import STARVED
+from project.work import main
+from project.work.machine import launch, memory_budget
+from project.work.machine.launch import STARVED
+from project.work.settings.flags import OutOfMemory, run_command
 
 
 def serve(answers: int, parent: int) -> None:
@@ -36,13 +37,13 @@ def serve(answers: int, parent: int) -> None:
         order = json.loads(line)
         for stream in (1, 2):
             _point(stream, order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        room.begin()
+        memory_budget.begin()
         code = _run(order["words"])
         if code > 128:  # a signal stopped it
             sys.exit(code)
         gc.collect()
-        answer = {"code": code} | asdict(room.usage())
-        room.begin()
+        answer = {"code": code} | asdict(memory_budget.usage())
+        memory_budget.begin()
         try:
             os.write(answers, json.dumps(answer).encode() + b"\n")
         except BrokenPipeError:

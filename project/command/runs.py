@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import make_command
-from project.work import common, prepared_data
+from project.work import common
 from project.work.common import DEFAULTS_FILE, DataSettings, Settings
-from project.work.declaration import UserError, flag, given
+from project.work.dataset import prepared_data
+from project.work.settings.flags import UserError, flag, given
 
 PLACE = frozenset(common.place_settings())
 FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name one
@@ -72,7 +73,7 @@ def _digest(path: str) -> str:
     file = _file(path)
     if file is None:
         return path
-    from project.work.dataset.array_files import file_digest  # in pieces, for logits may be large
+    from project.work.files.arrays import file_digest  # in pieces, for logits may be large
 
     return file_digest(file)
 

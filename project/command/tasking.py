@@ -9,9 +9,9 @@ from typing import Any
 
 from invoke import Context, Exit, Task, task
 
-from project.work import process
 from project.work.common import CODE
-from project.work.declaration import refuse_both, run_command, task_options
+from project.work.machine import process
+from project.work.settings.flags import refuse_both, run_command, task_options
 
 
 def takes(*settings: type) -> Callable[[Callable], Task]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from project.work.declaration import setting
+from project.work.settings.flags import setting
 
 
 @dataclass(frozen=True)

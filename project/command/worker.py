@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import make_command
-from project.work import process, room
+from project.work.machine import memory_budget, process
 
 GRACE = 2.0  # seconds to end by itself
 STOPPING = 60.0  # seconds for a run to end once it is told to
@@ -102,5 +102,5 @@ def _environment(at_once: int) -> dict[str, str]:
     """That of one of so many processes: each has its part of the processors."""
     environment = dict(os.environ)
     if at_once > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, room.cores() // at_once)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, memory_budget.cores() // at_once)))
     return environment

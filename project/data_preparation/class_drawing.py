@@ -15,11 +15,12 @@ from project.data_preparation.publishing import check_classes, split
 from project.data_preparation.rows import Rows
 from project.data_preparation.simplification import simplify
 from project.data_preparation.sources import Source
-from project.work import class_names, files
 from project.work.common import progress
 from project.work.dataset import raster
 from project.work.dataset.drawings import Drawings
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.labels import class_names
+from project.work.settings.flags import UserError
 
 Columns = dict[str, np.ndarray]
 LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes
@@ -49,7 +50,7 @@ def _written(text: str, known: Mapping[str, str]) -> list[str]:
     """The names that --classes lists, or those of the file that it is the path of, one a line or between commas."""
     path = Path(os.path.expanduser(text))
     if os.path.isfile(path) or (os.path.lexists(path) and class_names.canonical(text) not in known):
-        lines = [line.strip() for line in files.read_text(path, LONGEST_LIST).splitlines()]
+        lines = [line.strip() for line in disk.read_text(path, LONGEST_LIST).splitlines()]
         lines = [line for line in lines if not line.startswith("#") or class_names.canonical(line) in known]
     else:
         lines = [text]

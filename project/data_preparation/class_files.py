@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from project.work import class_names, files
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.labels import class_names
+from project.work.settings.flags import UserError
 
 LONGEST_NAME = 200  # characters; a longer word is none
 GLANCED = 8  # rows at the start of a file whose words are looked at
@@ -88,7 +89,7 @@ def stem_name(path: Path) -> str:
 
 
 def _same(path: Path, other: Path) -> bool:
-    if files.fault(path) is not None or files.fault(other) is not None:
+    if disk.fault(path) is not None or disk.fault(other) is not None:
         return False
     try:
         return path.stat().st_size == other.stat().st_size > 0 and filecmp.cmp(path, other, shallow=False)

@@ -4,7 +4,7 @@ Those of the README: ./inv figures --dataset sample --output fig
 """
 
 if __name__ == "__main__":  # before anything that takes a while to load
-    from project.work import process
+    from project.work.machine import process
 
     process.begin()
 
@@ -18,7 +18,7 @@ from project.data_preparation.raster_figure import draw_rasters
 from project.data_preparation.sample_sheet import draw_samples
 from project.work.common import INPUT, OUTPUT
 from project.work.dataset import storage
-from project.work.declaration import UserError, parse, run_command
+from project.work.settings.flags import UserError, parse, run_command
 
 
 def choose(folder: Path, dataset: str | None) -> Path:

@@ -17,8 +17,9 @@ from project.data_preparation.class_files import GLANCED
 from project.data_preparation.lines import Lines, Text, glance, has_newlines, odd_form, scan, text_of
 from project.data_preparation.records import COLUMNS, WORD, BrokenLine, Records, csv_cells, read_csv, read_json
 from project.data_preparation.rows import PIECE, LeftOut, Place, Rows
-from project.work import class_names, files
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.labels import class_names
+from project.work.settings.flags import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +136,7 @@ class LineFolder(ABC):
 
     def _surely_has(self, path: Path, rows: int) -> bool:
         """Whether so many lines are quickly seen; blank ones among them are found when the rows are read."""
-        return os.access(files.plain(path), os.R_OK) and has_newlines(path, rows)
+        return os.access(disk.plain(path), os.R_OK) and has_newlines(path, rows)
 
     def _scan(self, path: Path, enough: int | None) -> Lines:
         return scan(path, enough)
@@ -189,7 +190,7 @@ class KaggleFolder(LineFolder):
         if not os.path.lexists(path):
             return None
         try:
-            truth = pd.read_csv(files.plain(path, files.LARGEST), dtype=str, keep_default_na=False).set_index("key_id")[
+            truth = pd.read_csv(disk.plain(path, disk.LARGEST), dtype=str, keep_default_na=False).set_index("key_id")[
                 "true_word"
             ]
         except (KeyError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Turn any folder of pictures into a prepared data set: photos, scans, drawings -> project/input/<dataset>."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
-    from project.work import process
+    from project.work.machine import process
 
     process.begin()
 
@@ -28,7 +28,7 @@ from project.data_preparation.picture_tree import UNREAD, suffix
 from project.data_preparation.publishing import READY, Target, counts, publish, split, summarise
 from project.work.common import DataSettings
 from project.work.dataset import storage
-from project.work.declaration import UserError, parse, run_command
+from project.work.settings.flags import UserError, parse, run_command
 
 FOLDS = 5  # of an audit, unless it is told otherwise
 COMPARED = 8  # pictures that tell whether an older set is of the same source

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from project.work import files
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.settings.flags import UserError
 
 LONGEST = 1 << 23  # bytes of a line: a raw drawing of 20 seconds has some 100,000
 MOST_LINES = 20_000_000  # of a file; what is known of each takes memory
@@ -104,7 +104,7 @@ def has_newlines(path: Path, count: int) -> bool:
     """
     block = np.empty(_BLOCK, dtype=np.uint8)
     since = 0
-    with open(files.plain(path), "rb", buffering=0) as file:
+    with open(disk.plain(path), "rb", buffering=0) as file:
         while count > 0 and (size := file.readinto(block)):
             found = np.count_nonzero(block[:size] == _NEWLINE)
             since = 0 if found else since + size
@@ -116,7 +116,7 @@ def has_newlines(path: Path, count: int) -> bool:
 
 def glance(path: Path, rows: int) -> list[bytes]:
     """The first lines of a file that are not blank, and its last; none where it cannot be read."""
-    if files.fault(path) is not None:
+    if disk.fault(path) is not None:
         return []
     try:
         with open(path, "rb", buffering=0) as file:
@@ -134,7 +134,7 @@ def glance(path: Path, rows: int) -> list[bytes]:
 
 def odd_form(path: Path) -> str | None:
     """What a file is when it is no plain text, and what to do; None where nothing tells."""
-    with files.opened(path) as file:
+    with disk.opened(path) as file:
         start = file.read(8)
     return next((form for mark, form in _FORMS.items() if start.startswith(mark)), None)
 
@@ -144,7 +144,7 @@ def scan(path: Path, enough: int | None = None) -> Lines:
 
     Raises UserError for what is no plain file, is empty or cannot be read, and for a line longer than any drawing.
     """
-    size = files.plain(path).stat().st_size
+    size = disk.plain(path).stat().st_size
     if size == 0:
         raise UserError(f"{path} is empty: fetch it again, or leave its class out with --classes")
     try:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from project.work.declaration import setting
+from project.work.settings.flags import setting
 
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
 RASTERS = ("distance", "upstream")  # the methods of project/work/dataset/raster.py, which is costly to import

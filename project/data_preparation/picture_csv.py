@@ -13,10 +13,10 @@ import pandas as pd
 from project.data_preparation import parts
 from project.data_preparation.entries import Entry, PictureList, a_few
 from project.data_preparation.picture_tree import UNREAD, suffix
-from project.work import files
-from project.work.class_names import canonical
-from project.work.declaration import UserError
-from project.work.unprepared import ARCHIVES, PICTURES
+from project.work.dataset.unprepared import ARCHIVES, PICTURES
+from project.work.files import disk
+from project.work.labels.class_names import canonical
+from project.work.settings.flags import UserError
 
 # Names of columns without blanks and signs, the likeliest first.
 PATHS = """path imagepath filepath filepaths filename filenames file imagefilepath imagefile imagefilename imagename
@@ -54,13 +54,13 @@ def read_csv(file: Path, path_column: str | None, label_column: str | None, skip
     path_column, label_column: what the header calls them; None: found out. skip: leave out pictures that are missing.
     """
     _refuse_other_kinds(file)
-    data = files.read_bytes(file)
-    text = files.text_of(data, file)
+    data = disk.read_bytes(file)
+    text = disk.text_of(data, file)
     hint = re.match(r"sep=.(?=\r?\n)", text)  # for Excel; its line stays, empty
     text = text[hint.end() :] if hint else text
     columns = _columns(file, text, path_column, label_column)
     beside = [name for name in columns.others if _may_divide(name, columns) or _plain(name) in GROUPS.split()]
-    table = files.parse_table(text, file, (columns.path, columns.label), "a list of pictures", beside, ragged=True)
+    table = disk.parse_table(text, file, (columns.path, columns.label), "a list of pictures", beside, ragged=True)
     if not len(table):
         raise UserError(f"{file} lists no pictures: add lines of path,label")
     division, said = _division(file, table, beside)
@@ -76,7 +76,7 @@ def read_csv(file: Path, path_column: str | None, label_column: str | None, skip
     read = {columns.path, columns.label, division, group}
     notes = _notes(columns, [name for name in columns.others if name not in read], division, group)
     notes |= _part_notes(roles, Counter(entry.said for entry in entries), division, entries) | rows.notes()
-    if not files.is_unicode(data):
+    if not disk.is_unicode(data):
         notes["encoding"] = "not UTF-8, so read as Windows-1252: where names look wrong, save the CSV as UTF-8"
     called = {role: f"a row of {' or '.join(part for part in roles if roles[part] == role)}" for role in parts.PARTS}
     return PictureList(file.parent, entries, 0, rows.missing, notes, called)
@@ -91,7 +91,7 @@ def _refuse_other_kinds(file: Path) -> None:
 
 def _columns(file: Path, text: str, path_column: str | None, label_column: str | None) -> Columns:
     given = [name.strip() for name in (path_column, label_column) if name is not None]
-    header = files.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
+    header = disk.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
     for flag, name in (("--path-column", path_column), ("--label-column", label_column)):
         if name is not None and name.strip() not in header:
             raise UserError(f"{flag} {name}: {file} has no such column, but {','.join(header)[:80]}")
@@ -242,7 +242,7 @@ class _Rows:
             self.entries.append(Entry(label, "", path, group, said))
             return
         if not self.missing:
-            wrong = files.fault(self.file.parent / written) or "could be several files"
+            wrong = disk.fault(self.file.parent / written) or "could be several files"
             self.fault = f"{where}: {written[:200]} {wrong}; paths start from {self.file.parent}"
         self.missing.append(path)
 

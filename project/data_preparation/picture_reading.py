@@ -14,9 +14,9 @@ from PIL import Image
 from project.data_preparation import decoding, pixels, samples
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.quiet import quiet
-from project.work import files
 from project.work.common import progress
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.settings.flags import UserError
 
 _BLOCK = 64 << 20  # bytes
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts
@@ -112,9 +112,9 @@ class _Reader:
             self.found.faults[row] = "too little memory to decode it"
 
     def _read(self, path: Path, row: int) -> None:
-        wrong = files.fault(path, self.largest)
+        wrong = disk.fault(path, self.largest)
         if wrong is not None:
-            hint = f" (--largest-file {self.settings.largest_file:g})" if files.fault(path) is None else ""
+            hint = f" (--largest-file {self.settings.largest_file:g})" if disk.fault(path) is None else ""
             raise ValueError(f"it {wrong}{hint}")
         with open(path, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
             header = decoding.header(file.read(size), self.settings.largest_picture)

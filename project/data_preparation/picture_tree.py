@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from project.work import files
-from project.work.declaration import UserError
-from project.work.unprepared import PICTURES, is_system
+from project.work.dataset.unprepared import PICTURES, is_system
+from project.work.files import disk
+from project.work.settings.flags import UserError
 
 Place = tuple[str, ...]  # names of folders, from the one that was given
 
@@ -128,7 +128,7 @@ def _content(tree: Tree, place: Place) -> tuple[Content, list[str]]:
             # A link to nothing too: it is a picture that is broken.
             here.pictures.append(entry.name)
         else:
-            here.unlike[entry.name] = files.fault(Path(entry.path)) or "is no plain file"
+            here.unlike[entry.name] = disk.fault(Path(entry.path)) or "is no plain file"
     return here, [name for _, name in sorted(folders)]
 
 

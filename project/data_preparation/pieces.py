@@ -23,9 +23,10 @@ from project.data_preparation.csv_text import csv_text
 from project.data_preparation.publishing import LEFT_OUT, READY
 from project.data_preparation.repeats import Repeats, Row
 from project.data_preparation.rows import LeftOut
-from project.work import files
-from project.work.dataset import array_files, noise_manifest, storage
-from project.work.declaration import UserError
+from project.work.dataset import storage
+from project.work.files import arrays, disk
+from project.work.labels import noise_manifest
+from project.work.settings.flags import UserError
 
 FOLDER = "pieces"
 ROWS = 4096  # a piece is one class, or as many that follow each other as have so many rows
@@ -81,14 +82,14 @@ class Pieces:
             folder.mkdir(parents=True)
         self._refuse_small_disk()
         for part in filter(self._mapped, self.rows):
-            array_files.create_map(storage.map_file(self.ready, part), self._shape(part))
+            arrays.create_map(storage.map_file(self.ready, part), self._shape(part))
         path.write_bytes(text)
 
     def _has_maps(self) -> bool:
         """Whether the files that pictures are put into are there and as large as they were made."""
         maps = {storage.map_file(self.ready, part): self._shape(part) for part in self.rows if self._mapped(part)}
         return self.ready.is_dir() and all(
-            path.is_file() and path.stat().st_size == array_files.HEADER + math.prod(shape)
+            path.is_file() and path.stat().st_size == arrays.HEADER + math.prod(shape)
             for path, shape in maps.items()
         )
 
@@ -119,9 +120,9 @@ class Pieces:
             piece.sections[SHOWN].append(images[:wanted].tobytes())
         if self._mapped(part):
             first += piece.labels.start * self.rows[part]
-            array_files.write_map(storage.map_file(self.ready, part), first, images)
+            arrays.write_map(storage.map_file(self.ready, part), first, images)
         else:
-            piece.sections[part].append(array_files.compressed(images))
+            piece.sections[part].append(arrays.compressed(images))
 
     def finish(self, piece: Piece, keys: dict[str, dict[str, np.ndarray]], version: Callable[[str], str]) -> None:
         """Write the file of a piece whose pictures are all there. keys: by part and column.
@@ -131,7 +132,7 @@ class Pieces:
         for part, columns in keys.items():
             rows = np.arange(piece.labels.start * self.rows[part], piece.labels.stop * self.rows[part])
             text = csv_text({"row": rows} | columns, header=piece.labels.start == 0)
-            piece.sections[_keys(part)].append(array_files.compressed(text))
+            piece.sections[_keys(part)].append(arrays.compressed(text))
         for part, marks in piece.marks.items():
             piece.sections[_marks(part)].append(np.concatenate(marks, axis=1).tobytes())
         piece.sections[LEFT].append(_lines(piece.left_out))
@@ -181,7 +182,7 @@ class Pieces:
         if any(left):
             header = _lines([LeftOut("file", "line", "fault")])
             storage.replace_file(self.ready / LEFT_OUT, header + b"".join(left))
-            checksums[LEFT_OUT] = array_files.file_digest(self.ready / LEFT_OUT)
+            checksums[LEFT_OUT] = arrays.file_digest(self.ready / LEFT_OUT)
             provenance = provenance | {"left_out": {"broken": sum(1 for _ in self.left_out())}}
         storage.write_facts(self.ready, self.names, provenance, checksums)
         return provenance
@@ -227,7 +228,7 @@ class Pieces:
             lines[skipped + row][place] = f"{name}/{lines[skipped + row][place]}"
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(lines)
-        return array_files.compressed(text.getvalue().encode())
+        return arrays.compressed(text.getvalue().encode())
 
     def _in_order(self, finished: Iterable[range]) -> Iterator[range]:
         there, waiting = set(), self.all()
@@ -246,7 +247,7 @@ class Pieces:
         wrong = pd.concat(tables)
         columns = (wrong[name].to_numpy() for name in ("row", "key_id", "true_label", "label"))
         storage.replace_file(path, noise_manifest.text(*columns, self.names))
-        return array_files.file_digest(path)
+        return arrays.file_digest(path)
 
     def _shape(self, part: str) -> tuple[int, int, int]:
         return self.rows[part] * len(self.names), self.side, self.side
@@ -271,7 +272,7 @@ class Pieces:
     def _is_finished(self, labels: range, versions: list[str]) -> bool:
         """Whether the file of a piece is whole and of these versions; a machine that stopped may leave another."""
         broken = contextlib.suppress(UserError, OSError, LookupError, TypeError, ValueError, RecursionError)
-        with broken, files.opened(self._path(labels)) as file:
+        with broken, disk.opened(self._path(labels)) as file:
             head = json.loads(file.readline(_HEAD))
             if head["versions"] != versions or list(head["sizes"]) != list(self.begin(labels).sections):
                 return False
@@ -284,7 +285,7 @@ class Pieces:
         """Whether the pictures of a piece are in the part's map."""
         size, marks = self.side**2, self._marks_of(labels, part)[1]
         first, path = labels.start * self.rows[part], storage.map_file(self.ready, part)
-        there = np.fromfile(path, np.uint8, len(marks) * size, offset=array_files.HEADER + first * size)
+        there = np.fromfile(path, np.uint8, len(marks) * size, offset=arrays.HEADER + first * size)
         return np.array_equal(repeats.picture_marks(there.reshape(len(marks), self.side, self.side)), marks)
 
     def _marks_of(self, labels: range, part: str) -> np.ndarray:

@@ -13,10 +13,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from project.data_preparation.sample_sheet import draw_samples
-from project.work import files, process
 from project.work.common import INPUT
 from project.work.dataset import storage
-from project.work.declaration import Interrupted, UserError
+from project.work.files import disk
+from project.work.machine import process
+from project.work.settings.flags import Interrupted, UserError
 
 READY = "ready"  # in a scratch folder, what becomes the data set
 LEFT_OUT = "left_out.csv"  # in a data set, the rows of its source that it has not
@@ -134,7 +135,7 @@ def _older(target: Target, folder: Path) -> str:
         raise UserError(f"{folder} is there and no prepared set: give another name with --dataset, or move it away")
     facts: Any = None
     with contextlib.suppress(UserError):  # of a set that somebody else made, or that is damaged
-        facts = files.read_json(folder / storage.PROVENANCE)
+        facts = disk.read_json(folder / storage.PROVENANCE)
     facts = facts if isinstance(facts, dict) else {}
     what = _described(facts)
     differs = any(facts.get(name) != value for name, value in target.facts.items())

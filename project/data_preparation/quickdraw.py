@@ -1,7 +1,7 @@
 """Turn doodles drawn as strokes into a prepared data set: strokes -> project/input/<dataset>."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
-    from project.work import process
+    from project.work.machine import process
 
     process.begin()
 
@@ -23,10 +23,11 @@ from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import LEFT_OUT, Target, publish, summarise, train_count
 from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
 from project.data_preparation.workers import each, keep_memory
-from project.work import class_names, room
 from project.work.common import progress
 from project.work.dataset import storage
-from project.work.declaration import parse, run_command
+from project.work.labels import class_names
+from project.work.machine import memory_budget
+from project.work.settings.flags import parse, run_command
 
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
@@ -116,7 +117,7 @@ def _counted(made: Iterable[range], bar: tqdm) -> Iterator[range]:
 def _processes(settings: PreparationSettings, classes: int) -> int:
     if settings.processes is not None:
         return settings.processes
-    return room.cores() if classes * settings.per_class >= MANY else 1
+    return memory_budget.cores() if classes * settings.per_class >= MANY else 1
 
 
 def _provenance(

@@ -11,7 +11,7 @@ import orjson
 
 from project.data_preparation.fields import LONGEST_KEY, OPEN_LIST, QUOTE, copied, csv_fields, hold_to, json_fields
 from project.data_preparation.lines import Text
-from project.work import class_names
+from project.work.labels import class_names
 
 COLUMNS = ("key_id", "countrycode", "recognized", "drawing")  # what every format must hold
 WORD = "word"  # what each has that a person has not taken out

@@ -19,7 +19,7 @@ from project.data_preparation.simplification import simplify
 from project.work.common import progress
 from project.work.dataset import storage
 from project.work.dataset.drawings import pack
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 TEMPLATES = {
     function.__name__.replace("_", " "): function

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from project.work import contradictions
-from project.work.contradictions import gpu_numbers
-from project.work.declaration import UserError, build, given, setting
-from project.work.method_settings import MethodSettings, serves
+from project.work.settings import checks
+from project.work.settings.checks import gpu_numbers
+from project.work.settings.flags import UserError, build, given, setting
+from project.work.settings.methods import MethodSettings, serves
 
 if TYPE_CHECKING:
     import torch
@@ -221,7 +221,7 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     settings = build(Settings, values)
     if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
         settings = robust(settings)
-    contradictions.refuse(settings)
+    checks.refuse(settings)
     return settings
 
 
@@ -261,11 +261,11 @@ def output_folder(output: str | None) -> Path:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of settings from a YAML file; empty when the file is absent or all comments."""
-    from project.work import files
+    from project.work.files import disk
 
     if not os.path.lexists(path):
         return {}
-    values = files.read_yaml(path) or {}
+    values = disk.read_yaml(path) or {}
     if not isinstance(values, dict):
         raise UserError(f"{path}: needs lines such as batch_size: 256")
     values = {str(name).replace("-", "_"): value for name, value in values.items()}

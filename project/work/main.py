@@ -3,7 +3,7 @@
 if __name__ == "__main__":  # before anything that takes a while to load
     import os
 
-    from project.work import process
+    from project.work.machine import process
 
     process.begin(quiet="TORCHELASTIC_RUN_ID" in os.environ)
 
@@ -16,9 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from project.work import common, launch, prepared_data, process
+from project.work import common
 from project.work.common import Settings
-from project.work.declaration import UserError, flag, run_command, trouble, within_memory
+from project.work.dataset import prepared_data
+from project.work.machine import launch, process
+from project.work.settings.flags import UserError, flag, run_command, trouble, within_memory
 
 MARGINS_FILE = "margins.csv.gz"
 REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch")
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
     import torch
 
     from project.work.dataset.base_dataset import Dataset
-    from project.work.mirror import Mirror
+    from project.work.machine.distributed import Parallel
+    from project.work.machine.run_sync import Mirror
     from project.work.run_folder import Run
     from project.work.runner.base_runner import BaseRunner
-    from project.work.runner.parallel import Parallel
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
         if machine.count * processes > 1:
             start_processes(settings, sys.argv[1:] if argv is None else argv, machine, processes)
-    from project.work.runner.parallel import joined
+    from project.work.machine.distributed import joined
 
     with joined() as parallel:
         work(parallel.first(lambda: settings), parallel, common.typed(argv))
@@ -75,14 +77,15 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
 
 def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> None:
     """Do what the settings ask for, as one of the processes that do it. typed: those of the command line itself."""
-    from project.work import mirror, run_folder
+    from project.work import run_folder
+    from project.work.machine import run_sync
     from project.work.runner.table import method_name
 
     device = parallel.all(lambda: parallel.choose_device(settings))
     settings = run_folder.placed(settings)
-    copy = mirror.Mirror(None, Path())
+    copy = run_sync.Mirror(None, Path())
     if parallel.rank == 0:
-        copy = mirror.open_mirror(settings.output_uri, run_folder.output_folder(settings))
+        copy = run_sync.open_mirror(settings.output_uri, run_folder.output_folder(settings))
         copy.fetch()
     if not common.is_run(settings):
         with interruptible("the same command goes on"), within_memory(LOWER):
@@ -113,10 +116,10 @@ def interruptible(how: str) -> Iterator[None]:
 
 def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
-    from project.work.dataset import mending, noise
+    from project.work.labels import label_correction, noise
     from project.work.result import result_row
-    from project.work.runner import teachers
     from project.work.runner.table import method_name, runner_class
+    from project.work.teacher import teachers
 
     settings = run.settings
     copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
@@ -125,7 +128,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     if dataset.noise is not None and parallel.rank == 0:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.mending is not None and parallel.rank == 0:
-        print("\n".join(mending.write(run.folder, dataset.mending, dataset.train_keys, dataset.names)))
+        print("\n".join(label_correction.write(run.folder, dataset.mending, dataset.train_keys, dataset.names)))
     dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     trained: list[Path] = []  # folders, one an epoch
@@ -156,7 +159,7 @@ def earlier_row(run: "Run") -> dict[str, Any] | None:
 
 def write_margins(folder: Path, runner: "BaseRunner") -> None:
     """Write the mean margin of every row that was trained on, the most suspicious first."""
-    from project.work.dataset.array_files import write_gzip
+    from project.work.files.arrays import write_gzip
     from project.work.runner import margins
 
     dataset, sums = runner.dataset, runner.memories["margins"].values
@@ -184,7 +187,7 @@ def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
 
 def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train the fold models and say where their logits are."""
-    from project.work.runner import teachers
+    from project.work.teacher import teachers
 
     kind = teachers.OUT_OF_FOLD
     teacher = kind.settings(settings)

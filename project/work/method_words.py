@@ -5,7 +5,7 @@ from typing import Any, get_type_hints
 
 from project.work import common
 from project.work.common import Settings
-from project.work.declaration import UserError, is_switch, nearest
+from project.work.settings.flags import UserError, is_switch, nearest
 
 BASE = "base"  # the settings as they are without any method
 

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from project.work import common
 from project.work.common import CODE, ReportSettings, Settings
 from project.work.dataset import storage
-from project.work.declaration import UserError, build
+from project.work.settings.flags import UserError, build
 
 SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"

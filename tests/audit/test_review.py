@@ -11,7 +11,7 @@ from folders import KEYS, MATRIX, NAMES, audit_folder, audit_table, some_picture
 from reviewing import exported, numbers, reviewing, waited
 
 from project.work.audit.page import write_page
-from project.work.dataset import corrections
+from project.work.labels import corrections
 
 
 @pytest.fixture

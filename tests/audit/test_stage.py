@@ -14,9 +14,10 @@ import torch
 
 from project.work import common
 from project.work.audit import stage
-from project.work.dataset import base_dataset, distillation_dataset, noise, storage
+from project.work.dataset import base_dataset, distillation_dataset, storage
 from project.work.dataset.base_dataset import Dataset
-from project.work.declaration import UserError
+from project.work.labels import noise
+from project.work.settings.flags import UserError
 
 COLUMNS = (
     "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,trust,held_out_margin,margin,"
@@ -263,7 +264,7 @@ def test_a_class_with_fewer_rows_than_folds_is_refused_before_training(prepared:
 
 
 def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> None:
-    from project.work.runner import oof
+    from project.work.teacher import oof
 
     asked = common.combine({"stage": "audit", "elr": True, "elr_weight": 2.0, "soft_loss_weight": 3.0, "seed": 9})
     teacher = oof.audit_settings(asked)
@@ -272,7 +273,7 @@ def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> 
 
 
 def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for() -> None:
-    from project.work.runner import oof
+    from project.work.teacher import oof
 
     asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"loss_mixture": False}, {"recipe": "predecessor"})
     usual, robust, *others = (common.combine({"stage": "audit"}, values) for values in asked)

@@ -9,9 +9,9 @@ import torch
 
 from project.work.audit import votes
 from project.work.dataset.base_dataset import Dataset
-from project.work.runner import oof
+from project.work.machine.distributed import ALONE
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.parallel import ALONE
+from project.work.teacher import oof
 
 
 def test_votes_are_the_disagreements_of_models_that_did_not_learn_from_a_row(

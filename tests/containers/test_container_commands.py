@@ -12,7 +12,7 @@ import pytest
 import make_command
 from project.command import containers
 from project.work.common import ROOT
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 ME = f"{os.getuid()}:{os.getgid()}"
 

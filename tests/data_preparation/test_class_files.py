@@ -9,7 +9,7 @@ import pytest
 
 from project.data_preparation import lines
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"
 

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from project.data_preparation import architecture, figures, sample_sheet
 from project.work.common import ROOT
 from project.work.dataset.storage import Pictures, Prepared, write
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 NAMES = ["apple", "boat", "car"]
 

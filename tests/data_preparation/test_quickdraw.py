@@ -19,8 +19,9 @@ from project.data_preparation import pieces, quickdraw, sources
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.publishing import split
 from project.data_preparation.quickdraw import main
-from project.work.dataset import noise_manifest, raster, storage
-from project.work.declaration import UserError, run_command
+from project.work.dataset import raster, storage
+from project.work.labels import noise_manifest
+from project.work.settings.flags import UserError, run_command
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
 HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import (
     VALIDATION,
     OofLogits,
@@ -21,7 +20,8 @@ from project.work.dataset.distillation_dataset import (
     with_soft_targets,
     write,
 )
-from project.work.declaration import UserError
+from project.work.labels.by_key import unpacked
+from project.work.settings.flags import UserError
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import torch
 
-from project.work.dataset import by_key, loaded, normaliser, pictures, storage
+from project.work.dataset import loaded, normaliser, pictures, storage
 from project.work.dataset.base_dataset import Dataset, load
 from project.work.dataset.pictures import Mapped, Resident, hold
+from project.work.labels import by_key
 
 CPU = torch.device("cpu")
 ROWS = 3_000_000

@@ -13,8 +13,7 @@ import processes
 import pytest
 import small
 
-from project.work import prepared_data
-from project.work.dataset import storage
+from project.work.dataset import prepared_data, storage
 from project.work.dataset.storage import Pictures, Prepared
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import small
 
-from project.work.dataset import array_files, storage
-from project.work.declaration import UserError
+from project.work.dataset import storage
+from project.work.files import arrays
+from project.work.settings.flags import UserError
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def _bomb(before: bytes, zeros: int, after: bytes = b"") -> bytes:
 
 
 def _around(shape: tuple[int, ...]) -> tuple[bytes, bytes]:
-    return array_files._around(np.zeros(shape, np.uint8))
+    return arrays._around(np.zeros(shape, np.uint8))
 
 
 def test_a_few_bytes_that_claim_gigabytes_are_refused_before_they_are_there(folder: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.declaration import UserError
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.checkpoint import CheckpointFile
 from project.work.runner.history import History
+from project.work.settings.flags import UserError
 
 
 class Mischief:

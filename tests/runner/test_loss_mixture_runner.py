@@ -8,7 +8,7 @@ import torch
 
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.noise_channel import trust
+from project.work.labels.noise_channel import trust
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.loss_mixture_runner import corrected, sharpened
 from project.work.runner.mixup_runner import mix

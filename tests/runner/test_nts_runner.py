@@ -13,9 +13,9 @@ import torch
 
 from project.work.dataset.base_dataset import Batch, Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, read
-from project.work.declaration import UserError
-from project.work.runner import noisy_teacher, oof
 from project.work.runner.nts_runner import taught_targets
+from project.work.settings.flags import UserError
+from project.work.teacher import noisy_teacher, oof
 
 CPU = torch.device("cpu")
 LN3 = math.log(3)

@@ -9,9 +9,9 @@ import torch
 
 from project.work.dataset.base_dataset import Dataset
 from project.work.result import result_row
-from project.work.runner import noisy_teacher, oof
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.metrics import measure
+from project.work.teacher import noisy_teacher, oof
 
 
 class Poison:

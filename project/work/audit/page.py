@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.work import files
 from project.work.audit import confusions, earlier, page_parts, sheets, tables
 from project.work.audit.sheets import Sheets
 from project.work.dataset import storage
-from project.work.dataset.noise import read_matrix
 from project.work.dataset.pictures import Mapped, Resident
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.labels.noise import read_matrix
+from project.work.settings.flags import UserError
 
 FILE = "audit.html"
 FACTS = 1 << 20  # bytes of audit.json
@@ -111,10 +111,10 @@ def examples(table: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    if files.absent(path):
+    if disk.absent(path):
         raise UserError(f"{path} is missing: run ./inv audit first")
     try:
-        facts = files.read_json(path, FACTS)
+        facts = disk.read_json(path, FACTS)
     except UserError as error:
         raise UserError(f"{error}; run ./inv audit again") from error
     if not isinstance(facts, dict):

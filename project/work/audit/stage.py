@@ -14,17 +14,19 @@ from project.work import common, run_folder
 from project.work.audit import audit_files, earlier, findings, page, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
 from project.work.common import Settings
-from project.work.dataset import array_files, distillation_dataset, noise, remote_data, storage
+from project.work.dataset import distillation_dataset, remote_data, storage
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.by_key import unpacked
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.declaration import UserError
-from project.work.runner import oof, teachers
-from project.work.runner.parallel import Parallel
+from project.work.files import arrays
+from project.work.labels import noise
+from project.work.labels.by_key import unpacked
+from project.work.machine.distributed import Parallel
 from project.work.runner.table import method_name
+from project.work.settings.flags import UserError
+from project.work.teacher import oof, teachers
 
 if TYPE_CHECKING:
-    from project.work.mirror import Mirror
+    from project.work.machine.run_sync import Mirror
 
 FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
@@ -48,7 +50,7 @@ class Audit:
         if self.settings.oof_logits is None:
             name = oof.fingerprint(self.teacher, self.dataset)
         else:
-            name = f"{self.dataset.fingerprint} {array_files.file_digest(Path(self._given_logits()))}"
+            name = f"{self.dataset.fingerprint} {arrays.file_digest(Path(self._given_logits()))}"
         return hashlib.sha256(f"{FORMAT} {name}".encode()).hexdigest()[:12]
 
     @property
@@ -147,7 +149,7 @@ def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], fac
     """Write the files of an audit; returns its summary. keys: text (N,); names: of the classes."""
     folder.mkdir(exist_ok=True)
     rows, classes = audit_files.rows(found, keys, names), audit_files.classes(found, names)
-    with array_files.replacing(folder / ROWS) as file:
+    with arrays.replacing(folder / ROWS) as file:
         rows.to_csv(file, index=False)
     storage.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
     storage.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())

@@ -10,9 +10,9 @@ from filelock import FileLock
 
 from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset
-from project.work.runner import oof
-from project.work.runner.fold_models import FoldModels
-from project.work.runner.parallel import Parallel
+from project.work.machine.distributed import Parallel
+from project.work.teacher import oof
+from project.work.teacher.fold_models import FoldModels
 
 
 def against(

@@ -11,16 +11,16 @@ import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
-from project.work import prepared_data
 from project.work.common import Settings
-from project.work.dataset import mending, noise, normaliser
+from project.work.dataset import normaliser, prepared_data
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.loaded import Records, loaded
-from project.work.dataset.mending import Mending
-from project.work.dataset.noise import Noise
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import staged
-from project.work.declaration import UserError
+from project.work.labels import label_correction, noise
+from project.work.labels.label_correction import Mending
+from project.work.labels.noise import Noise
+from project.work.settings.flags import UserError
 
 Share = Callable[[int], slice]
 
@@ -157,7 +157,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     if made is not None:
         learnt = dataclasses.replace(learnt, labels=torch.from_numpy(made.noisy).to(device))
         fingerprint = f"{fingerprint}-{made.fingerprint}"
-    mended = mending.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
+    mended = label_correction.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
     if mended is not None:
         learnt, fingerprint = mended.applied(learnt), f"{fingerprint}-{mended.fingerprint}"
         train, valid = (torch.from_numpy(part[mended.kept[part]]) for part in parts)

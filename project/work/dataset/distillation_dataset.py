@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from project.work import files
-from project.work.dataset import array_files
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.by_key import unpacked
-from project.work.declaration import UserError
+from project.work.files import arrays, disk
+from project.work.labels.by_key import unpacked
+from project.work.settings.flags import UserError
 
 VALIDATION, DROPPED, SEEN = -1, -2, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
@@ -47,7 +46,7 @@ class OofLogits:
 def write(path: Path, oof: OofLogits) -> None:
     """Write logits as an .npz that others can read without pickles."""
     margins = {} if oof.margins is None else {"margins": oof.margins}
-    with array_files.replacing(path) as file:
+    with arrays.replacing(path) as file:
         np.savez(file, logits=oof.logits, keys=oof.keys, folds=oof.folds, names=np.array(oof.names), **margins)
 
 
@@ -56,33 +55,33 @@ def read(path: Path, seen: bool = False) -> OofLogits:
 
     seen: whether they may be of a model that learnt from the labels, which is no use where those are to be judged.
     """
-    if files.absent(path):
+    if disk.absent(path):
         raise UserError(f"{path} is missing: run ./inv oof, or leave --oof-logits out to have it made")
     try:
-        with files.opened(path) as file, zipfile.ZipFile(file) as archive:
+        with disk.opened(path) as file, zipfile.ZipFile(file) as archive:
             form = _FORM | (_MARGINS if "margins.npy" in archive.namelist() else {})
-            arrays = _arrays(archive, form, files.reach([path], _MOST))
+            found = _arrays(archive, form, disk.reach([path], _MOST))
     except _BAD_ZIP as error:
         raise UserError(
-            f"{path}: not a file of OOF logits ({files.said(error)}); delete it and run ./inv oof"
+            f"{path}: not a file of OOF logits ({disk.said(error)}); delete it and run ./inv oof"
         ) from error
     for name, (kinds, axes) in form.items():
-        if arrays[name].dtype.kind not in kinds or arrays[name].ndim != axes:
-            raise UserError(f"{path}: {name} are {arrays[name].dtype} {arrays[name].shape}; run ./inv oof")
-    if not seen and (arrays["folds"] == SEEN).any():
+        if found[name].dtype.kind not in kinds or found[name].ndim != axes:
+            raise UserError(f"{path}: {name} are {found[name].dtype} {found[name].shape}; run ./inv oof")
+    if not seen and (found["folds"] == SEEN).any():
         raise UserError(f"{path}: its model has learnt from these labels (--nts); run ./inv oof for OOF logits")
-    return OofLogits(**(arrays | {"names": arrays["names"].tolist()}))
+    return OofLogits(**(found | {"names": found["names"].tolist()}))
 
 
 def has_margins(path: Path) -> bool:
     """Whether there is a file of logits, with margins; they are not read. Raises UserError when it is none."""
-    if files.absent(path):
+    if disk.absent(path):
         return False
     try:
-        with files.opened(path) as file, zipfile.ZipFile(file) as archive:
+        with disk.opened(path) as file, zipfile.ZipFile(file) as archive:
             return "margins.npy" in archive.namelist()
     except _BAD_ZIP as error:
-        raise UserError(f"{path}: not a file of OOF logits ({files.said(error)}); delete it") from error
+        raise UserError(f"{path}: not a file of OOF logits ({disk.said(error)}); delete it") from error
 
 
 def _arrays(archive: zipfile.ZipFile, names: Iterable[str], most: int) -> dict[str, np.ndarray]:
@@ -91,18 +90,18 @@ def _arrays(archive: zipfile.ZipFile, names: Iterable[str], most: int) -> dict[s
     claimed = sum(member.file_size for member in members.values())
     if claimed > most:
         raise ValueError(f"it comes to {claimed:,} bytes, but at most {most:,} are read")
-    arrays = {}
+    found = {}
     for name, member in members.items():
         with archive.open(member) as file:
-            shape, fortran, dtype, _ = array_files.npy_header(file, member.file_size)
+            shape, fortran, dtype, _ = arrays.npy_header(file, member.file_size)
             numbers = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
             view, filled = memoryview(numbers), 0
             while filled < len(numbers) and (read := file.readinto(view[filled : filled + _CHUNK])):
                 filled += read
             if filled < len(numbers) or file.read(1):
                 raise ValueError(f"its {name} are cut short, or longer than they claim")
-        arrays[name] = numbers.view(dtype).reshape(shape, order="F" if fortran else "C")
-    return arrays
+        found[name] = numbers.view(dtype).reshape(shape, order="F" if fortran else "C")
+    return found
 
 
 def with_soft_targets(dataset: Dataset, oof: OofLogits, temperature: float, where: str) -> Dataset:

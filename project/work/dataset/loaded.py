@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from project.work import files
 from project.work.dataset import storage
-from project.work.dataset.by_key import packed
 from project.work.dataset.pictures import Mapped, Resident, hold
+from project.work.files import disk
+from project.work.labels.by_key import packed
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def loaded(folder: Path, side: int | None, device: torch.device, largest: float)
 
 def _state(path: Path) -> tuple[str, int, int]:
     """What changes when a file does; a link to nothing is left to whoever reads it."""
-    facts = path.lstat() if files.fault(path) else path.stat()
+    facts = path.lstat() if disk.fault(path) else path.stat()
     return path.name, facts.st_size, facts.st_mtime_ns
 
 

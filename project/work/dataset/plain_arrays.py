@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from project.work.dataset.plain_pickle import Built, Call, Machine, Unlike
+from project.work.files.pickles import Built, Call, Machine, Unlike
 
 _STEPS = 10_000  # an array takes sixty opcodes
 _TYPE = re.compile(r"[biufcSU][1-9][0-9]{0,3}")

@@ -6,7 +6,7 @@ import numpy as np
 
 from project.work.dataset.distance_field import draw_distances
 from project.work.dataset.drawings import Drawings, pack
-from project.work.declaration import UserError
+from project.work.settings.flags import UserError
 
 SIDE = 256  # simplified strokes lie on a canvas of 256 x 256
 WIDTH = 6  # asked of OpenCV

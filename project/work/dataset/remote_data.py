@@ -7,11 +7,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from project.work import bucket_folder
-from project.work.bucket_folder import BucketFolder
 from project.work.dataset.storage import PROVENANCE
-from project.work.declaration import UserError
+from project.work.machine import bucket
+from project.work.machine.bucket import BucketFolder
 from project.work.run_folder import LOGITS_FILE
+from project.work.settings.flags import UserError
 
 
 def push(folder: Path, place: BucketFolder) -> list[str]:
@@ -26,7 +26,7 @@ def fetch(folder: Path, data_uri: str | None) -> None:
     if data_uri is None or folder.exists():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    place = BucketFolder(f"{data_uri}/{folder.name}", bucket_folder.connect())
+    place = BucketFolder(f"{data_uri}/{folder.name}", bucket.connect())
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         if folder.exists():
             return
@@ -47,7 +47,7 @@ def local_copy(logits: str, output: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     parent, _, name = logits.rpartition("/")
     with FileLock(folder / ".lock"):
-        place = BucketFolder(parent, bucket_folder.connect())
+        place = BucketFolder(parent, bucket.connect())
         files = place.files()
         if name not in files:
             raise UserError(f"{logits} is missing: ./inv train-ai-platform --folds 5 leaves it in outputs/<uuid>/oof-*")

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.work import files
-from project.work.class_names import canonical
 from project.work.common import RunSettings
-from project.work.dataset import array_files
-from project.work.declaration import UserError
+from project.work.files import arrays, disk
+from project.work.labels.class_names import canonical
+from project.work.settings.flags import UserError
 from project.work.writing import replacing
 
 LABEL_NAME = "label_name.csv"
@@ -63,12 +62,12 @@ def write(folder: Path, prepared: Prepared) -> None:
         pictures: Pictures = getattr(prepared, part)
         members, shape = None, pictures.images.shape
         if mapped(shape):
-            array_files.create_map(map_file(folder, part), shape)
-            array_files.write_map(map_file(folder, part), 0, pictures.images)
+            arrays.create_map(map_file(folder, part), shape)
+            arrays.write_map(map_file(folder, part), 0, pictures.images)
         else:
-            members = array_files.array_members(pictures.images)
+            members = arrays.array_members(pictures.images)
         text = pictures.keys.reset_index(drop=True).rename_axis("row").to_csv()
-        keys = [array_files.compressed(text.encode())]
+        keys = [arrays.compressed(text.encode())]
         checksums |= write_part(folder, part, pictures.labels, keys, shape, members)
     write_facts(folder, prepared.names, prepared.provenance, checksums)
 
@@ -94,14 +93,14 @@ def write_part(
     checksums = {}
     if images is not None:
         name = _file(part, "images")
-        members = array_files.pickle_members(shape, np.dtype(np.uint8), images)
-        checksums[name] = array_files.write_members(folder / name, members)
-    checksums[f"{part}_keys.csv.gz"] = array_files.write_members(folder / f"{part}_keys.csv.gz", keys)
+        members = arrays.pickle_members(shape, np.dtype(np.uint8), images)
+        checksums[name] = arrays.write_members(folder / name, members)
+    checksums[f"{part}_keys.csv.gz"] = arrays.write_members(folder / f"{part}_keys.csv.gz", keys)
     if images is None:
         path = map_file(folder, part)
-        checksums[path.name] = array_files.file_digest(path)
+        checksums[path.name] = arrays.file_digest(path)
     name = _file(part, "labels")
-    return checksums | {name: array_files.write_pickle(folder / name, labels.astype(np.int64))}
+    return checksums | {name: arrays.write_pickle(folder / name, labels.astype(np.int64))}
 
 
 def write_facts(folder: Path, names: list[str], provenance: dict[str, Any], checksums: dict[str, str]) -> None:
@@ -161,7 +160,7 @@ def read(folder: Path, largest: float = RunSettings.largest_set) -> Prepared:
         raise UserError(f"{folder} is missing: run ./inv prepare first (or --dataset with the name of a prepared set)")
     names = _read_names(folder / LABEL_NAME)
     pictures = [folder / name for name in _files()]
-    room = _Room(files.reach(pictures, int(largest * 1e9)))
+    room = _Room(disk.reach(pictures, int(largest * 1e9)))
     train, test = (_read_part(folder, part, len(names), room) for part in ("train", "test"))
     if train.images.shape[1:] != test.images.shape[1:]:
         raise UserError(f"{folder}: train pictures are {train.images.shape[1:]}, test pictures {test.images.shape[1:]}")
@@ -181,9 +180,9 @@ def fingerprint(pictures: Pictures) -> str:
 
 
 def _read_names(path: Path) -> list[str]:
-    files.plain(_present(path), _NAMES)
+    disk.plain(_present(path), _NAMES)
     try:
-        table = files.read_table(path, ("label", "name"), "the list of classes", most=_NAMES)
+        table = disk.read_table(path, ("label", "name"), "the list of classes", most=_NAMES)
     except UserError as error:
         why = str(error).removeprefix(str(path)).lstrip(": ")
         raise UserError(f"{path}: needs the columns label,name ({why}); prepare the data again") from error
@@ -204,16 +203,16 @@ def _refuse_alike(path: Path, names: pd.Series) -> None:
         if not form:
             raise UserError(f"{path} line {line}: a class without a name; give it one")
         if form in lines:
-            raise UserError(f"{path} line {line}: the class {files.shown(name)} is on line {lines[form]} too; give each"
+            raise UserError(f"{path} line {line}: the class {disk.shown(name)} is on line {lines[form]} too; give each"
                             " class a name of its own")  # fmt: skip
         lines[form] = line
 
 
 def _read_provenance(path: Path) -> dict[str, Any]:
-    if files.absent(path):
+    if disk.absent(path):
         return {}
     try:
-        facts = files.read_json(path, LARGEST_FACTS)
+        facts = disk.read_json(path, LARGEST_FACTS)
     except UserError as error:
         raise UserError(f"{error}; prepare the data again, or delete it") from error
     if not isinstance(facts, dict):
@@ -242,32 +241,32 @@ def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
 
 def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
     mapped, pickled = map_file(folder, part), folder / _file(part, "images")
-    if files.absent(mapped):
-        images = array_files.read_pickle(_present(pickled), room.left, room.advice)
+    if disk.absent(mapped):
+        images = arrays.read_pickle(_present(pickled), room.left, room.advice)
         room.take(f"{pickled}", images.nbytes)
         return images
     if pickled.exists():
         raise UserError(f"{mapped} and {pickled.name}: one of both is of another set; prepare the data again")
-    return array_files.read_map(mapped)
+    return arrays.read_map(mapped)
 
 
 def _read_labels(path: Path, rows: int) -> np.ndarray:
     most = 16 * rows + (1 << 20)  # 8 bytes each; of some more it can be said how many there are
-    return array_files.read_pickle(
+    return arrays.read_pickle(
         _present(path), most, lambda size: f"there are {rows:,} pictures; prepare them again"
     )
 
 
 def _read_keys(path: Path, rows: int) -> pd.DataFrame:
-    if files.absent(path):
+    if disk.absent(path):
         return pd.DataFrame({"key_id": [str(row) for row in range(rows)]})
-    text = array_files.read_gzip(path, min(_KEY * rows + (1 << 16), files.reach([path], _KEYS)))
+    text = arrays.read_gzip(path, min(_KEY * rows + (1 << 16), disk.reach([path], _KEYS)))
     try:
         keys = pd.read_csv(
             io.BytesIO(text), index_col="row", dtype={"key_id": str}, keep_default_na=False, na_values=[""]
         )
     except (OverflowError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({files.said(error)}); prepare the data again") from error
+        raise UserError(f"{path}: cannot be read ({disk.said(error)}); prepare the data again") from error
     if "key_id" not in keys or not np.array_equal(keys.index, np.arange(rows)):
         raise UserError(f"{path}: needs a column key_id and rows 0 to {rows - 1} in order; prepare the data again")
     if keys["key_id"].isna().any():
@@ -278,9 +277,9 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
 
 def _present(path: Path) -> Path:
     """The path of a plain file. Raises UserError."""
-    if files.absent(path):
+    if disk.absent(path):
         raise UserError(f"{path} is missing: run ./inv prepare first")
-    return files.plain(path)
+    return disk.plain(path)
 
 
 def _files() -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from project.work.common import DataSettings, NoiseSettings, Settings
-from project.work.files import absent
+from project.work.files.disk import absent
 from project.work.method_words import BASE
 from project.work.reporter.comparison import Comparison, Measured, Planned
 from project.work.reporter.result_table import ResultTable

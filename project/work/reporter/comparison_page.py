@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from project.work import files
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.files import disk
 from project.work.reporter import comparison_words as words
 from project.work.reporter.comparison import Comparison
 from project.work.reporter.comparison_plot import DARK, LIGHT, picture
+from project.work.settings.flags import UserError
 
 NAME, PICTURE = "compare", ".png"
 STYLE = """
@@ -79,7 +79,7 @@ def _own_name(study: Study, marks: Sequence[str]) -> str:
 
 
 def _is_free(path: Path) -> bool:
-    return all(files.absent(each) for each in (path, path.with_suffix(PICTURE)))
+    return all(disk.absent(each) for each in (path, path.with_suffix(PICTURE)))
 
 
 def _claimed(path: Path, data: bytes) -> bool:
@@ -94,7 +94,7 @@ def _claimed(path: Path, data: bytes) -> bool:
 
 def _is_ours(path: Path, marks: Sequence[str]) -> bool:
     """Whether a page is of this comparison, or of one that has grown into it: all of its runs are among these."""
-    if files.fault(path) is not None:
+    if disk.fault(path) is not None:
         return False
     with open(path, "rb") as file:
         head = file.read(1000 + len(_runs_of(marks)))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work import files
 from project.work.common import ROOT, ReportSettings
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.settings.flags import UserError
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]
 FIELDS = ("type", "client_email", "private_key", "private_key_id", "client_id")
@@ -69,9 +69,9 @@ def _read_key_file(path: Path) -> Any:
 
 def _checked_fields(path: Path) -> dict[str, Any]:
     try:
-        data = files.read_bytes(path, LARGEST)
+        data = disk.read_bytes(path, LARGEST)
     except UserError as error:
-        why = "No such file or directory" if files.absent(path) else str(error)
+        why = "No such file or directory" if disk.absent(path) else str(error)
         raise Refused(f"{path}: the key file cannot be read ({why})") from error
     try:
         fields = json.loads(data)

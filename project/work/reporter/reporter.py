@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from project.work import files
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.settings.flags import UserError
 
 SHEET_COLUMNS = (
     "uuid",
@@ -102,17 +102,17 @@ class Reporter:
 
 def is_whole(folder: Path) -> bool:
     """Whether nothing is known to be missing of what the run in this folder had to report."""
-    if files.absent(folder / NOTE):
+    if disk.absent(folder / NOTE):
         return True  # of before this was noted, or from elsewhere
     with suppress(UserError, LookupError, TypeError):
-        return bool(files.read_json(folder / NOTE, _LARGEST)["whole"])
+        return bool(disk.read_json(folder / NOTE, _LARGEST)["whole"])
     return False
 
 
 def _told(folder: Path) -> set[str]:
     """The destinations that have been told of the run in this folder."""
     with suppress(UserError, LookupError, TypeError):
-        return set(files.read_json(folder / NOTE, _LARGEST)["told"])
+        return set(disk.read_json(folder / NOTE, _LARGEST)["told"])
     return set()
 
 

@@ -1,7 +1,7 @@
 """Send the rows of results.csv that the spreadsheet does not have; ./inv report."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
-    from project.work import process
+    from project.work.machine import process
 
     process.begin()
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from project.work import common
 from project.work.common import ReportSettings
-from project.work.declaration import UserError, build, given, run_command, setting
+from project.work.settings.flags import UserError, build, given, run_command, setting
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import Settings, experiment_settings
-from project.work.declaration import is_switch
+from project.work.settings.flags import is_switch
 
 SHARES = frozenset(
     f"{epoch}_{part}_{figure}"

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from project.work import files
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.files import disk
 from project.work.reporter.reporter import Result
+from project.work.settings.flags import UserError
 
 RESULT_FILE = "result.json"
 LARGEST = 1 << 20  # bytes; a row has two thousand
@@ -26,9 +26,9 @@ class ResultFile:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The row that a finished run left in its folder. Raises UserError where the file holds no row."""
     path = folder / RESULT_FILE
-    if files.absent(path):
+    if disk.absent(path):
         return None
-    row = files.read_json(path, LARGEST)
+    row = disk.read_json(path, LARGEST)
     flat = isinstance(row, dict) and all(
         value is None or isinstance(value, (str, int, float)) for value in row.values()
     )

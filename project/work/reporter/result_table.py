@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from project.work import files
 from project.work.common import Settings
 from project.work.dataset import storage
-from project.work.declaration import UserError, inside
+from project.work.files import disk
 from project.work.reporter import result_cells, result_names, sheet_rows
 from project.work.reporter.reporter import Result
+from project.work.settings.flags import UserError, inside
 
 FILE, LINE = "results.csv", "\n"
 LARGEST = 1 << 26  # bytes; a row has about seven hundred
@@ -43,7 +43,7 @@ class ResultTable:
         """
         row = sheet_rows.text(result.row)
         with FileLock(self.path.with_suffix(".lock")):
-            there = not files.absent(self.path)
+            there = not disk.absent(self.path)
             text = self._text() if there else ""
             if (longer := _with_line(text, row)) is not None:
                 storage.replace_file(self.path, longer.encode())
@@ -66,7 +66,7 @@ class ResultTable:
 
         Raises UserError when the file is not a table of results, or a line of it can be read in two ways.
         """
-        if files.absent(self.path):
+        if disk.absent(self.path):
             raise UserError(self.absent)
         return self._parsed(self._text())
 
@@ -95,7 +95,7 @@ class ResultTable:
 
     def _text(self) -> str:
         try:
-            text = files.read_text(self.path, LARGEST)
+            text = disk.read_text(self.path, LARGEST)
         except UserError as error:
             raise UserError(f"{error}; {MENDING}") from error
         return text.removeprefix("\ufeff")
@@ -103,7 +103,7 @@ class ResultTable:
     def _parsed(self, text: str) -> pd.DataFrame:
         table = _plain_table(text)
         try:
-            table = table if table is not None else files.parse_table(text, self.path, kind="a table of results")
+            table = table if table is not None else disk.parse_table(text, self.path, kind="a table of results")
         except UserError as error:
             raise UserError(f"{error}; {MENDING}") from error
         table.columns = [_known().get(name.casefold(), name) for name in table.columns]
@@ -150,7 +150,7 @@ class ResultTable:
         """Keep the file as it is under a name that is free."""
         names = (f"{self.path.stem}-as-saved{number}.csv" for number in ["", *range(2, 10_000)])
         path = next(path for name in names if not (path := self.path.with_name(name)).exists())
-        storage.replace_file(path, files.read_bytes(self.path, LARGEST))
+        storage.replace_file(path, disk.read_bytes(self.path, LARGEST))
         print(
             f"warning: another program saved {self.path}; it is written anew with the same values, and kept as it was"
             f" in {path.name}",

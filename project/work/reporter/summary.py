@@ -1,7 +1,7 @@
 """The table of results for a person: one line an experiment, over its seeds, best first."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
-    from project.work import process
+    from project.work.machine import process
 
     process.begin()
 
@@ -16,9 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from project.work import common, files
-from project.work.declaration import UserError, parse, run_command
-from project.work.method_settings import serves
+from project.work import common
+from project.work.files import disk
 from project.work.reporter import result_cells, run_words, sheet_rows, summary_text, unfinished
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_table import MENDING, ResultTable
@@ -27,6 +26,8 @@ from project.work.reporter.summary_settings import SummarySettings
 from project.work.reporter.summary_text import ACCURACIES, Line
 from project.work.reporter.terminal import columns, say
 from project.work.reporter.unfinished import Unfinished
+from project.work.settings.flags import UserError, parse, run_command
+from project.work.settings.methods import serves
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
 GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
@@ -197,7 +198,7 @@ def _warn_of_missing(path: Path, table: pd.DataFrame, found: Sequence[Line]) -> 
 def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[Unfinished]]:
     """The rows of results.csv, and with --all the runs that have none. Raises UserError where there is nothing."""
     results = ResultTable(output)
-    absent = files.absent(results.path)
+    absent = disk.absent(results.path)
     table = pd.DataFrame(columns=["uuid"]) if absent else results.read()
     open_runs = unfinished.find(output, table["uuid"].tolist(), settings.output) if settings.all or absent else []
     if open_runs and settings.all:

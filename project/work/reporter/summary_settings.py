@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from project.work.declaration import setting
+from project.work.settings.flags import setting
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from project.work import common, files, run_folder
+from project.work import common, run_folder
 from project.work.common import Settings
-from project.work.declaration import UserError
+from project.work.files import disk
 from project.work.reporter.result_cells import column
 from project.work.reporter.result_file import RESULT_FILE
 from project.work.run_folder import HISTORY_FILE, SETTINGS_FILE
+from project.work.settings.flags import UserError
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,20 @@ def find(output: Path, finished: Collection[str], place: str | None) -> list[Unf
     except OSError:
         return []
     known = {uuid: None for uuid in finished}
-    runs = [output / name for name in names if not files.absent(output / name / SETTINGS_FILE)]
+    runs = [output / name for name in names if not disk.absent(output / name / SETTINGS_FILE)]
     found = [_look(folder, place) for folder in runs]
     return [run for run in found if run.row["uuid"] not in known]
 
 
 def _look(folder: Path, place: str | None) -> Unfinished:
     try:
-        files.plain(folder / SETTINGS_FILE, 1 << 18)
+        disk.plain(folder / SETTINGS_FILE, 1 << 18)
         settings = run_folder.load_settings(folder)
     except UserError as error:
         return Unfinished(folder, {"uuid": folder.name.rpartition("-")[2], "method": folder.name}, fault=str(error))
     uuid = settings.uuid or folder.name
     row = _row(settings) | {"uuid": uuid, "method": folder.name.removesuffix(f"-{uuid}")}
-    done = files.fault(folder / RESULT_FILE) is None
+    done = disk.fault(folder / RESULT_FILE) is None
     resume = run_folder.resume_command(replace(settings, resume=uuid, output=place))
     try:
         return Unfinished(folder, row, *_reached(folder / HISTORY_FILE), done, resume)
@@ -74,9 +75,9 @@ def _row(settings: Settings) -> dict[str, str]:
 
 def _reached(history: Path) -> tuple[int, float | None]:
     """The last epoch that a history has, and the accuracy on validation there."""
-    if files.absent(history):
+    if disk.absent(history):
         return 0, None
-    table = files.read_table(history, ("epoch", "valid_accuracy"), "a run's history", most=1 << 24)
+    table = disk.read_table(history, ("epoch", "valid_accuracy"), "a run's history", most=1 << 24)
     if table.empty:
         return 0, None
     epoch, valid = table.iloc[-1]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work import files
 from project.work.dataset import storage
-from project.work.declaration import UserError
+from project.work.files import disk
+from project.work.settings.flags import UserError
 
 FILE = "waits_for_sheet.json"
 LARGEST = 1 << 16  # bytes; a mark has a hundred
@@ -53,6 +53,6 @@ def remove(marks: Iterable[Mark]) -> None:
 def _held(path: Path) -> Any:
     """What a mark holds; None where it was sent by another process just now, or is not ours."""
     try:
-        return files.read_json(path, LARGEST)
+        return disk.read_json(path, LARGEST)
     except UserError:
         return None

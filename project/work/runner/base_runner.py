@@ -14,21 +14,21 @@ from project.work import common, model
 from project.work.common import Settings, progress
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
-from project.work.dataset.noise_channel import channel_rate
-from project.work.declaration import UserError
+from project.work.labels.noise_channel import channel_rate
+from project.work.machine.device import apply, choose, look
+from project.work.machine.distributed import ALONE, Parallel
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE
 from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, identity
-from project.work.runner.device import apply, choose, look
 from project.work.runner.folding import folded
 from project.work.runner.history import EpochRow, History, speed
 from project.work.runner.joint_norm import join_norms
 from project.work.runner.margins import margins
 from project.work.runner.metrics import measure
-from project.work.runner.parallel import ALONE, Parallel
 from project.work.runner.precision import MixedPrecision
 from project.work.runner.row_memory import RowMemory
 from project.work.runner.schedule import factor
+from project.work.settings.flags import UserError
 
 EVALUATION_BATCH = 512
 Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory

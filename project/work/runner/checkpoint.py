@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from project.work import common, files, writing
+from project.work import common, writing
 from project.work.common import CleaningSettings, NoiseSettings, Settings
 from project.work.dataset import storage
 from project.work.dataset.base_dataset import Dataset
-from project.work.declaration import UserError
+from project.work.files import disk
 from project.work.runner import checkpoint_form
+from project.work.settings.flags import UserError
 
 BEGIN_AGAIN = "delete its folder to begin again"
 
@@ -48,13 +49,13 @@ class CheckpointFile:
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, or None when nothing was saved yet. Raises UserError when the file is damaged."""
         writing.sweep(self.path)
-        if files.absent(self.path):
+        if disk.absent(self.path):
             return None
-        with files.opened(self.path) as file:
+        with disk.opened(self.path) as file:
             try:
-                state = checkpoint_form.read(file, files.reach([self.path], checkpoint_form.MOST), device)
+                state = checkpoint_form.read(file, disk.reach([self.path], checkpoint_form.MOST), device)
             except checkpoint_form.BAD as error:
-                raise self.damaged(files.said(error)) from error
+                raise self.damaged(disk.said(error)) from error
         if not isinstance(state, dict):
             raise self.damaged(f"it holds {type(state).__name__}, not the state of a run")
         return state
@@ -74,7 +75,7 @@ class CheckpointFile:
         for name, value in ours["settings"].items():
             before = theirs.get(name, declared[name])
             if type(before) is not type(value) or before != value:
-                changes.append(f"{name} {files.shown(repr(before)[:40])} -> {value}")
+                changes.append(f"{name} {disk.shown(repr(before)[:40])} -> {value}")
         if changes:
             raise UserError(f"{self.path}: of a run with other settings ({', '.join(changes)});"
                             f" put its own settings.yaml back, or {BEGIN_AGAIN}")  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from project.work.dataset.plain_pickle import Call, Machine, Unlike
+from project.work.files.pickles import Call, Machine, Unlike
 
 MOST = 1 << 30  # bytes that a checkpoint may come to that takes less on the disk
 BAD = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, LookupError, NotImplementedError,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from project.work.runner.parallel import Parallel
+from project.work.machine.distributed import Parallel
 
 
 def join_norms(network: nn.Module, parallel: Parallel, device: torch.device) -> nn.Module:

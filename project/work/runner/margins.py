@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from project.work.dataset.by_key import unpacked
+from project.work.labels.by_key import unpacked
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:

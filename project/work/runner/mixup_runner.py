@@ -7,8 +7,8 @@ from torch import Tensor
 
 from project.work.dataset.base_dataset import Batch
 from project.work.dataset.pictures import staged
+from project.work.machine.distributed import ALONE, Parallel
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.parallel import ALONE, Parallel
 
 MIX_AFTER = ("input", "layer1", "layer2")
 LEAST = 1e-12  # of a pair's weight, to divide by; what costs nothing has no direction anyway

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from project.work.runner.parallel import Parallel
+from project.work.machine.distributed import Parallel
 
 
 class RowMemory:

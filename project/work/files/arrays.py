@@ -1,0 +1,179 @@
+"""Arrays and text in files: gzipped pickles that admit arrays only, and maps for what is too large for memory."""
+
+import hashlib
+import io
+import math
+import pickle
+import pickletools
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from isal import igzip, isal_zlib
+
+from project.work.dataset import plain_arrays
+from project.work.files import disk
+from project.work.files.pickles import TooLarge
+from project.work.settings.flags import UserError
+from project.work.writing import replacing
+
+_LEVEL = 1  # the fastest that compresses; drawings become an eighth
+_GZIP = 31  # zlib's number for deflate in gzip's form
+_MEMBER = 1 << 20  # bytes
+_FRAME = 9  # bytes of a pickle's FRAME: the opcode and a length
+HEADER = 128  # bytes before the pictures in a .npy file; numpy fills its header up to a multiple of 64
+MOST = 600_000_000  # bytes that a pickle may come to when its reader does not say
+AGAIN = "prepare the data again"
+_HEADER = 1 << 14  # bytes of a .npy header at most; numpy's own limit is less
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_KINDS = "biufcSU"  # of dtypes whose bytes are numbers or text, and never addresses
+
+
+def compressed(data: bytes | np.ndarray) -> bytes:
+    """A gzip member. Members end to end are a gzip file, so that what is compressed apart need not be done again."""
+    return isal_zlib.compress(data, _LEVEL, _GZIP)
+
+
+def write_members(path: Path, members: Iterable[bytes]) -> str:
+    """Write gzip members end to end into a file; returns the SHA-256 of the file."""
+    digest = hashlib.sha256()
+    with replacing(path) as file:
+        for member in members:
+            digest.update(member)
+            file.write(member)
+    return digest.hexdigest()
+
+
+def write_gzip(path: Path, text: bytes) -> str:
+    """Compress text into a file; returns the SHA-256 of the file."""
+    return write_members(path, [compressed(text)])
+
+
+def write_pickle(path: Path, array: np.ndarray) -> str:
+    """Compress a pickled array into a file; returns the SHA-256 of the file."""
+    return write_members(path, pickle_members(array.shape, array.dtype, array_members(array)))
+
+
+def array_members(array: np.ndarray) -> Iterator[bytes]:
+    """The numbers of an array as gzip members."""
+    numbers = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, len(numbers), _MEMBER):
+        yield compressed(numbers[start : start + _MEMBER])
+
+
+def pickle_members(shape: tuple[int, ...], dtype: np.dtype, numbers: Iterable[bytes]) -> Iterator[bytes]:
+    """The gzip members of a pickled array, whose numbers are given as members."""
+    before, after = _around(np.zeros(shape, dtype))  # zeros that nobody looks at take no memory
+    yield compressed(before)
+    yield from numbers
+    yield compressed(after)
+
+
+def _around(array: np.ndarray) -> tuple[bytes, bytes]:
+    """What stands before the numbers of an array when it is pickled, and what behind them."""
+    text = pickle.dumps(array, protocol=5, buffer_callback=lambda numbers: None)
+    places = {code.name: place for code, _, place in pickletools.genops(text)}
+    frame, numbers = places["FRAME"], places["NEXT_BUFFER"]
+    length = array.nbytes.to_bytes(8, "little")
+    # A frame, whose length leaves the numbers out, is only for reading faster.
+    return text[:frame] + text[frame + _FRAME : numbers] + pickle.BYTEARRAY8 + length, text[numbers + 1 :]
+
+
+def read_pickle(path: Path, most: int = MOST, beyond: Callable[[int], str] = lambda size: AGAIN) -> np.ndarray:
+    """An array as `write_pickle` or others wrote it. Raises UserError.
+
+    most: bytes that it may come to, by what it claims before any of them is read; beyond: what to do about so many.
+    """
+    with disk.opened(path) as file:
+        try:
+            with igzip.IGzipFile(fileobj=file) as stream:
+                array = plain_arrays.read(stream, most)
+                stream.read(1)  # its checksum is looked at where it ends
+        except TooLarge as error:
+            raise UserError(f"{path}: {error}, but at most {most:,} are read: {beyond(error.bytes)}") from error
+        except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:
+            why = disk.said(error)
+            raise UserError(f"{path}: not a whole gzipped pickle of an array ({why}); {AGAIN}") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: holds {type(array).__name__}, but a numeric numpy array is needed")
+    return array
+
+
+def read_gzip(path: Path, most: int) -> bytes:
+    """What a file was compressed from. Raises UserError, as soon as that is more than so many bytes."""
+    with disk.opened(path) as file:
+        try:
+            with igzip.IGzipFile(fileobj=file) as stream:
+                data = stream.read(most + 1)
+        except (EOFError, OSError, zlib.error, isal_zlib.error) as error:
+            raise UserError(f"{path}: cannot be read ({disk.said(error)}); prepare the data again") from error
+    if len(data) > most:
+        raise UserError(f"{path}: comes to more than {most:,} bytes, which is no list of its rows; prepare it again")
+    return data
+
+
+def read_map(path: Path) -> np.memmap:
+    """An array in a .npy file, of which nothing is read before it is used. Raises UserError."""
+    with disk.opened(path) as file:
+        try:
+            shape, fortran, dtype, offset = npy_header(file, path.stat().st_size)
+        except (EOFError, OSError, ValueError) as error:
+            raise UserError(f"{path}: not a whole .npy file ({disk.said(error)}); prepare the data again") from error
+        if math.prod(shape) == 0:
+            raise UserError(f"{path}: no pictures; prepare the data again")
+        return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def npy_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, whether in Fortran order, dtype, and where the numbers begin, of a .npy file that has so many bytes.
+
+    Raises ValueError for what numpy would trust: counts below 0, numbers that are not there, Python's objects, a header
+    that claims gigabytes.
+    """
+    version = np.lib.format.read_magic(file)
+    if version not in _READERS:
+        raise ValueError(f"its version {version[0]}.{version[1]} is none that is read")
+    width = 2 if version == (1, 0) else 4
+    length = file.read(width)
+    if int.from_bytes(length, "little") > _HEADER:
+        raise ValueError(f"its header claims {int.from_bytes(length, 'little'):,} bytes")
+    text = file.read(int.from_bytes(length, "little"))
+    try:
+        shape, fortran, dtype = _READERS[version](io.BytesIO(length + text))
+    except Exception as error:  # it is Python that a parser reads, whose errors are many
+        raise ValueError("its header is none") from error
+    if dtype.kind not in _KINDS or dtype.names is not None or dtype.itemsize == 0:
+        raise ValueError(f"it holds {dtype.name[:40]}, and numbers or text are needed")
+    if any(type(count) is not int or count < 0 for count in shape):
+        raise ValueError(f"its shape is {str(shape)[:80]}")
+    offset = len(np.lib.format.magic(*version)) + width + len(text)
+    needed = offset + math.prod(shape) * dtype.itemsize
+    if needed > size:
+        raise ValueError(f"{str(shape)[:80]} of {dtype} take {needed:,} bytes, but it has {size:,}")
+    return shape, fortran, dtype, offset
+
+
+def create_map(path: Path, shape: tuple[int, ...]) -> None:
+    """Make a .npy file of uint8 zeros, which takes no room yet."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        assert file.tell() == HEADER
+        file.truncate(HEADER + int(np.prod(shape)))
+
+
+def write_map(path: Path, first: int, rows: np.ndarray) -> None:
+    """Put rows into their place in a .npy file; by writing and not by a map, whose pages would count as memory."""
+    with open(path, "r+b") as file:
+        file.seek(HEADER + first * rows[0].nbytes)
+        file.write(np.ascontiguousarray(rows))
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file. Raises UserError when it is no plain one."""
+    with disk.opened(path) as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,104 @@
+"""What was put right in the labels of a training file, by a person or unattended, at rest: corrections.csv."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from project.work.dataset import storage
+from project.work.files import disk
+from project.work.labels import by_key
+from project.work.labels.by_key import unpacked
+from project.work.settings.flags import UserError
+
+FILE = "corrections.csv"
+COLUMNS = ("row", "key_id", "given_label", "new_label")
+NAMES = ("given_name", "new_name")  # for a person; files of earlier versions have none
+DROP, DROPPED = "drop", -1
+_FIELDS = ("rows", "given", "new")
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """Rows that were judged. rows: int64 (n,), in the training file; given, new: int64 (n,), new DROPPED for those to
+    leave out and the given label for those that are right as they are."""
+
+    rows: np.ndarray
+    given: np.ndarray
+    new: np.ndarray
+
+    def applied(self, labels: np.ndarray) -> np.ndarray:
+        """Labels int64 (N,) of the training file with these, DROPPED where a row is to be left out."""
+        changed = labels.copy()
+        changed[self.rows] = self.new
+        return changed
+
+    def joined(self, other: "Corrections") -> "Corrections":
+        """Both, which judge different rows."""
+        return Corrections(*(np.concatenate([getattr(each, name) for each in (self, other)]) for name in _FIELDS))
+
+    def __str__(self) -> str:
+        dropped, kept = int((self.new == DROPPED).sum()), int((self.new == self.given).sum())
+        return f"{len(self.rows) - dropped - kept} relabelled, {dropped} dropped, {kept} kept as they were"
+
+
+def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Corrections:
+    """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `by_key.packed`.
+
+    Raises UserError when they are of other data or labels.
+    """
+    table = disk.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
+    key_ids = table["key_id"]
+    rows = by_key.rows(key_ids, keys, path)
+    given, new = decided(table, names, path)
+    other = np.flatnonzero(labels[rows] != given)
+    if len(other) > 0:
+        first = other[0]
+        where = f"{path} line {key_ids.index[first]}"
+        raise UserError(f"{where}: says that the label of {key_ids.iloc[first]} is {given[first]}, but here it is"
+                        f" {labels[rows[first]]}; the corrections are of other labels (or other noise)")  # fmt: skip
+    return Corrections(rows, given, new)
+
+
+def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Given and new labels, both int64 (n,), new DROPPED for drop, of the columns as text. Raises UserError."""
+    key_ids, drop = table["key_id"], table["new_label"] == DROP
+    given = by_key.labels(table["given_label"], key_ids, names, path)
+    new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
+    _refuse_other_names(table, {"given": given, "new": new}, names, path)
+    return given, np.where(drop, DROPPED, new)
+
+
+def _refuse_other_names(table: pd.DataFrame, labels: dict[str, np.ndarray], names: list[str], path: Path) -> None:
+    """Raises UserError where a name that stands beside a number is not that of its class: which is meant is unknown."""
+    for kind, numbers in labels.items():
+        if f"{kind}_name" not in table:
+            continue
+        written, right = table[f"{kind}_name"].to_numpy(), np.array(names, dtype=object)[numbers]
+        named = np.flatnonzero((written != "") & (written != right) & (table[f"{kind}_label"] != DROP).to_numpy())
+        first = next((row for row in named if not _alike(written[row], right[row])), None)
+        if first is not None:
+            raise UserError(f"{path}: {kind}_label of {table['key_id'].iloc[first]} is {numbers[first]}, which is"
+                            f" {right[first]} here, but {kind}_name is {written[first]}; correct the number, or leave"
+                            " the name empty")  # fmt: skip
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two names are one; a spreadsheet makes 4 of 004."""
+    try:
+        return one.strip() == other.strip() or float(one) == float(other)
+    except ValueError:
+        return False
+
+
+def write(path: Path, made: Corrections, keys: np.ndarray, names: list[str] | None = None) -> None:
+    """Write them in the order of the training file. names: of the classes, which then stand beside the numbers."""
+    order = np.argsort(made.rows)
+    rows, new = made.rows[order], made.new[order].astype(object)
+    new[new == DROPPED] = DROP
+    columns = dict(zip(COLUMNS, (rows, unpacked(keys[rows]), made.given[order], new), strict=True))
+    if names is not None:
+        by_number = np.array([*names, ""], dtype=object)  # the last for those that are dropped
+        columns |= dict(zip(NAMES, (by_number[made.given[order]], by_number[made.new[order]]), strict=True))
+    storage.replace_file(path, pd.DataFrame(columns).to_csv(index=False).encode())

@@ -1,0 +1,164 @@
+"""Wrong labels put in on purpose and written down, so that what copes with them is measured against the truth."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from project.work.common import Settings
+from project.work.dataset import storage
+from project.work.files import disk
+from project.work.labels import noise_manifest
+from project.work.labels.by_key import unpacked
+from project.work.settings.flags import UserError
+
+FACTS = "noise.json"
+_SUMS_TO_ONE = 1e-3  # how far a row of a matrix written with few digits may be from it
+_ROUNDING = 1e-9  # of a probability
+_WRITES_ONE = "./inv audit writes one as transition.csv"
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What was done to the labels of a training file. true, noisy: int64 (N,), before and after.
+
+    true may be -1 where a manifest says that a picture is of none of the classes.
+    """
+
+    true: np.ndarray
+    noisy: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The rows whose label was changed, int64, ascending."""
+        return np.flatnonzero(self.true != self.noisy)
+
+    @property
+    def rate(self) -> float:
+        """The share of rows whose label was changed."""
+        return len(self.rows) / len(self.true)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for exactly these labels."""
+        return hashlib.sha256(self.noisy.tobytes()).hexdigest()[:12]
+
+
+def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Noise | None:
+    """The noise that the settings ask for on a training file, None for none; the same seed makes the same.
+
+    labels: int64 (N,); keys: key ids (N,), see `by_key.packed`; names: of the K classes. Raises UserError.
+    """
+    kind, generator = settings.noise_type, np.random.default_rng(settings.noise_seed)
+    if kind == "none":
+        return None
+    if kind == "file":
+        return Noise(*noise_manifest.read(Path(settings.noise_file), labels, keys, names))
+    if kind == "confusion":
+        matrix = read_matrix(Path(settings.noise_file), names)
+        if settings.noise_rate > 0:
+            matrix = scaled(matrix, labels, settings.noise_rate)
+        return Noise(labels, confused(labels, matrix, generator))
+    change = {"symmetric": symmetric, "pairflip": pairflip}[kind]
+    return Noise(labels, change(labels, len(names), settings.noise_rate, generator))
+
+
+def symmetric(labels: np.ndarray, classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+    """round(rate x N) of the labels become another class, each other one with the same probability."""
+    rows = _some(len(labels), rate, generator)
+    noisy = labels.copy()
+    noisy[rows] = (labels[rows] + generator.integers(1, classes, len(rows))) % classes
+    return noisy
+
+
+def pairflip(labels: np.ndarray, classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+    """round(rate x N) of the labels become the class that follows theirs (Han et al., 2018)."""
+    rows = _some(len(labels), rate, generator)
+    noisy = labels.copy()
+    noisy[rows] = (labels[rows] + 1) % classes
+    return noisy
+
+
+def confused(labels: np.ndarray, matrix: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Each label drawn from its row of a noise transition matrix, float (K, K), rows sum to 1."""
+    noisy = labels.copy()
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        noisy[rows] = generator.choice(len(matrix), size=len(rows), p=matrix[label])
+    return noisy
+
+
+def scaled(matrix: np.ndarray, labels: np.ndarray, rate: float) -> np.ndarray:
+    """A transition matrix whose off-diagonal is multiplied until `rate` of these labels are expected to change.
+
+    Raises UserError when it changes none, or would have to change more of a class than there is.
+    """
+    wrong = 1 - matrix.diagonal()
+    expected = wrong[labels].mean()
+    if expected <= 0:
+        raise UserError(f"--noise-rate {rate}: this matrix leaves every label here as it is, so there is nothing to"
+                        " scale; give one with shares beside its diagonal, or --noise-type symmetric")  # fmt: skip
+    factor = rate / expected
+    if factor * wrong.max() > 1 + _ROUNDING:
+        reach = expected / wrong.max()
+        raise UserError(f"--noise-rate {rate}: this matrix keeps its shape up to {reach:.3f} only; lower the rate")
+    scaled = np.maximum(matrix * factor + np.diag(1 - factor * matrix.sum(axis=1)), 0)
+    return scaled / scaled.sum(axis=1, keepdims=True)
+
+
+def read_matrix(path: Path, names: list[str]) -> np.ndarray:
+    """A noise transition matrix, float (K, K), from a CSV with the class names as header and first column.
+
+    Their order may be another one; it becomes that of `names`. Raises UserError that says what is wrong with it.
+    """
+    table = disk.read_table(path, kind=f"a noise transition matrix ({_WRITES_ONE})", optional=names)
+    table = table.set_index(table.columns[0])
+    _refuse_other_names(table, names, path)
+    try:
+        table = table.reindex(index=names, columns=names)
+        matrix = table.map(lambda text: text.replace(",", ".")).to_numpy(dtype=float)  # some spreadsheets write 0,9
+    except ValueError as error:
+        raise UserError(f"{path}: not a matrix ({disk.said(error)}); {_WRITES_ONE}") from error
+    if not np.isfinite(matrix).all() or matrix.min() < 0:
+        raise UserError(f"{path}: holds values that are no probabilities")
+    sums = matrix.sum(axis=1)
+    worst = np.abs(sums - 1).argmax()
+    if abs(sums[worst] - 1) > _SUMS_TO_ONE:
+        raise UserError(f"{path}: the row of {names[worst]} sums to {sums[worst]:.4f}, not to 1")
+    return matrix / sums[:, None]
+
+
+def _refuse_other_names(table: pd.DataFrame, names: list[str], path: Path) -> None:
+    needed = f"{path}: its header and first column must hold the {len(names)} class names of this data set"
+    for where, found in (("header", table.columns), ("first column", table.index)):
+        strange = found[~found.isin(names)]
+        if len(strange) > 0:
+            raise UserError(f"{needed}, but {strange[0]!r} in its {where} is none of them")
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise UserError(f"{needed}, but {missing[0]!r} is not in its {where}")
+        if found.has_duplicates:
+            raise UserError(f"{needed}, but {found[found.duplicated()][0]!r} is twice in its {where}")
+
+
+def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, names: list[str]) -> None:
+    """Write every changed row, and the requested and the actual rate."""
+    rows = noise.rows
+    text = noise_manifest.text(rows, unpacked(keys[rows]), noise.true[rows], noise.noisy[rows], names)
+    storage.replace_file(folder / noise_manifest.NAME, text)
+    facts = {
+        "type": settings.noise_type,
+        "requested_rate": settings.noise_rate,
+        "actual_rate": noise.rate,
+        "seed": settings.noise_seed,
+        "rows": len(noise.true),
+        "changed": len(rows),
+    }
+    storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def _some(count: int, rate: float, generator: np.random.Generator) -> np.ndarray:
+    return generator.permutation(count)[: round(rate * count)]

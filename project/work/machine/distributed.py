@@ -1,0 +1,177 @@
+"""Several processes that train one network: each takes its share of every batch, and gradients are added up.
+
+Gradients are added explicitly rather than by DistributedDataParallel, whose forward manifold mixup goes around. What
+one process would compute comes out, to rounding, whatever their number.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from project.work import common
+from project.work.common import Settings
+from project.work.machine.launch import LOST, STARVED, WORKER
+from project.work.settings.flags import OutOfMemory, UserError
+
+T = TypeVar("T")
+PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run is making
+
+
+class PeerLost(Exception):
+    """Another process of the run has ended, so that this one cannot go on."""
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """The place of this process among those of a run; alone it passes on what it is given."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int | None = None
+
+    def share(self, count: int) -> slice:
+        """Which of `count` things are this process's; shares differ by one at most, and may be empty."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over all processes, through which gradients flow."""
+        return values if self.size == 1 else _Total.apply(values)
+
+    def whole(self, share: Tensor, count: int) -> Tensor:
+        """The shares of all processes in order, (count, ...), through which gradients flow."""
+        if self.size == 1:
+            return share
+        whole = share.new_zeros(count, *share.shape[1:])
+        whole[self.share(count)] = share
+        return self.total(whole)
+
+    def add_gradients(self, network: nn.Module) -> None:
+        """Replace the gradients of every process by their sum."""
+        if self.size == 1:
+            return
+        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+        flat = self.total(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, values in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(values.view_as(gradient))
+
+    def first(self, work: Callable[[], T]) -> T:
+        """Do something in process 0 alone; its value, or its UserError, is that of every process."""
+        if self.size == 1:
+            return work()
+        done = _attempt(work) if self.rank == 0 else None
+        box = [None if done is None else _pack(done)]
+        with _watched():
+            distributed.broadcast_object_list(box)
+        return _open(done or torch.load(io.BytesIO(box[0]), map_location="cpu", weights_only=False))
+
+    def all(self, work: Callable[[], T]) -> T:
+        """Do something in every process; where it fails in one, it fails in all, with one UserError."""
+        if self.size == 1:
+            return work()
+        value, error = _attempt(work)
+        return _open((value, next((each for each in self.gather(error) if each is not None), None)))
+
+    def gather(self, value: T) -> list[T]:
+        """The small values of all processes, in order."""
+        values = [value] * self.size
+        if self.size > 1:
+            with _watched():
+                distributed.all_gather_object(values, value)
+        return values
+
+    def choose_device(self, settings: Settings) -> torch.device:
+        """The device of this process. Raises UserError."""
+        device = common.choose_device(settings, self.local_rank)
+        if self.size > 1 and device.type == "cuda":
+            torch.cuda.set_device(device)
+        return device
+
+
+ALONE = Parallel()
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(context: object, values: Tensor) -> Tensor:
+        return _sum(values)
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return _sum(gradient)
+
+
+def _sum(values: Tensor) -> Tensor:
+    values = values.clone(memory_format=torch.contiguous_format)
+    with _watched():
+        distributed.all_reduce(values)
+    return values
+
+
+@contextmanager
+def joined() -> Iterator[Parallel]:
+    """This process's place among those that torchrun started, for as long as they work together.
+
+    Process 0 alone speaks: what the others print, and their UserErrors, it says too.
+    """
+    if WORKER not in os.environ:
+        yield ALONE
+        return
+    parallel = Parallel(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    with contextlib.ExitStack() as stack:
+        if parallel.rank > 0:
+            silence = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(silence))
+            stack.enter_context(contextlib.redirect_stderr(silence))
+        try:
+            with _watched():
+                backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+                distributed.init_process_group(backend, timeout=PATIENCE)
+            yield parallel
+            distributed.destroy_process_group()
+        except PeerLost:
+            sys.exit(LOST)
+        except OutOfMemory:  # in this process alone, perhaps
+            if parallel.rank > 0:
+                sys.exit(STARVED)
+            raise
+        except UserError:
+            if parallel.rank > 0:
+                sys.exit(2)
+            raise
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLost(str(error)) from error
+
+
+def _attempt(work: Callable[[], T]) -> tuple[T | None, UserError | None]:
+    try:
+        return work(), None
+    except UserError as error:
+        return None, error
+
+
+def _open(done: tuple[T, UserError | None]) -> T:
+    value, error = done
+    if error is not None:
+        raise error
+    return value
+
+
+def _pack(value: object) -> bytes:
+    data = io.BytesIO()
+    torch.save(value, data)
+    return data.getvalue()

@@ -1,0 +1,332 @@
+"""How a setting is declared, read from text and checked: one declaration serves every command line."""
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import re
+import reprlib
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
+
+from project import PROGRAM, __version__
+from project.work.machine import process, streams
+
+T = TypeVar("T")
+_brief = reprlib.Repr()
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
+
+
+class UserError(Exception):
+    """Something a person can put right; its text says what is wrong, where, and what to do.
+
+    lines: to be printed below the text, where one line does not do.
+    """
+
+    def __init__(self, text: str, *lines: str) -> None:
+        super().__init__(text)
+        self.lines = lines
+
+
+class Interrupted(UserError):
+    """Work that a signal stopped; its text says how to go on. code: the exit code."""
+
+    def __init__(self, text: str, stop: KeyboardInterrupt) -> None:
+        super().__init__(text)
+        self.code = process.code(stop)
+
+
+class OutOfMemory(UserError):
+    """There was not enough memory, of the machine or of its GPU; its text says what to lower."""
+
+
+def setting(default: Any, help: str, *, within: str = "", choices: Sequence[str] = (), alias: str = "") -> Any:
+    """A dataclass field that is also a flag.
+
+    within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name.
+    """
+    metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a field: batch_size -> --batch-size."""
+    return "--" + name.replace("_", "-")
+
+
+def describe(field: dataclasses.Field) -> str:
+    """One line of help: what the setting is for, its range and its default."""
+    limits = field.metadata["within"] or ("|".join(field.metadata["choices"]))
+    default = "" if field.default is None or field.default is False else f"default {field.default}"
+    notes = "; ".join(note for note in (limits, default) if note)
+    return field.metadata["help"] + (f" ({notes})" if notes else "")
+
+
+def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) -> None:
+    """Add every field of a settings dataclass as a flag; values stay text until `build` reads them.
+
+    once: refuse a second flag for the same field, instead of going by the last.
+    """
+    switch, store = (_SwitchOnce, _Once) if once else (argparse.BooleanOptionalAction, "store")
+    types = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
+        options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
+        if is_switch(types[field.name]):
+            parser.add_argument(*names, action=switch, **options)
+        else:
+            metavar = names[-1].lstrip("-").split("-")[-1].upper()
+            parser.add_argument(*names, action=store, metavar=metavar, **options)
+
+
+class _Once(argparse.Action):
+    """Stores a value. Of two for one setting, neither can be known to be the one that is meant."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        _set_once(namespace, self, option_string, values)
+
+
+class _SwitchOnce(argparse.BooleanOptionalAction):
+    """Switches on or off, not both."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        _set_once(namespace, self, option_string, not option_string.startswith("--no-"))
+
+
+def _set_once(namespace: argparse.Namespace, action: argparse.Action, name: str, value: str | bool) -> None:
+    before = getattr(namespace, action.dest)
+    if before is not None:
+        raise UserError(twice(_typed(action.option_strings, before), _typed([name], value)))
+    setattr(namespace, action.dest, value)
+
+
+def twice(first: str, second: str) -> str:
+    """What is wrong with two flags for one setting."""
+    given = f"{first} is given twice" if first == second else f"{first} and {second} are both given"
+    return f"{given}; give one of them"
+
+
+def _typed(names: Sequence[str], value: str | bool) -> str:
+    if value is False:
+        return next(name for name in names if name.startswith("--no-"))
+    return names[0] if value is True else f"{names[0]} {shlex.quote(str(value))}"
+
+
+def is_switch(hint: Any) -> bool:
+    """Whether a field of this type is a switch: it has a flag to switch it on and one to switch it off."""
+    return bool in (get_args(hint) or (hint,))
+
+
+def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
+    """What a command line gives: the fields named there, still as text.
+
+    argv: what a program has put together, where the last of two flags counts; None for what a person has typed, where
+    it cannot be known which of two is meant. Raises UserError.
+    """
+    parser = _Parser(description=description, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    add_flags(parser, cls, once=argv is None)
+    words = _with_negative_numbers(sys.argv[1:] if argv is None else argv)
+    return {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+
+
+def _with_negative_numbers(words: Iterable[str]) -> list[str]:
+    """The same words, but a flag and a negative number after it as one: argparse takes -1e-3 and -inf for flags."""
+    joined: list[str] = []
+    for word in words:
+        if word.startswith("-") and joined and joined[-1].startswith("--") and "=" not in joined[-1] and _number(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _number(word: str) -> bool:
+    try:
+        return float(word) is not None
+    except ValueError:
+        return False
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line, where argparse would print every flag there is."""
+
+    def error(self, message: str) -> NoReturn:
+        subject, _, unknown = message.partition("unrecognized arguments: ")
+        known = [name for action in self._actions for name in action.option_strings]
+        hint = "" if subject else nearest_flag(next(iter(unknown.split()), ""), known)
+        raise UserError(f"{message}{hint}; --help lists all settings")
+
+
+def parse(cls: type[T], argv: Sequence[str] | None, description: str) -> T:
+    """A settings dataclass from a command line."""
+    return build(cls, given(cls, argv, description))
+
+
+def task_options(cls: type) -> dict[str, tuple[Any, str]]:
+    """The same fields as options of an invoke task: name -> (default, help); text stays text, as with `add_flags`."""
+    options: dict[str, tuple[Any, str]] = {}
+    types = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        switch = is_switch(types[field.name])
+        options[field.name] = (False if switch else None, describe(field))
+        if switch:
+            options[f"no_{field.name}"] = (False, f"switch {flag(field.name)} off")
+        if field.metadata["alias"]:
+            options[field.metadata["alias"]] = (None, f"the same as {flag(field.name)}")
+    return options
+
+
+def refuse_both(cls: type, values: Mapping[str, Any]) -> None:
+    """Raises UserError where the options of an invoke task set one field twice: by its alias, or on and off."""
+    for field in dataclasses.fields(cls):
+        name, alias = field.name, field.metadata["alias"]
+        if values.get(name) and values.get(f"no_{name}"):
+            raise UserError(twice(flag(name), flag(f"no_{name}")))
+        if alias and values.get(name) is not None and values.get(alias) is not None:
+            raise UserError(twice(f"{flag(name)} {values[name]}", f"{flag(alias)} {values[alias]}"))
+
+
+def build(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Make the dataclass from values given as text or as YAML gives them.
+
+    Raises UserError for an unknown name, a value of the wrong type, or one outside its range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    types = get_type_hints(cls)
+    for name in values:
+        if name not in fields:
+            raise UserError(f"{name} is not a setting{nearest(name, fields)}")
+    return cls(**{name: _read(fields[name], types[name], value) for name, value in values.items()})
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the known one that is most like it, if any is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def nearest_flag(word: str, known: Iterable[str]) -> str:
+    """As `nearest`, for a word of a command line: --learning_rate, -epoch or --Epoch=5."""
+    if not word.startswith("-") or not word.strip("-"):
+        return ""
+    return nearest(flag(word.partition("=")[0].lstrip("-").lower()), known)
+
+
+def _read(field: dataclasses.Field, hint: Any, value: Any) -> Any:
+    name, kinds = flag(field.name), get_args(hint) or (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    value = _convert(name, kinds[0], value)
+    choices, within = field.metadata["choices"], field.metadata["within"]
+    if choices and value not in choices:
+        raise UserError(f"{name}: {value} is not one of {', '.join(choices)}")
+    if within and not inside(value, within):
+        raise UserError(f"{name}: {value} is outside {within}")
+    return value
+
+
+def _convert(name: str, kind: type, value: Any) -> Any:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+    elif kind is str:
+        if isinstance(value, str):
+            return encodable(name, value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return str(value)
+    elif not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            number = kind(value)
+            if isinstance(value, str) or number == value:
+                return number
+    raise UserError(f"{name}: {_brief.repr(value)} is not {words[kind]}")
+
+
+def encodable(name: str, text: str) -> str:
+    """The same text. Raises UserError for what no file can be named or hold: bytes that are not UTF-8, or a NUL."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{name}: {text!a} is not UTF-8 text") from None
+    if "\0" in text:
+        raise UserError(f"{name}: {text!a} holds a NUL character")
+    return text
+
+
+def inside(value: float, interval: str) -> bool:
+    """Whether a number lies in an interval such as "(0, 1]"; NaN lies in none."""
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    return above and below
+
+
+def run_command(main: Callable[[], None], lower: str = "") -> None:
+    """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback.
+
+    lower: the flags that decide how much memory it takes, for when there is not enough.
+    """
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
+    try:
+        with within_memory(lower):
+            main()
+        streams.refuse_loss()
+    except Interrupted as error:
+        process.say(str(error))
+        process.leave(error.code)
+    except UserError as error:
+        _stop(str(error), error.lines)
+    except OSError as error:
+        _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
+    except KeyboardInterrupt as stop:
+        process.say("stopped")
+        process.leave(process.code(stop))
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:  # a signal, of which it has been told
+            process.leave(end.code)
+        raise
+
+
+@contextlib.contextmanager
+def within_memory(lower: str = "") -> Iterator[None]:
+    """Raises OutOfMemory where memory runs out; lower: the flags to lower then."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        shortage = _shortage(error)
+        if shortage is None:
+            raise
+        advice = f"lower {lower}" if lower else "end what else runs here, or take a machine with more"
+        raise OutOfMemory(f"{shortage}; {advice}") from None
+
+
+def _shortage(error: BaseException) -> str | None:
+    """What there was not enough memory for, as numpy, torch on any device and the system say it; None otherwise."""
+    text = str(error)
+    signs = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "Cannot allocate memory", "Unable to allocate")
+    if not isinstance(error, MemoryError) and not any(sign in text for sign in signs):
+        return None
+    amount = re.search(r"(?:allocate|allocated:?) ([\d.]+ ?\w+)", text)
+    where = "the GPU is" if re.search("CUDA|CUBLAS|CUDNN|HIP|MPS", text) else "this machine is"
+    return f"{where} out of memory" + (f", for {amount[1]} more" if amount else "")
+
+
+def trouble(error: OSError) -> str:
+    """What the machine refused to do, and with which file."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}"
+
+
+def _stop(text: str, lines: Sequence[str] = ()) -> None:
+    print("\n".join([f"error: {_printable(text)}", *lines]), file=sys.stderr)
+    sys.exit(2)
+
+
+def _printable(text: str) -> str:
+    """The same in one line: names may hold line ends, and what makes a terminal do things."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -1,0 +1,114 @@
+"""Fold models: each trained on all folds but its own, one after another or, where a GPU has room, side by side.
+
+Side by side in threads: what one of them leaves of a GPU's time, while Python prepares its next step, is the others'.
+"""
+
+import dataclasses
+import gc
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from project.work.common import Settings, progress
+from project.work.dataset.base_dataset import Dataset
+from project.work.machine import memory_budget
+from project.work.machine.distributed import Parallel
+from project.work.runner.table import runner_class
+from project.work.teacher import side_by_side
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a fold model says. rows: those it did not learn from, int (R,); held_out: float (R, K); valid: float (V, K).
+
+    Where only classes are asked for, held_out and valid are those, int (R,) and (V,). margins: sums and counts of every
+    row's margin while it was learnt from, float (N, 2).
+    """
+
+    rows: np.ndarray
+    held_out: np.ndarray
+    valid: np.ndarray
+    margins: np.ndarray
+
+
+@dataclass
+class FoldModels:
+    """How each fold's model is trained. part_of: the fold of each training picture; keep: called after each epoch.
+
+    voting: each learns from its own fold alone and names the classes of all else.
+    """
+
+    teacher: Settings
+    dataset: Dataset
+    device: torch.device
+    folder: Path
+    keep: Callable[[Path], None]
+    parallel: Parallel
+    part_of: np.ndarray
+    voting: bool = False
+    trained: bool = False
+    _alone: threading.Lock = field(default_factory=threading.Lock)
+
+    def predictions(self, at_once: int | None) -> list[Prediction]:
+        """Of every fold, in order. at_once None: one after another or, on a GPU, as many as fit beside each other."""
+        folds, found = range(self.teacher.folds), []
+        if at_once is None and (self.device.type != "cuda" or self.parallel.size > 1):
+            at_once = 1
+        with progress(total=len(folds), desc="fold models", unit="model") as bar:
+            while at_once is None and len(found) < len(folds):
+                before = self._reserved()
+                found += side_by_side.each(self.train, folds[len(found) :][:1], done=bar.update)
+                if self.trained:  # one that was finished before takes less
+                    at_once = self._room(before)
+            return found + side_by_side.each(self.train, folds[len(found) :], at_once or 1, bar.update)
+
+    def train(self, fold: int, go_on: side_by_side.GoOn) -> Prediction:
+        """Train a fold's model from wherever it stands, and have it predict what it did not learn from."""
+        own = self.part_of == fold
+        learnt_from, held = (np.flatnonzero(mask) for mask in ((own, ~own) if self.voting else (~own, own)))
+        place = self.folder / f"fold-{fold}"
+        if self.parallel.rank == 0:
+            place.mkdir(parents=True, exist_ok=True)
+        with self._stream():
+            held_out = self.dataset.train.subset(held)
+            learnt = dataclasses.replace(self.dataset, train=self.dataset.train.subset(learnt_from))
+            runner = runner_class(self.teacher)(self.teacher, learnt, self.device, place, self.parallel)
+            runner.model.register_forward_pre_hook(lambda *_: go_on())
+            runner.fit(lambda: self._keep(place))
+            logits, valid = (self._said(runner.predict(split)) for split in (held_out, self.dataset.valid))
+            margins = runner.memories["margins"].values.cpu().numpy()
+            return Prediction(held_out.rows.cpu().numpy(), logits, valid, margins)
+
+    def _said(self, logits: torch.Tensor) -> np.ndarray:
+        return (logits.argmax(dim=1) if self.voting else logits).cpu().numpy()
+
+    def _keep(self, place: Path) -> None:
+        self.trained = True
+        with self._alone:  # a bucket is sent one folder at a time
+            self.keep(place)
+
+    def _stream(self) -> AbstractContextManager:
+        """A queue of a GPU's work for each thread, so that one does not wait for another's."""
+        if threading.current_thread() is threading.main_thread() or self.device.type != "cuda":
+            return nullcontext()
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))  # for the pictures to be there
+        return torch.cuda.stream(stream)
+
+    def _reserved(self) -> int:
+        """Bytes of the GPU that are held for what lives on."""
+        gc.collect()
+        torch.cuda.empty_cache()
+        return torch.cuda.memory_reserved(self.device)
+
+    def _room(self, before: int) -> int:
+        """How many models fit, by what the last one took beside the `before` bytes that were held already."""
+        peak = torch.cuda.max_memory_reserved(self.device) - before
+        self._reserved()
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return memory_budget.how_many_fit(free, peak, memory_budget.cores())

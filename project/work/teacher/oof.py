@@ -1,0 +1,108 @@
+"""Out-of-fold logits: each training row judged by models that did not learn from it."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from project.work import common
+from project.work.common import CleaningSettings, NoiseSettings, Settings
+from project.work.dataset import base_dataset
+from project.work.dataset.base_dataset import Dataset
+from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
+from project.work.labels.by_key import unpacked
+from project.work.machine.distributed import ALONE, Parallel
+from project.work.runner.distillation_runner import DEFAULT_FOLDS
+from project.work.runner.margins import means
+from project.work.settings.flags import UserError
+from project.work.settings.methods import DistillationSettings
+from project.work.teacher.fold_models import FoldModels
+
+
+def teacher_settings(settings: Settings) -> Settings:
+    """The settings of the fold models: plain training, and the same logits for every --seed of a student."""
+    return _of_folds(settings, common.method_defaults())
+
+
+def audit_settings(settings: Settings) -> Settings:
+    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too."""
+    return _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
+
+
+def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
+    folds = {"folds": settings.folds or DEFAULT_FOLDS, "seed": settings.split_seed}
+    made = dataclasses.replace(settings, **(left_out | folds))
+    defaults = common.method_defaults()
+    return dataclasses.replace(made, **{name: defaults[name] for name in common.idle(made)})
+
+
+def fingerprint(teacher: Settings, dataset: Dataset) -> str:
+    """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
+
+    Noise and mending are named by the labels they left, a recipe by what it sets; a setting that is added to the code
+    later, at its default, changes no name.
+    """
+    groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
+    within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset", "recipe"}
+    decided = {name: value for name, value in common.chosen(teacher).items() if name not in within}
+    return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def make(
+    teacher: Settings,
+    dataset: Dataset,
+    device: torch.device,
+    folder: Path,
+    keep: Callable[[Path], None] = lambda place: None,
+    parallel: Parallel = ALONE,
+    at_once: int | None = None,
+) -> OofLogits:
+    """Train the fold models (each resumes in its own folder) and collect their logits.
+
+    Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
+    the mean over all fold models. keep: called with a fold model's folder after each of its epochs; at_once: fold
+    models beside each other, when not given one or, on a GPU, as many as fit there.
+    """
+    keys = unpacked(dataset.train_keys)
+    refuse_twins(keys, teacher.dataset)
+    part_of = parts(teacher, dataset)
+    models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
+    logits = np.zeros((len(keys), len(dataset.names)), dtype=np.float32)
+    sums = np.zeros((len(keys), 2), dtype=np.float64)
+    folds = np.full(len(keys), DROPPED, dtype=np.int64)
+    folds[dataset.train.rows.cpu().numpy()] = part_of
+    valid_rows = dataset.valid.rows.cpu().numpy()
+    folds[valid_rows] = VALIDATION
+    for prediction in models.predictions(at_once):
+        logits[prediction.rows] = prediction.held_out
+        logits[valid_rows] += prediction.valid / teacher.folds
+        sums += prediction.margins
+    return OofLogits(logits, keys, folds, dataset.names, means(torch.from_numpy(sums)).astype(np.float32))
+
+
+def parts(teacher: Settings, dataset: Dataset) -> np.ndarray:
+    """The fold of each training picture, int (n,). Raises UserError when a class has fewer rows than folds."""
+    labels = dataset.train.labels.cpu().numpy()
+    return base_dataset.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names)
+
+
+def refuse_few_rows(teacher: Settings, dataset: Dataset) -> None:
+    """The refusal of `parts` alone, for before anything is made."""
+    labels = dataset.train.labels.cpu().numpy()
+    base_dataset.refuse_few_rows(labels, teacher.folds, teacher.dataset, dataset.names)
+
+
+def refuse_twins(keys: np.ndarray, where: str) -> None:
+    """Raises UserError when a key id stands for more than one row of a data set."""
+    names, counts = np.unique(keys, return_counts=True)
+    twins = names[counts > 1]
+    if len(twins):
+        raise UserError(
+            f"{where}: {len(twins)} key ids of train_keys.csv.gz occur more than once, the first is {twins[0]};"
+            " logits find their rows by key, so each needs its own"
+        )
