@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from project.command.training_job import CloudSettings
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
 WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt at one request

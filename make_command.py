@@ -6,9 +6,10 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from project.work.common import CODE, ROOT, NoiseSettings
+from project.work.common import CODE, ROOT, UserError
 from project.work.method_words import method_settings
-from project.work.settings.flags import UserError, flag
+from project.work.settings.flags import flag
+from project.work.settings.groups import NoiseSettings
 
 REPOSITORY = "/repository"  # where the code is in every image
 

@@ -13,10 +13,11 @@ from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
 from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
-from project.work.common import ROOT, Settings
+from project.work.common import ROOT
+from project.work.machine.process import run_command
 from project.work.reporter.resend import ResendSettings
 from project.work.reporter.summary_settings import SummarySettings
-from project.work.settings.flags import run_command
+from project.work.settings.groups import Settings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}

@@ -23,14 +23,17 @@ import studies
 import torch
 
 import make_command
-from project.work import common
 from project.work import main as work
 from project.work.audit import audit_files, findings
 from project.work.audit.findings import Evidence
 from project.work.audit.repeats import Repeats
-from project.work.dataset import base_dataset, storage
+from project.work.common import UserError
+from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.settings.flags import UserError, parse, run_command, setting
+from project.work.files import disk
+from project.work.machine.process import run_command
+from project.work.settings import resolve
+from project.work.settings.flags import parse, setting
 
 LINEAR = ("gradients", "pixels")
 HEADING = "data set     models     noise            seed  true  agree  models are       estimate  between       covered"
@@ -81,7 +84,7 @@ def audited(study: StudySettings, cell: Cell) -> dict[str, Any]:
     if not path.exists():
         asked = settings(study, cell)
         facts = linear(study, cell, asked) if cell.model in LINEAR else trained(study, cell, asked)
-        storage.replace_file(path, json.dumps(facts).encode())
+        disk.replace_file(path, json.dumps(facts).encode())
     return json.loads(path.read_text())
 
 
@@ -110,7 +113,7 @@ def confused(study: StudySettings, cell: Cell) -> Path:
             linear(study, clean, settings(study, clean), path)
         else:
             folder = Path(trained(study, clean, settings(study, clean))["folder"])
-            storage.replace_file(path, (folder / "transition.csv").read_bytes())
+            disk.replace_file(path, (folder / "transition.csv").read_bytes())
     return path
 
 
@@ -127,7 +130,7 @@ def trained(study: StudySettings, cell: Cell, asked: dict[str, Any]) -> dict[str
 
 def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: Path | None = None) -> dict[str, Any]:
     """The facts by linear discriminants out of fold; writes the transition matrix, where a path is given."""
-    dataset = base_dataset.load(common.combine(asked | {"device": "cpu"}), torch.device("cpu"))
+    dataset = base_dataset.load(resolve.combine(asked | {"device": "cpu"}), torch.device("cpu"))
     labels = dataset.train.records.labels.cpu().numpy()
     logits = discriminated(dataset, labels, cell, study.folds)
     nothing = np.zeros(len(labels), dtype=bool)
@@ -135,7 +138,7 @@ def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: 
     evidence = Evidence(np.arange(len(labels)), labels, logits, nothing, repeats, truth=dataset.truth)
     found = findings.find(evidence, "channel", cell.seed)
     if transition is not None:
-        storage.replace_file(transition, audit_files.transition(found, dataset.names).to_csv().encode())
+        disk.replace_file(transition, audit_files.transition(found, dataset.names).to_csv().encode())
     facts = audit_files.facts(found)
     return {"true_noise_rate": 0.0} | {name: value for name, value in facts.items() if name != "scores"}
 

@@ -24,8 +24,10 @@ import make_command
 from project.work.audit import scores
 from project.work.audit.judge import judged, judged_flags
 from project.work.audit.noise_rate import flagged
+from project.work.common import UserError
 from project.work.dataset import distillation_dataset
-from project.work.settings.flags import UserError, parse, run_command, setting
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 KINDS = ("symmetric", "pairflip", "confusion")
 

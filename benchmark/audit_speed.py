@@ -16,7 +16,8 @@ from pathlib import Path
 import measure
 
 import make_command
-from project.work.settings.flags import parse, run_command, setting
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 SIDE, WRONG, AT_ONCE = 32, 0.12, 20_000
 SECONDS, MEGABYTES = 180, 4000

@@ -18,8 +18,9 @@ import table
 
 import make_command
 from project.command.benchmarks import SCRIPTS, BenchmarkSettings
-from project.work.common import OUTPUT, ROOT
-from project.work.settings.flags import UserError, parse, run_command
+from project.work.common import OUTPUT, ROOT, UserError
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse
 
 ROWS, PICTURE = "benchmark.csv", "benchmark.png"
 VARIANTS = {"train_step": ({"model": "narrow"}, {"model": "resnet18"})}  # what is measured more than once

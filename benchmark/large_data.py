@@ -22,7 +22,9 @@ import numpy as np
 import table
 from measure import Contender, Cost, Options
 
-from project.work.settings.flags import UserError, parse, run_command, setting
+from project.work.common import UserError
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 CLASSES, FILE = 10, "train_images.npy"
 

@@ -21,7 +21,8 @@ from stepping import make_bench
 
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Split
-from project.work.settings.flags import parse, run_command, setting
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 
 @dataclass(frozen=True)

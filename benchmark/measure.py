@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from project.work.settings.flags import UserError, setting
+from project.work.common import UserError
+from project.work.settings.flags import setting
 
 ABSENT = "not installed: pip install -e .[benchmark]"
 PACKAGES = ("torch", "numpy", "opencv-python-headless")

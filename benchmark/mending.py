@@ -20,9 +20,11 @@ import pandas as pd
 import studies
 
 import make_command
-from project.work.labels import corrections, noise_manifest
+from project.work.common import UserError
+from project.work.labels import corrections, noise
+from project.work.machine.process import run_command
 from project.work.reporter.result_table import ResultTable
-from project.work.settings.flags import UserError, parse, run_command, setting
+from project.work.settings.flags import parse, setting
 
 WAYS = ("clean", "noisy", "drop", "relabel", "reweight", "reviewer")
 ACCURACIES = ("best_test_accuracy", "last_test_accuracy")
@@ -104,7 +106,7 @@ def one_seed(study: StudySettings, seed: int) -> None:
     for how in ("drop", "relabel", "reweight"):
         train(study, how, seed, {"clean": how, "audit_file": found})
     table = pd.read_csv(found / "audit.csv", dtype={"key_id": str}, usecols=["row", "key_id", "given_label", "flagged"])
-    review = reviewed(table, pd.read_csv(noisy / noise_manifest.NAME, dtype={"key_id": str}))
+    review = reviewed(table, pd.read_csv(noisy / noise.MANIFEST, dtype={"key_id": str}))
     path = found.parent / corrections.FILE
     review.to_csv(path, index=False)
     train(study, "reviewer", seed, {"corrections": path})

@@ -21,14 +21,15 @@ import torch
 from measure import Contender, Options
 from stepping import Bench, make_bench, synchronise
 
-from project.work import common
-from project.work.common import Settings
 from project.work.dataset.augmentation import affine, affine_matrices
 from project.work.dataset.base_dataset import Batch
+from project.work.machine.device import choose_device
+from project.work.machine.process import run_command
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.loss_mixture_runner import corrected
 from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
-from project.work.settings.flags import parse, run_command, setting
+from project.work.settings.flags import parse, setting
+from project.work.settings.groups import Settings
 
 METHODS = {  # what is switched on, and the factor that a step of it declares
     "ELR": ({"elr": True}, 1.0),
@@ -166,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.quick:
         options = dataclasses.replace(options, pictures=16, batch_size=8, classes=10)
     torch.set_num_threads(options.threads)
-    device = common.choose_device(dataclasses.replace(Settings(), device=options.device))
+    device = choose_device(dataclasses.replace(Settings(), device=options.device))
     with tempfile.TemporaryDirectory() as scratch:
         shared = {"batch_size": options.batch_size, "model": options.model, "uuid": "benchmark"}
         bench = make_bench(options.dataset, options.pictures, device, Path(scratch), shared, options.classes)

@@ -21,9 +21,11 @@ from project.command import sweep
 from project.command.compare import carry_through, points_of
 from project.command.growing_page import GrowingPage, Point
 from project.command.sweep import SweepSettings
+from project.work.common import UserError
+from project.work.machine.process import run_command
 from project.work.method_words import BASE
 from project.work.reporter import comparison_words
-from project.work.settings.flags import UserError, parse, run_command, setting
+from project.work.settings.flags import parse, setting
 
 ROBUST = "recipe=robust"
 METHODS = (

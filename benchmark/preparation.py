@@ -21,7 +21,8 @@ import table
 from measure import Contender, Cost, Options
 
 import make_command
-from project.work.settings.flags import parse, run_command, setting
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 HERE = Path(__file__).parent
 OURS = "project/data_preparation/quickdraw.py"

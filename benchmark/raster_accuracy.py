@@ -13,8 +13,9 @@ from pathlib import Path
 import make_command
 from project.command.sweep import run_sweep
 from project.data_preparation.options import RASTERS
-from project.work.common import OUTPUT
-from project.work.settings.flags import UserError, parse, run_command, setting
+from project.work.common import OUTPUT, UserError
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 
 @dataclass(frozen=True)

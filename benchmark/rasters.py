@@ -20,7 +20,8 @@ from measure import Contender, Options
 from project.data_preparation.folders import KaggleFolder
 from project.work.dataset import raster
 from project.work.dataset.drawings import pack
-from project.work.settings.flags import parse, run_command, setting
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 
 @dataclass(frozen=True)

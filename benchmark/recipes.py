@@ -16,9 +16,10 @@ from typing import Any
 import measure
 
 import make_command
-from project.work.common import RECIPES
+from project.work.machine.process import run_command
 from project.work.reporter.result_table import ResultTable
-from project.work.settings.flags import parse, run_command, setting
+from project.work.settings.flags import parse, setting
+from project.work.settings.groups import RECIPES
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ import measure
 import table
 from measure import Contender, Options
 
-from project.work.settings.flags import parse, run_command, setting
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse, setting
 
 COUNT = 300
 

@@ -10,8 +10,9 @@ import measure
 import table
 from measure import Contender, Options
 
-from project.work.common import ROOT
-from project.work.settings.flags import UserError, parse, run_command
+from project.work.common import ROOT, UserError
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse
 
 MAIN = str(ROOT / "project" / "work" / "main.py")
 COMMANDS = {

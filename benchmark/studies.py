@@ -5,8 +5,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from project.work.dataset import storage
-from project.work.settings.flags import UserError
+from project.work.common import UserError
+from project.work.files import disk
 
 
 def refuse_other(study: Any, growing: Collection[str]) -> None:
@@ -19,4 +19,4 @@ def refuse_other(study: Any, growing: Collection[str]) -> None:
     if path.exists() and path.read_text() != text:
         raise UserError(f"{path}: the runs there are of {path.read_text()}, not of {text}; give another --output")
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage.replace_file(path, text.encode())
+    disk.replace_file(path, text.encode())

@@ -22,11 +22,12 @@ import torch
 from measure import Contender, Options
 from stepping import Bench, make_bench, peak_flop, predecessor_settings, synchronise
 
-from project.work import common, model
-from project.work.common import Settings
+from project.work import model
+from project.work.machine.device import MixedPrecision, choose_device, fast_bfloat16
+from project.work.machine.process import run_command
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.precision import MixedPrecision, fast_bfloat16
-from project.work.settings.flags import parse, run_command, setting
+from project.work.settings.flags import parse, setting
+from project.work.settings.groups import Settings
 
 METHODS = {  # what is switched on beside the plain step
     "flip": {"augment": "flip"},
@@ -162,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.quick:
         options = dataclasses.replace(options, pictures=16, batch_size=8)
     torch.set_num_threads(options.threads)
-    device = common.choose_device(dataclasses.replace(Settings(), device=options.device))
+    device = choose_device(dataclasses.replace(Settings(), device=options.device))
     with tempfile.TemporaryDirectory() as scratch:
         shared = {"batch_size": options.batch_size, "uuid": "benchmark"}
         study = Study(options, make_bench(options.dataset, options.pictures, device, Path(scratch), shared))

@@ -14,9 +14,9 @@ import pytest
 import small
 
 if TYPE_CHECKING:
-    from project.work.common import Settings
     from project.work.dataset.base_dataset import Dataset
     from project.work.runner.base_runner import BaseRunner
+    from project.work.settings.groups import Settings
 
 # A person's own key file and tokens stay out of it: no test may write into their sheet or channel.
 NOBODYS = {"CREDENTIAL_FOLDER": os.devnull, "SLACK_WEBHOOK_URL": "", "SLACK_BOT_TOKEN": "", "SLACK_CHANNEL": ""}
@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(prepared: Path) -> Callable[..., "Settings"]:
     """Makes settings of two short epochs on that data set; any can be given, and none is read from settings.yaml."""
-    from project.work.common import Settings
+    from project.work.settings.groups import Settings
 
     usual = {"dataset": str(prepared), "epoch": 2, "batch_size": 32, "device": "cpu", "amp": False, "uuid": "test"}
     return lambda **values: dataclasses.replace(Settings(), **(usual | values))

@@ -11,7 +11,7 @@ from typing import Any
 
 from project.work import main
 from project.work.common import ROOT
-from project.work.settings.flags import run_command
+from project.work.machine.process import run_command
 
 MAIN = ROOT / "project" / "work" / "main.py"
 LOADED = [

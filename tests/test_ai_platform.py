@@ -19,9 +19,8 @@ from stand_ins.vertex import Vertex
 from ai_platform import WAITS, Jobs
 from project.command import cloud, training_job
 from project.command.training_job import CloudSettings, JobSettings
-from project.work.common import ROOT
+from project.work.common import ROOT, UserError
 from project.work.machine import google_account
-from project.work.settings.flags import UserError
 
 FAILED = "The replica workerpool0-0 exited with a non-zero status of 2.\nSee the logs."
 

@@ -19,13 +19,11 @@ from stand_ins.server import Request
 from stand_ins.storage import StorageStandIn, uploaded
 from stand_ins.vertex import Vertex
 
-from project.command import cloud
+from project.command import cloud, pull_results
 from project.work import common
-from project.work.common import ROOT
-from project.work.machine import run_sync
+from project.work.common import ROOT, UserError
 from project.work.machine.bucket import BucketFolder, connect
 from project.work.reporter.result_table import ResultTable
-from project.work.settings.flags import UserError
 
 EPOCHS = 6
 TRAINING = {"dataset": "lines", "epoch": str(EPOCHS), "batch_size": "32", "seed": "3", "device": "cpu", "ema": "0.5"}
@@ -219,7 +217,7 @@ def pulled(storage: StorageStandIn, tmp_path: Path) -> Path:
 
 
 def pull(folder: Path) -> tuple[int, int]:
-    changed, rows = run_sync.pull(BucketFolder("gs://my-bucket/outputs", connect()), folder.parent)
+    changed, rows = pull_results.pull(BucketFolder("gs://my-bucket/outputs", connect()), folder.parent)
     return len(changed), rows
 
 
@@ -236,9 +234,10 @@ def test_a_run_that_is_in_use_here_is_left_alone(pulled: Path, capsys: Any) -> N
     (pulled / "checkpoint.pt").unlink()
     with FileLock(pulled / ".lock"):
         program = (
-            f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pathlib import Path; from project.work import mirror;"
-            "from project.work.bucket_folder import BucketFolder, connect;"
-            f"mirror.pull(BucketFolder('gs://my-bucket/outputs', connect()), Path({str(pulled.parent)!r}))"
+            f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pathlib import Path;"
+            "from project.command.pull_results import pull;"
+            "from project.work.machine.bucket import BucketFolder, connect;"
+            f"pull(BucketFolder('gs://my-bucket/outputs', connect()), Path({str(pulled.parent)!r}))"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.startswith(f"{pulled}: in use here, left alone\n")

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from project.work import common
-from project.work.common import Settings, combine, derive_seed, differences, generator, parse, read_yaml
-from project.work.settings.flags import UserError
+from project.work.common import UserError, derive_seed, generator
+from project.work.settings import resolve
+from project.work.settings.groups import Settings
+from project.work.settings.resolve import combine, differences, parse, read_yaml
 
 
 @pytest.fixture
@@ -80,8 +82,8 @@ def test_both_mixups_at_once_are_refused() -> None:
 
 def test_what_is_given_to_a_method_that_is_off_is_known() -> None:
     given = {"elr": True, "elr_weight": 2.0, "mixup_alpha": 0.4, "sam_radius": 0.1, "oof_logits": "x"}
-    assert set(common.idle(common.combine(given))) == {"mixup_alpha", "sam_radius", "oof_logits"}
-    assert common.idle(common.combine(given, {"manifold_mixup": True, "sam": True, "clean": "drop"})) == []
+    assert set(resolve.idle(resolve.combine(given))) == {"mixup_alpha", "sam_radius", "oof_logits"}
+    assert resolve.idle(resolve.combine(given, {"manifold_mixup": True, "sam": True, "clean": "drop"})) == []
 
 
 def test_half_a_normaliser_is_refused() -> None:
@@ -144,7 +146,7 @@ def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     ],
 )
 def test_flags_beside_a_run_change_what_they_name_and_no_more(words: list[str], changes: list[str]) -> None:
-    assert common.changed_by(common.typed(words), combine({"recipe": "robust", "epoch": 4})) == changes
+    assert resolve.changed_by(resolve.typed(words), combine({"recipe": "robust", "epoch": 4})) == changes
 
 
 def test_a_data_set_is_found_by_name_or_by_path() -> None:

@@ -12,9 +12,8 @@ import pytest
 
 from project.command import compare, runs
 from project.command.compare import points_of, read_rates, read_seeds, with_base
-from project.work import common
-from project.work.common import ROOT
-from project.work.settings.flags import UserError
+from project.work.common import ROOT, UserError
+from project.work.settings import resolve
 
 
 def inv(*words: object) -> list[str]:
@@ -30,7 +29,7 @@ def test_each_seed_has_its_own_noise_and_rate_zero_has_none() -> None:
         ("base", 0.4, 7, "symmetric", 7), ("elr", 0.4, 7, "symmetric", 7),
     ]  # fmt: skip
     assert [point.settings.elr for point in points] == [False, True] * 4
-    clean = runs.uuid_of(common.combine({"epoch": 3, "seed": 7}))
+    clean = runs.uuid_of(resolve.combine({"epoch": 3, "seed": 7}))
     assert points[4].run.uuid == clean  # a plain run of the same settings is the clean control
 
 

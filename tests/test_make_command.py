@@ -5,9 +5,10 @@ import sys
 from dataclasses import dataclass
 
 import make_command
-from project.work import common
-from project.work.common import ROOT, Settings
+from project.work.common import ROOT
+from project.work.settings import resolve
 from project.work.settings.flags import setting, task_options
+from project.work.settings.groups import Settings
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ def test_a_script_runs_by_its_full_path_with_this_python() -> None:
 def test_the_options_of_a_task_come_back_as_the_same_settings() -> None:
     given = {"batch_size": "64", "lr": "0.02", "mixup": True, "no_amp": True, "uuid": "x y"}
     values = {name: default for name, (default, _) in task_options(Settings).items()} | given
-    settings = common.parse(make_command.flags(values))
+    settings = resolve.parse(make_command.flags(values))
     assert settings == dataclasses.replace(
-        common.parse([]), batch_size=64, learning_rate=0.02, mixup=True, amp=False, uuid="x y"
+        resolve.parse([]), batch_size=64, learning_rate=0.02, mixup=True, amp=False, uuid="x y"
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from project.command import configuration
 from project.command.program import Config, Program
-from project.work.common import ROOT
-from project.work.settings.flags import UserError, run_command
+from project.work.common import ROOT, UserError
+from project.work.machine.process import run_command
 
 Say = Callable[..., str]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import make_command
-from project.work.common import ROOT, Settings
+from project.work.common import ROOT
+from project.work.settings.groups import Settings
 
 README = (ROOT / "README.md").read_text()
 

@@ -16,10 +16,9 @@ from stand_ins.vertex import Vertex
 
 import make_command
 from project.command import runs, sweep
-from project.work import common
-from project.work.common import ROOT
+from project.work.common import ROOT, UserError
 from project.work.dataset import prepared_data, storage
-from project.work.settings.flags import UserError
+from project.work.settings import resolve
 
 
 def inv(*words: object) -> list[str]:
@@ -44,7 +43,7 @@ def test_methods_become_their_switches() -> None:
 
 def test_a_run_is_named_by_what_its_result_depends_on() -> None:
     def named(**values: object) -> str:
-        return runs.uuid_of(common.combine(values))
+        return runs.uuid_of(resolve.combine(values))
 
     assert named(learning_rate="1e-1", seed=1) == named(seed="1", output="elsewhere", gpu="3", recipe="default")
     assert len({named(), named(seed=1), named(mixup=True), named(recipe="predecessor"), named(epoch=7)}) == 5
@@ -54,9 +53,9 @@ def test_a_run_is_named_by_what_its_files_hold(tmp_path: Path) -> None:
     mine, copy = tmp_path / "mine.csv", tmp_path / "copy.csv"
     mine.write_text("one")
     copy.write_text("one")
-    names = [runs.uuid_of(common.combine({"corrections": str(path)})) for path in (mine, copy)]
+    names = [runs.uuid_of(resolve.combine({"corrections": str(path)})) for path in (mine, copy)]
     mine.write_text("two")
-    names.append(runs.uuid_of(common.combine({"corrections": str(mine)})))
+    names.append(runs.uuid_of(resolve.combine({"corrections": str(mine)})))
     assert names[0] == names[1] != names[2]
 
 
@@ -178,7 +177,7 @@ def test_a_plan_is_made_without_torch(lines: Path, tmp_path: Path) -> None:
     (run,) = runs.expand({"dataset": str(lines)})
     (tmp_path / "results.csv").write_text(f"uuid,data_digest\n{run.uuid},other\n")
     program = (
-        "import sys; from project.command import sweep; from project.work.declaration import UserError\n"
+        "import sys; from project.command import sweep; from project.work.common import UserError\n"
         f"try: sweep.run_sweep({{}}, {values!r})\n"
         "except UserError as error: print(error, 'torch' in sys.modules)\n"
     )

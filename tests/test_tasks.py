@@ -9,8 +9,9 @@ from pathlib import Path
 import processes
 import pytest
 
-from project.work.common import ROOT, Settings
+from project.work.common import ROOT
 from project.work.settings.flags import flag
+from project.work.settings.groups import Settings
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "sklearn", "matplotlib", "cv2"}
 

@@ -19,10 +19,12 @@ from project.command import training_job
 from project.command.containers import RemoteSettings, image_name, section
 from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
 from project.work import common
-from project.work.common import DEFAULTS_FILE, ROOT, Settings
+from project.work.common import DEFAULTS_FILE, ROOT, UserError
 from project.work.dataset import prepared_data
 from project.work.machine import process
-from project.work.settings.flags import UserError, build, given
+from project.work.settings import groups, resolve
+from project.work.settings.flags import build, given
+from project.work.settings.groups import Settings
 
 T = TypeVar("T", bound=CloudSettings)
 
@@ -88,13 +90,13 @@ def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Bring the jobs' run folders here and merge their rows into the table."""
-    from project.work.machine import run_sync
+    from project.command import pull_results
     from project.work.machine.bucket import BucketFolder, connect
 
     settings = read(PullSettings, config, values)
     output = common.output_folder(settings.output)
     place = BucketFolder(f"{_bucket(settings)}/outputs", connect(settings.credential_path))
-    changed, rows = run_sync.pull(place, output)
+    changed, rows = pull_results.pull(place, output)
     print(f"{len(changed)} run folders brought or brought up to date, {rows} rows new or changed in {output}")
 
 
@@ -153,8 +155,8 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
     Raises UserError for what cannot work, before anything is sent.
     """
     typed = given(Settings, make_command.flags(training), "")
-    settings = common.combine(common.read_yaml(DEFAULTS_FILE), typed)
-    plain = common.combine({"recipe": settings.recipe})
+    settings = resolve.combine(resolve.read_yaml(DEFAULTS_FILE), typed)
+    plain = resolve.combine({"recipe": settings.recipe})
     for name in ("dataset", "oof_logits"):
         value = getattr(settings, name)
         if value is not None and "/" in value and not value.startswith("gs://"):
@@ -162,10 +164,10 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("noise_file", "corrections", "audit_file"):
         if getattr(settings, name) is not None:
             raise UserError(f"{make_command.flag(name)}: a job cannot see this machine's files; train here")
-    told, names = {"recipe": settings.recipe}, common.experiment_settings()
+    told, names = {"recipe": settings.recipe}, resolve.experiment_settings()
     if settings.resume is not None:
         told, names = {}, []  # the run has its own, and refuses others
-    sheet = {field.name for field in dataclasses.fields(common.ReportSettings)} - {"credential_path"}
+    sheet = {field.name for field in dataclasses.fields(groups.ReportSettings)} - {"credential_path"}
     chosen = {name: getattr(settings, name) for name in [*names, *sorted(sheet)]}
     told |= {name: value for name, value in chosen.items() if value != getattr(plain, name)} | typed
     if settings.resume is None:

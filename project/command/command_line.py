@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from project.work.settings.flags import UserError, encodable, nearest, nearest_flag, twice
+from project.work.common import UserError
+from project.work.settings.flags import encodable, nearest, nearest_flag, twice
 
 HELP = ("--help", "-h")
 

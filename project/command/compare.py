@@ -12,10 +12,11 @@ from project.command import sweep
 from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run
 from project.command.sweep import Order, SweepSettings
-from project.work import common
-from project.work.common import NoiseSettings
+from project.work.common import UserError
 from project.work.method_words import BASE, method_settings
-from project.work.settings.flags import UserError, flag, inside, setting
+from project.work.settings import resolve
+from project.work.settings.flags import flag, inside, setting
+from project.work.settings.groups import NoiseSettings
 
 NOISE = frozenset(field.name for field in dataclasses.fields(NoiseSettings))
 OWN = NOISE | {"seed", "dataset"}  # what a comparison holds equal, or varies itself
@@ -104,7 +105,7 @@ def _point(method: str, rate: float, seed: int, values: Mapping[str, Any]) -> Po
     wanted = {"noise_seed": str(seed)} | given | {"method": method, "noise_rate": f"{rate:g}", "seed": str(seed)}
     ((point, _),) = make_command.grid(wanted, whole=wanted)
     run = make_run(name, point)
-    if not common.is_run(run.settings):
+    if not resolve.is_run(run.settings):
         raise UserError(f"{name}: --folds without --distillation or --clean makes logits and no result to compare")
     return Point(method, rate, seed, run, run.settings)
 

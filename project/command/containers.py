@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import make_command
 from project.command import docker_engine
-from project.work.common import ROOT
-from project.work.settings.flags import UserError, build, encodable, setting
+from project.work.common import ROOT, UserError
+from project.work.settings.flags import build, encodable, setting
 
 T = TypeVar("T")
 # What Docker allows, so that no value can be taken for an option of the docker command or for a second word of it.

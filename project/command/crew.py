@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from project.command.finished import Finished
 from project.command.worker import PAUSE, Outcome, Worker, stop
-from project.work.common import RUN_BUSY
 from project.work.machine import memory_budget
 from project.work.machine.launch import STARVED
 from project.work.machine.process import MEMORY
+from project.work.run_folder import RUN_BUSY
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 PATIENCE = 60  # seconds for a question that an engine answers at once
 

@@ -3,8 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from project.work.common import RUN_LOCK
-from project.work.settings.flags import UserError
+from project.work.common import UserError
+from project.work.run_folder import RUN_LOCK
 
 
 class Finished:

@@ -20,8 +20,8 @@ try:
 
     from project import PROGRAM, __version__
     from project.command import command_line, configuration
-    from project.work.common import CODE
-    from project.work.settings.flags import UserError, run_command
+    from project.work.common import CODE, UserError
+    from project.work.machine.process import run_command
 except ModuleNotFoundError as error:
     if error.name is not None and error.name.partition(".")[0] == "project":
         raise

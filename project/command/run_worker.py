@@ -24,7 +24,7 @@ from dataclasses import asdict
 from project.work import main
 from project.work.machine import launch, memory_budget
 from project.work.machine.launch import STARVED
-from project.work.settings.flags import OutOfMemory, run_command
+from project.work.machine.process import OutOfMemory, run_command
 
 
 def serve(answers: int, parent: int) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import make_command
 from project.work import common
-from project.work.common import DEFAULTS_FILE, DataSettings, Settings
+from project.work.common import DEFAULTS_FILE, UserError
 from project.work.dataset import prepared_data
-from project.work.settings.flags import UserError, flag, given
+from project.work.settings import resolve
+from project.work.settings.flags import flag, given
+from project.work.settings.groups import DataSettings, Settings
 
-PLACE = frozenset(common.place_settings())
+PLACE = frozenset(resolve.place_settings())
 FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name one
 
 
@@ -55,7 +57,7 @@ def make_run(name: str, values: Mapping[str, Any]) -> Run:
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
     """The settings that main.py makes of these flags. Raises UserError."""
-    return common.combine(common.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(values), ""))
+    return resolve.combine(resolve.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(values), ""))
 
 
 def uuid_of(settings: Settings) -> str:
@@ -63,7 +65,7 @@ def uuid_of(settings: Settings) -> str:
 
     A setting that is added to the code later, at its default, changes no name.
     """
-    chosen = common.chosen(settings)
+    chosen = resolve.chosen(settings)
     chosen |= {name: _digest(chosen[name]) for name in FILES if name in chosen}
     return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -20,9 +20,10 @@ from project.command.finished import Finished
 from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
 from project.command.training_job import JobSettings
 from project.work import common
+from project.work.common import UserError
 from project.work.files.disk import absent
 from project.work.machine import launch, process
-from project.work.settings.flags import UserError, build, given, setting
+from project.work.settings.flags import build, given, setting
 
 LOGS = "sweep-logs"
 

@@ -11,7 +11,8 @@ from invoke import Context, Exit, Task, task
 
 from project.work.common import CODE
 from project.work.machine import process
-from project.work.settings.flags import refuse_both, run_command, task_options
+from project.work.machine.process import run_command
+from project.work.settings.flags import refuse_both, task_options
 
 
 def takes(*settings: type) -> Callable[[Callable], Task]:

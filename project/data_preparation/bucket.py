@@ -11,7 +11,7 @@ import numpy as np
 from project.data_preparation.lines import Text, text_of
 from project.data_preparation.records import read_json
 from project.data_preparation.rows import PIECE, LeftOut, Place, Rows
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 BUCKET = "quickdraw_dataset"
 WINDOWS = 8  # a round of reading; fetched side by side

@@ -15,12 +15,11 @@ from project.data_preparation.publishing import check_classes, split
 from project.data_preparation.rows import Rows
 from project.data_preparation.simplification import simplify
 from project.data_preparation.sources import Source
-from project.work.common import progress
+from project.work.common import UserError, progress
 from project.work.dataset import raster
 from project.work.dataset.drawings import Drawings
 from project.work.files import disk
 from project.work.labels import class_names
-from project.work.settings.flags import UserError
 
 Columns = dict[str, np.ndarray]
 LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes

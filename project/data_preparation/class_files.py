@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from project.work.common import UserError
 from project.work.files import disk
 from project.work.labels import class_names
-from project.work.settings.flags import UserError
 
 LONGEST_NAME = 200  # characters; a longer word is none
 GLANCED = 8  # rows at the start of a file whose words are looked at

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from project.data_preparation.parts import PARTS
 from project.data_preparation.publishing import check_classes
+from project.work.common import UserError
 from project.work.files.disk import shown
-from project.work.settings.flags import UserError
 
 SHOWN = 3  # names that a line gives as examples
 

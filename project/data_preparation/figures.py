@@ -16,9 +16,10 @@ from project.data_preparation.architecture import draw_environment
 from project.data_preparation.options import FigureSettings
 from project.data_preparation.raster_figure import draw_rasters
 from project.data_preparation.sample_sheet import draw_samples
-from project.work.common import INPUT, OUTPUT
+from project.work.common import INPUT, OUTPUT, UserError
 from project.work.dataset import storage
-from project.work.settings.flags import UserError, parse, run_command
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse
 
 
 def choose(folder: Path, dataset: str | None) -> Path:

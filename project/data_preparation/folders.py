@@ -17,9 +17,9 @@ from project.data_preparation.class_files import GLANCED
 from project.data_preparation.lines import Lines, Text, glance, has_newlines, odd_form, scan, text_of
 from project.data_preparation.records import COLUMNS, WORD, BrokenLine, Records, csv_cells, read_csv, read_json
 from project.data_preparation.rows import PIECE, LeftOut, Place, Rows
+from project.work.common import UserError
 from project.work.files import disk
 from project.work.labels import class_names
-from project.work.settings.flags import UserError
 
 
 @dataclasses.dataclass(frozen=True)

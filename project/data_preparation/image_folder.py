@@ -26,9 +26,11 @@ from project.data_preparation.picture_list import FORMS, read_list, set_name
 from project.data_preparation.picture_reading import read_pictures
 from project.data_preparation.picture_tree import UNREAD, suffix
 from project.data_preparation.publishing import READY, Target, counts, publish, split, summarise
-from project.work.common import DataSettings
+from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.settings.flags import UserError, parse, run_command
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse
+from project.work.settings.groups import DataSettings
 
 FOLDS = 5  # of an audit, unless it is told otherwise
 COMPARED = 8  # pictures that tell whether an older set is of the same source

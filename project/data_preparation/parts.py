@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from project.work.common import UserError
 from project.work.labels.class_names import canonical
-from project.work.settings.flags import UserError
 
 PARTS = ("train", "test")
 UNLABELLED = "unlabelled"  # the part of pictures to make predictions of

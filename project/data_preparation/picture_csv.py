@@ -13,10 +13,10 @@ import pandas as pd
 from project.data_preparation import parts
 from project.data_preparation.entries import Entry, PictureList, a_few
 from project.data_preparation.picture_tree import UNREAD, suffix
+from project.work.common import UserError
 from project.work.dataset.unprepared import ARCHIVES, PICTURES
-from project.work.files import disk
+from project.work.files import disk, tables
 from project.work.labels.class_names import canonical
-from project.work.settings.flags import UserError
 
 # Names of columns without blanks and signs, the likeliest first.
 PATHS = """path imagepath filepath filepaths filename filenames file imagefilepath imagefile imagefilename imagename
@@ -60,7 +60,7 @@ def read_csv(file: Path, path_column: str | None, label_column: str | None, skip
     text = text[hint.end() :] if hint else text
     columns = _columns(file, text, path_column, label_column)
     beside = [name for name in columns.others if _may_divide(name, columns) or _plain(name) in GROUPS.split()]
-    table = disk.parse_table(text, file, (columns.path, columns.label), "a list of pictures", beside, ragged=True)
+    table = tables.parse_table(text, file, (columns.path, columns.label), "a list of pictures", beside, ragged=True)
     if not len(table):
         raise UserError(f"{file} lists no pictures: add lines of path,label")
     division, said = _division(file, table, beside)
@@ -91,7 +91,7 @@ def _refuse_other_kinds(file: Path) -> None:
 
 def _columns(file: Path, text: str, path_column: str | None, label_column: str | None) -> Columns:
     given = [name.strip() for name in (path_column, label_column) if name is not None]
-    header = disk.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
+    header = tables.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
     for flag, name in (("--path-column", path_column), ("--label-column", label_column)):
         if name is not None and name.strip() not in header:
             raise UserError(f"{flag} {name}: {file} has no such column, but {','.join(header)[:80]}")

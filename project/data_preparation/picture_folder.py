@@ -9,7 +9,7 @@ from typing import NoReturn
 from project.data_preparation import parts
 from project.data_preparation.entries import Entry, PictureList, a_few
 from project.data_preparation.picture_tree import Place, Tree, convert, scan
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 _NEUTRAL = "images image imgs img pics pictures photos jpg jpeg png data raw original originals"
 

@@ -11,8 +11,8 @@ from project.data_preparation.entries import SHOWN, PictureList, check_counts
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.picture_csv import read_csv
 from project.data_preparation.picture_folder import read_folder
+from project.work.common import UserError
 from project.work.labels import class_names
-from project.work.settings.flags import UserError
 
 LONGEST = 255  # letters of a class's name, as of a folder's
 FORMS = (

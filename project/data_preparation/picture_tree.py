@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from project.work.common import UserError
 from project.work.dataset.unprepared import PICTURES, is_system
 from project.work.files import disk
-from project.work.settings.flags import UserError
 
 Place = tuple[str, ...]  # names of folders, from the one that was given
 

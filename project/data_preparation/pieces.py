@@ -23,10 +23,10 @@ from project.data_preparation.csv_text import csv_text
 from project.data_preparation.publishing import LEFT_OUT, READY
 from project.data_preparation.repeats import Repeats, Row
 from project.data_preparation.rows import LeftOut
+from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.files import arrays, disk
-from project.work.labels import noise_manifest
-from project.work.settings.flags import UserError
+from project.work.labels import noise
 
 FOLDER = "pieces"
 ROWS = 4096  # a piece is one class, or as many that follow each other as have so many rows
@@ -177,11 +177,11 @@ class Pieces:
             keys = (self._key_section(piece, part) for piece in every)
             checksums |= storage.write_part(self.ready, part, labels, keys, self._shape(part), known)
         if "true_label" in self._columns():
-            checksums[noise_manifest.NAME] = self._write_manifest()
+            checksums[noise.MANIFEST] = self._write_manifest()
         left = [self._section(piece, LEFT) for piece in self.all()]
         if any(left):
             header = _lines([LeftOut("file", "line", "fault")])
-            storage.replace_file(self.ready / LEFT_OUT, header + b"".join(left))
+            disk.replace_file(self.ready / LEFT_OUT, header + b"".join(left))
             checksums[LEFT_OUT] = arrays.file_digest(self.ready / LEFT_OUT)
             provenance = provenance | {"left_out": {"broken": sum(1 for _ in self.left_out())}}
         storage.write_facts(self.ready, self.names, provenance, checksums)
@@ -239,14 +239,14 @@ class Pieces:
 
     def _write_manifest(self) -> str:
         """List the training rows that show something else than their label says; returns the checksum of the list."""
-        path, tables = self.ready / noise_manifest.NAME, []
+        path, tables = self.ready / noise.MANIFEST, []
         for piece in self.all():
             table = self._table(piece)
             table["label"] = table["row"] // self.rows["train"]
             tables.append(table[table["true_label"] != table["label"]])
         wrong = pd.concat(tables)
         columns = (wrong[name].to_numpy() for name in ("row", "key_id", "true_label", "label"))
-        storage.replace_file(path, noise_manifest.text(*columns, self.names))
+        disk.replace_file(path, noise.manifest_text(*columns, self.names))
         return arrays.file_digest(path)
 
     def _shape(self, part: str) -> tuple[int, int, int]:

@@ -13,11 +13,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from project.data_preparation.sample_sheet import draw_samples
-from project.work.common import INPUT
+from project.work.common import INPUT, UserError
 from project.work.dataset import storage
 from project.work.files import disk
 from project.work.machine import process
-from project.work.settings.flags import Interrupted, UserError
+from project.work.machine.process import Interrupted
 
 READY = "ready"  # in a scratch folder, what becomes the data set
 LEFT_OUT = "left_out.csv"  # in a data set, the rows of its source that it has not

@@ -27,7 +27,8 @@ from project.work.common import progress
 from project.work.dataset import storage
 from project.work.labels import class_names
 from project.work.machine import memory_budget
-from project.work.settings.flags import parse, run_command
+from project.work.machine.process import run_command
+from project.work.settings.flags import parse
 
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"

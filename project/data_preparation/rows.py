@@ -10,8 +10,8 @@ from project.data_preparation.lines import Text
 from project.data_preparation.records import BrokenLine, Records
 from project.data_preparation.simplification import LARGEST
 from project.data_preparation.strokes import BrokenDrawing
+from project.work.common import UserError
 from project.work.dataset.drawings import Drawings
-from project.work.settings.flags import UserError
 
 PIECE = 4096  # rows that are in memory at a time
 

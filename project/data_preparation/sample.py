@@ -16,10 +16,9 @@ import pandas as pd
 from project.data_preparation.doodle import nature, plain, things
 from project.data_preparation.doodle.pen import Pen
 from project.data_preparation.simplification import simplify
-from project.work.common import progress
-from project.work.dataset import storage
+from project.work.common import UserError, progress
 from project.work.dataset.drawings import pack
-from project.work.settings.flags import UserError
+from project.work.files import disk
 
 TEMPLATES = {
     function.__name__.replace("_", " "): function
@@ -126,4 +125,4 @@ def _key(word: str, row: int, seed: int) -> str:
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
     text = io.StringIO()
     table.to_csv(text, index=False, lineterminator="\n")
-    storage.replace_file(path, text.getvalue().encode())
+    disk.replace_file(path, text.getvalue().encode())

@@ -12,7 +12,7 @@ from project.data_preparation.bucket import Bucket
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.rows import Rows
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 DEFAULT_INPUT = Path(__file__).with_name("quickdraw_original")
 WAYS = """no drawings yet; there are three ways to get some:

@@ -11,8 +11,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from project.work.common import UserError
 from project.work.machine.launch import end_with_parent
-from project.work.settings.flags import UserError
 
 T = TypeVar("T")
 # Of glibc's mallopt: the most memory that is kept when freed, and the least that is asked for and given back by itself.

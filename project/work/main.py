@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from project.work import common
-from project.work.common import Settings
+from project.work.common import UserError
 from project.work.dataset import prepared_data
 from project.work.machine import launch, process
-from project.work.settings.flags import UserError, flag, run_command, trouble, within_memory
+from project.work.machine.process import run_command, trouble, within_memory
+from project.work.settings import resolve
+from project.work.settings.flags import flag
+from project.work.settings.groups import Settings
 
 MARGINS_FILE = "margins.csv.gz"
 REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch")
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
     from project.work.dataset.base_dataset import Dataset
     from project.work.machine.distributed import Parallel
-    from project.work.machine.run_sync import Mirror
+    from project.work.machine.run_sync import RunSync
     from project.work.run_folder import Run
     from project.work.runner.base_runner import BaseRunner
 
@@ -41,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
     if launch.WORKER in os.environ:
         launch.watch_parent()
-    settings = common.parse(argv)
+    settings = resolve.parse(argv)
     if launch.WORKER not in os.environ:
-        for name in common.idle(settings):
+        for name in resolve.idle(settings):
             print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
         machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
         if machine.count == 1 and settings.data_uri is None and settings.resume is None:
@@ -53,19 +56,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     from project.work.machine.distributed import joined
 
     with joined() as parallel:
-        work(parallel.first(lambda: settings), parallel, common.typed(argv))
+        work(parallel.first(lambda: settings), parallel, resolve.typed(argv))
 
 
 def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
     """Start this script in several processes and end as they do."""
     from project.work import run_folder
+    from project.work.machine.device import choose_device
 
-    common.choose_device(settings, processes - 1)
+    choose_device(settings, processes - 1)
     run = run_folder.placed(settings)
-    if run.resume is None and run.uuid is None and common.is_run(run):  # known here, to say what goes on with it
+    if run.resume is None and run.uuid is None and resolve.is_run(run):  # known here, to say what goes on with it
         run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
         words = [*words, f"--uuid={run.uuid}"]
-    command = run_folder.resume_command(run) if common.is_run(run) else "the same command"
+    command = run_folder.resume_command(run) if resolve.is_run(run) else "the same command"
     try:
         code = launch.start(launch.torchrun(machine, processes, __file__, words), processes)
     except UserError as error:
@@ -83,11 +87,11 @@ def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> 
 
     device = parallel.all(lambda: parallel.choose_device(settings))
     settings = run_folder.placed(settings)
-    copy = run_sync.Mirror(None, Path())
+    copy = run_sync.RunSync(None, Path())
     if parallel.rank == 0:
-        copy = run_sync.open_mirror(settings.output_uri, run_folder.output_folder(settings))
+        copy = run_sync.open_sync(settings.output_uri, run_folder.output_folder(settings))
         copy.fetch()
-    if not common.is_run(settings):
+    if not resolve.is_run(settings):
         with interruptible("the same command goes on"), within_memory(LOWER):
             (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
         return
@@ -114,7 +118,7 @@ def interruptible(how: str) -> Iterator[None]:
             sys.exit(process.code(stop))
 
 
-def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
+def train(run: "Run", device: "torch.device", copy: "RunSync", parallel: "Parallel") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.labels import label_correction, noise
     from project.work.result import result_row
@@ -127,8 +131,8 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
     data_digest = prepared_data.digest(common.input_folder(settings.dataset))
     if dataset.noise is not None and parallel.rank == 0:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
-    if dataset.mending is not None and parallel.rank == 0:
-        print("\n".join(label_correction.write(run.folder, dataset.mending, dataset.train_keys, dataset.names)))
+    if dataset.correction is not None and parallel.rank == 0:
+        print("\n".join(label_correction.write(run.folder, dataset.correction, dataset.train_keys, dataset.names)))
     dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
     runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
     trained: list[Path] = []  # folders, one an epoch
@@ -160,15 +164,15 @@ def earlier_row(run: "Run") -> dict[str, Any] | None:
 def write_margins(folder: Path, runner: "BaseRunner") -> None:
     """Write the mean margin of every row that was trained on, the most suspicious first."""
     from project.work.files.arrays import write_gzip
-    from project.work.runner import margins
+    from project.work.runner import row_memory
 
     dataset, sums = runner.dataset, runner.memories["margins"].values
     labels = dataset.train.records.labels.cpu().numpy()
-    table = margins.table(margins.means(sums), dataset.train_keys, labels)
+    table = row_memory.table(row_memory.means(sums), dataset.train_keys, labels)
     write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
-def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
+def report(run: "Run", row: dict[str, Any], copy: "RunSync") -> None:
     """Send a finished run's row to every destination and say what came out."""
     from project.work.reporter.destinations import destinations
     from project.work.reporter.reporter import Reporter, Result
@@ -185,7 +189,7 @@ def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
         sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 
-def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
+def make_logits(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> None:
     """Train the fold models and say where their logits are."""
     from project.work.teacher import teachers
 
@@ -195,7 +199,7 @@ def make_logits(settings: Settings, device: "torch.device", copy: "Mirror", para
     print(f"OOF logits in {teachers.logits_file(kind, teacher, dataset, device, copy, parallel)}")
 
 
-def audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
+def audit(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> None:
     """Find the wrong labels of the training file."""
     from project.work.audit import stage
 
@@ -215,10 +219,10 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
     return dataset
 
 
-def _with_audit(settings: Settings, device: "torch.device", copy: "Mirror", parallel: "Parallel") -> Settings:
+def _with_audit(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> Settings:
     """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
     from project.work.audit import stage
-    from project.work.dataset import storage
+    from project.work.files import disk
 
     if settings.clean == "none" or settings.audit_file is not None:
         return settings
@@ -228,7 +232,7 @@ def _with_audit(settings: Settings, device: "torch.device", copy: "Mirror", para
         text = parallel.first(path.read_bytes)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            storage.replace_file(path, text)
+            disk.replace_file(path, text)
     return dataclasses.replace(settings, audit_file=str(path))
 
 

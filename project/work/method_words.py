@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any, get_type_hints
 
-from project.work import common
-from project.work.common import Settings
-from project.work.settings.flags import UserError, is_switch, nearest
+from project.work.common import UserError
+from project.work.settings import groups, resolve
+from project.work.settings.flags import is_switch, nearest
+from project.work.settings.groups import Settings
 
 BASE = "base"  # the settings as they are without any method
 
@@ -25,14 +26,14 @@ def method_settings(word: str) -> dict[str, Any]:
 
 
 def _switched_on(method: str, part: str) -> dict[str, Any]:
-    name, switches = _field_name(part), common.method_switches()
+    name, switches = _field_name(part), resolve.method_switches()
     if name in switches:
         return {name: True}
     if name in _names():
         raise UserError(f"--method {method}: give {part} a value: {part}=...")
-    recipes = [f"recipe={recipe}" for recipe, brought in common.RECIPES.items() if brought]
+    recipes = [f"recipe={recipe}" for recipe, brought in groups.RECIPES.items() if brought]
     words = [BASE, *map(_word, switches), *recipes]
-    hint = f"; did you mean recipe={name}?" if name in common.RECIPES else nearest(part, words)
+    hint = f"; did you mean recipe={name}?" if name in groups.RECIPES else nearest(part, words)
     raise UserError(f"--method {method}: {part!r} is no method{hint} ({', '.join(words)}, or setting=value)")
 
 
@@ -52,7 +53,7 @@ def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
 def _names() -> dict[str, str]:
     """Every name that a setting which changes a result goes by, with its own."""
     fields = {field.name: field for field in dataclasses.fields(Settings)}
-    names = {name: name for name in common.experiment_settings()}
+    names = {name: name for name in resolve.experiment_settings()}
     return names | {fields[name].metadata["alias"]: name for name in names if fields[name].metadata["alias"]}
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from project.work.common import Settings, experiment_settings
 from project.work.dataset.base_dataset import Dataset
 from project.work.reporter.reporter import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
@@ -14,6 +13,8 @@ from project.work.runner.base_runner import BaseRunner
 from project.work.runner.history import History, mean_speed
 from project.work.runner.metrics import Metrics, measure
 from project.work.runner.table import cost
+from project.work.settings.groups import Settings
+from project.work.settings.resolve import experiment_settings
 
 
 def result_row(settings: Settings, runner: BaseRunner, method: str, data_digest: str | None = None) -> dict[str, Any]:

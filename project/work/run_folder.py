@@ -18,16 +18,21 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from project.work import common
-from project.work.common import CODE, ReportSettings, Settings
-from project.work.dataset import storage
-from project.work.settings.flags import UserError, build
+from project.work import common, run_folder
+from project.work.common import CODE, UserError
+from project.work.files import disk
+from project.work.settings import resolve
+from project.work.settings.flags import build
+from project.work.settings.groups import ReportSettings, Settings
 
 SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"
 HISTORY_FILE = "history.csv"
 LOGITS_FILE = "oof_logits.npz"
 TEACHER_FILE = "teacher_logits.npz"
+RESULT_FILE = "result.json"
+RUN_LOCK = ".lock"  # in a run folder, held by the process that is at it
+RUN_BUSY = "another process is working on this run"
 _PUT_BACK = "put it back as it was, or delete the folder to begin again"
 
 
@@ -124,12 +129,12 @@ def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
 
 def _continued(given: Settings, old: Settings, folder: Path, typed: Mapping[str, Any]) -> Settings:
     """The settings to go on with: those of the folder, on the device asked for now."""
-    changes, advice = common.differences(old, given), "give those, or another --uuid for a new run"
+    changes, advice = resolve.differences(old, given), "give those, or another --uuid for a new run"
     if given.resume is not None:
-        changes, advice = common.changed_by(typed, old), "with these it is a new run: start it without --resume"
+        changes, advice = resolve.changed_by(typed, old), "with these it is a new run: start it without --resume"
     if changes:
         raise UserError(f"run {old.uuid} in {folder} was started with other settings ({', '.join(changes)}); {advice}")
-    here = {name: getattr(given, name) for name in common.place_settings() if name != "uuid"}
+    here = {name: getattr(given, name) for name in resolve.place_settings() if name != "uuid"}
     report = dataclasses.fields(ReportSettings)
     kept = {field.name: getattr(old, field.name) for field in report if here[field.name] == field.default}
     return dataclasses.replace(old, **(here | kept))  # it goes on reporting to where it was told to at first
@@ -142,25 +147,25 @@ def _checked(name: str) -> str:
 
 
 def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / common.RUN_LOCK)
+    lock = FileLock(folder / run_folder.RUN_LOCK)
     try:
         lock.acquire(timeout=0.3)  # a sweep that looks whether somebody has it holds it for a moment
     except Timeout as error:
-        raise UserError(f"{folder}: {common.RUN_BUSY}; wait for it or give another --uuid") from error
+        raise UserError(f"{folder}: {run_folder.RUN_BUSY}; wait for it or give another --uuid") from error
     return lock
 
 
 def save_settings(folder: Path, settings: Settings) -> None:
     """Write settings.yaml into a run folder."""
     text = yaml.safe_dump(dataclasses.asdict(settings), sort_keys=False)
-    storage.replace_file(folder / SETTINGS_FILE, text.encode())
+    disk.replace_file(folder / SETTINGS_FILE, text.encode())
 
 
 def load_settings(folder: Path) -> Settings:
     """Read them again. Raises UserError when they are not whole: a file that was cut lacks the uuid, near its end."""
     path = folder / SETTINGS_FILE
     try:
-        settings = build(Settings, common.read_yaml(path))
+        settings = build(Settings, resolve.read_yaml(path))
     except UserError as error:
         raise UserError(f"{error}; {_PUT_BACK}") from error
     if settings.uuid is None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from project.work.audit import confusions, page, page_parts, sheets
 from project.work.audit.page import write_page
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 
 def images_of(path: Path, kind: str = "p") -> list[np.ndarray]:

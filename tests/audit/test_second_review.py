@@ -14,11 +14,11 @@ from reviewing import exported, numbers, reviewing, waited
 
 from project.work.audit import page
 from project.work.audit.page import write_page
+from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.dataset.base_dataset import split
 from project.work.labels import corrections
 from project.work.labels.corrections import DROPPED
-from project.work.settings.flags import UserError
 
 HEADER = "row,key_id,given_label,new_label\n"
 

@@ -12,12 +12,12 @@ import processes
 import pytest
 import torch
 
-from project.work import common
 from project.work.audit import stage
+from project.work.common import UserError
 from project.work.dataset import base_dataset, distillation_dataset, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.labels import noise
-from project.work.settings.flags import UserError
+from project.work.settings import resolve
 
 COLUMNS = (
     "row,key_id,given_label,given_name,suggested_label,suggested_name,self_confidence,trust,held_out_margin,margin,"
@@ -77,7 +77,7 @@ def test_copies_and_blanks_are_in_it(audited: Path) -> None:
 
 
 def test_the_wrong_labels_come_first_and_the_figures_say_so(audited: Path, repeated: Path) -> None:
-    asked = common.combine({"noise_type": "symmetric", "noise_rate": 0.1})
+    asked = resolve.combine({"noise_type": "symmetric", "noise_rate": 0.1})
     whole = storage.read(repeated)
     wrong = noise.make(asked, whole.train.labels, np.array(whole.train.keys["key_id"], dtype="S"), whole.names).rows
     table, facts = table_of(audited), json.loads((folder_of(audited) / "audit.json").read_text())
@@ -111,7 +111,7 @@ def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated
     assert (facts["type"], facts["requested_rate"], facts["changed"]) == ("symmetric", 0.1, 12)
     asked = {"dataset": str(repeated), "device": "cpu", "noise_type": "symmetric", "noise_rate": 0.1}
     given_on = asked | {"noise_type": "file", "noise_rate": 0.0, "noise_file": str(folder_of(audited) / "noise.csv")}
-    one, other = (base_dataset.load(common.combine(values), torch.device("cpu")) for values in (asked, given_on))
+    one, other = (base_dataset.load(resolve.combine(values), torch.device("cpu")) for values in (asked, given_on))
     assert len(one.noise.rows) == 12
     assert one.fingerprint == other.fingerprint
 
@@ -255,7 +255,7 @@ def test_weak_models_that_flag_nothing_are_warned_of_all_the_same(tmp_path: Path
 )
 def test_settings_that_make_no_audit_are_refused(values: dict, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
-        common.combine(values)
+        resolve.combine(values)
 
 
 def test_a_class_with_fewer_rows_than_folds_is_refused_before_training(prepared: Path, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_class_with_fewer_rows_than_folds_is_refused_before_training(prepared:
 def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> None:
     from project.work.teacher import oof
 
-    asked = common.combine({"stage": "audit", "elr": True, "elr_weight": 2.0, "soft_loss_weight": 3.0, "seed": 9})
+    asked = resolve.combine({"stage": "audit", "elr": True, "elr_weight": 2.0, "soft_loss_weight": 3.0, "seed": 9})
     teacher = oof.audit_settings(asked)
     assert (teacher.elr, teacher.elr_weight, teacher.soft_loss_weight) == (True, 2.0, 1.0)
     assert (teacher.folds, teacher.seed) == (5, 0)
@@ -276,7 +276,7 @@ def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for()
     from project.work.teacher import oof
 
     asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"loss_mixture": False}, {"recipe": "predecessor"})
-    usual, robust, *others = (common.combine({"stage": "audit"}, values) for values in asked)
+    usual, robust, *others = (resolve.combine({"stage": "audit"}, values) for values in asked)
     assert oof.audit_settings(usual) == oof.audit_settings(robust)
     assert oof.audit_settings(usual).loss_mixture
     for each in others:
@@ -287,7 +287,7 @@ def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for()
         {"elr": True},
         {"mixup": False},
     ):  # what --clean goes by is what ./inv audit finds
-        run, audit = common.combine({"clean": "drop"} | values), common.combine({"stage": "audit"} | values)
+        run, audit = resolve.combine({"clean": "drop"} | values), resolve.combine({"stage": "audit"} | values)
         assert oof.audit_settings(stage.audited(run)) == oof.audit_settings(audit)
 
 
@@ -299,7 +299,7 @@ def test_an_audit_that_flags_otherwise_is_another_one(settings: Callable, datase
     assert len(folders) == 2
     for values in ({}, {"clean": "drop", "audit_file": "x"}):
         with pytest.raises(UserError, match="--flag-by is for an audit that is made now"):
-            common.combine({"flag_by": "confident"} | values)
+            resolve.combine({"flag_by": "confident"} | values)
 
 
 def test_a_score_that_cannot_be_judged_is_left_out_of_the_summary(prepared: Path, tmp_path: Path) -> None:

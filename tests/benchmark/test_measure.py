@@ -9,7 +9,7 @@ import pytest
 import table
 from measure import Contender, Cost, Options
 
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 COSTS = {
     "ours": [Cost(100, 1, 2), Cost(100, 2, 2), Cost(100, 4, 2)],

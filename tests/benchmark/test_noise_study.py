@@ -3,7 +3,7 @@
 import noise_study
 import pytest
 
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 
 def test_base_and_robust_come_first_on_all_seeds_and_alone_at_a_fifth(capsys: pytest.CaptureFixture) -> None:

@@ -6,7 +6,7 @@ import mending
 import pytest
 import studies
 
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 
 def test_a_study_is_not_mixed_with_another_of_the_same_folder(tmp_path: Path) -> None:

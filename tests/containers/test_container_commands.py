@@ -11,8 +11,7 @@ import pytest
 
 import make_command
 from project.command import containers
-from project.work.common import ROOT
-from project.work.settings.flags import UserError
+from project.work.common import ROOT, UserError
 
 ME = f"{os.getuid()}:{os.getgid()}"
 

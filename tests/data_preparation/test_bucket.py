@@ -12,8 +12,8 @@ import pytest
 
 from project.data_preparation.bucket import WINDOWS, Bucket, place_windows
 from project.data_preparation.quickdraw import main
+from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.settings.flags import UserError
 
 
 def ndjson(rows, extra=lambda row: 300, recognized=lambda row: True):

@@ -9,7 +9,7 @@ import pytest
 
 from project.data_preparation import lines
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"
 

@@ -6,9 +6,8 @@ import pytest
 from matplotlib.image import imread
 
 from project.data_preparation import architecture, figures, sample_sheet
-from project.work.common import ROOT
+from project.work.common import ROOT, UserError
 from project.work.dataset.storage import Pictures, Prepared, write
-from project.work.settings.flags import UserError
 
 NAMES = ["apple", "boat", "car"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from project.data_preparation.folders import KaggleFolder, NdjsonFolder
 from project.data_preparation.lines import scan
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 HEADER = ["countrycode", "drawing", "key_id", "recognized", "timestamp", "word"]
 DRAWING = [[[0, 255], [0, 9]]]

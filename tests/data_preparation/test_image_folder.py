@@ -10,8 +10,8 @@ import pytest
 
 from project.data_preparation import sample_sheet
 from project.data_preparation.image_folder import main
+from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.settings.flags import UserError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from project.data_preparation import parts
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from project.data_preparation.entries import PictureList
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.picture_list import read_list
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 PATHS = [f"{name}/{row}.png" for name in ("cat", "dog") for row in range(4)]
 

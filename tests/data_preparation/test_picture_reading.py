@@ -14,7 +14,7 @@ from PIL import Image
 from project.data_preparation import picture_reading
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.picture_reading import Room, read_pictures
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ImageFolderSettings(size=8)

@@ -19,9 +19,10 @@ from project.data_preparation import pieces, quickdraw, sources
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.publishing import split
 from project.data_preparation.quickdraw import main
+from project.work.common import UserError
 from project.work.dataset import raster, storage
-from project.work.labels import noise_manifest
-from project.work.settings.flags import UserError, run_command
+from project.work.labels import noise
+from project.work.machine.process import run_command
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
 HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"
@@ -180,7 +181,7 @@ def test_the_sample_goes_the_same_way_and_is_called_synthetic(tmp_path, capsys):
     assert prepared.provenance["synthetic"] is True
     keys = prepared.train.keys["key_id"].to_numpy()
     manifest = tmp_path / "sample" / "noise.csv"
-    known, unchanged = noise_manifest.read(manifest, prepared.train.labels, keys, prepared.names)
+    known, unchanged = noise.read_manifest(manifest, prepared.train.labels, keys, prepared.names)
     assert known.tolist() == prepared.train.keys["true_label"].tolist()
     assert unchanged.tolist() == prepared.train.labels.tolist()
     assert "noise.csv" in prepared.provenance["sha256"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from project.data_preparation import sample
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 PER_CLASS = 15  # round(0.1 * 15) = 2 wrong labels a class
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from project.work import common
+from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, fold_numbers, load, split
@@ -19,7 +20,6 @@ from project.work.dataset.loaded import Records
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import Resident
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
 
 CPU = torch.device("cpu")
 UNEVEN = np.repeat([0, 1, 2], [50, 30, 20])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import (
     VALIDATION,
@@ -21,7 +22,6 @@ from project.work.dataset.distillation_dataset import (
     write,
 )
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
 
 
 @pytest.fixture

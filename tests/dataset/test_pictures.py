@@ -121,7 +121,7 @@ LARGE = """
 import sys
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from project.work.common import Settings
+from project.work.settings.groups import Settings
 from project.work.dataset import base_dataset, storage
 
 folder, rows = Path(sys.argv[1]), int(sys.argv[2])

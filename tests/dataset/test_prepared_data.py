@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from project.work.common import UserError
 from project.work.dataset import prepared_data, storage, unprepared
-from project.work.settings.flags import UserError
 
 
 def refusal(dataset: object) -> str:

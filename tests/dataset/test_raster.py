@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from project.data_preparation.options import RASTERS
+from project.work.common import UserError
 from project.work.dataset.drawings import join, pack
 from project.work.dataset.raster import METHODS, render
-from project.work.settings.flags import UserError
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
 ACROSS = np.array([[0, 128], [255, 128]])

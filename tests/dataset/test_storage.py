@@ -15,6 +15,7 @@ import small
 
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.storage import Pictures, Prepared
+from project.work.files import disk
 
 
 def write_array(path: Path, array: np.ndarray, protocol: int = 4) -> None:
@@ -121,7 +122,7 @@ def test_a_fingerprint_tells_pictures_labels_and_keys_apart(prepared: Path) -> N
 def _replace_with_a_full_disk(path: Path, size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     try:
-        storage.replace_file(path, b"n" * size)
+        disk.replace_file(path, b"n" * size)
     except OSError:
         raise SystemExit(28) from None
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import small
 
+from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.files import arrays
-from project.work.settings.flags import UserError
 
 
 @pytest.fixture

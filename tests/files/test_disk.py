@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from project.work.files import disk
-from project.work.settings.flags import UserError
+from project.work.common import UserError
+from project.work.files import disk, tables
 
 
 def refusal(path: Path, **options: object) -> str:
     with pytest.raises(UserError) as caught:
-        disk.read_table(path, ("key_id", "new_label"), "a file of corrections", **options)
+        tables.read_table(path, ("key_id", "new_label"), "a file of corrections", **options)
     return str(caught.value)
 
 
@@ -56,7 +56,7 @@ def test_every_way_that_spreadsheets_save_a_table_is_read_alike(tmp_path: Path, 
         f'8{separator}drop{separator}"a{separator}b"'
     ]
     (tmp_path / "table.csv").write_bytes("\r\n".join(lines).encode(encoding))
-    table = disk.read_table(tmp_path / "table.csv", ("key_id", "new_label"), optional=("note",))
+    table = tables.read_table(tmp_path / "table.csv", ("key_id", "new_label"), optional=("note",))
     assert table.to_dict("list") == {
         "key_id": ["7", "8"],
         "new_label": ["3", "drop"],
@@ -84,17 +84,17 @@ def test_a_table_is_read_alike_whatever_pieces_it_is_cut_into(
     tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = end.join(["a,b", *(f'{row},"x{end}{row}"' for row in range(30))]) + end * 3
-    whole = disk.parse_table(text, tmp_path)
+    whole = tables.parse_table(text, tmp_path)
     assert whole["b"].tolist() == [f"x{end}{row}" for row in range(30)]
     for piece in range(1, 30):
-        monkeypatch.setattr(disk, "_PIECE", piece)
-        pd.testing.assert_frame_equal(disk.parse_table(text, tmp_path), whole)
+        monkeypatch.setattr(tables, "_PIECE", piece)
+        pd.testing.assert_frame_equal(tables.parse_table(text, tmp_path), whole)
 
 
 def test_a_line_without_an_end_is_refused_before_its_reader_takes_many_times_its_size(tmp_path: Path) -> None:
     for text, line in (('a,b\n"' + "x" * 40_000_000, 2), ("x" * 40_000_000, 1), ("a,b" + "," * 40_000_000, 1)):
         with pytest.raises(UserError, match=rf"t.csv line {line}: .*a line of more than 16,777,216 letters"):
-            disk.parse_table(text, tmp_path / "t.csv")
+            tables.parse_table(text, tmp_path / "t.csv")
 
 
 def test_json_that_is_nested_too_deeply_is_refused_in_a_line(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import torch
 
-from project.work.common import combine
+from project.work.common import UserError
 from project.work.dataset import base_dataset, storage
 from project.work.labels import corrections, noise
 from project.work.labels.corrections import DROPPED
-from project.work.settings.flags import UserError
+from project.work.settings.resolve import combine
 
 NAMES = ["ant", "bee", "cat"]
 LABELS = np.array([0, 0, 1, 1, 2, 2])

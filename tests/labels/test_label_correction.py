@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from project.work.common import combine
+from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.labels import label_correction, noise_channel
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
+from project.work.settings.resolve import combine
 
 COLUMNS = ["row", "key_id", "given_label", "suggested_label", "trust", "flagged"]
 
@@ -41,7 +41,7 @@ def test_flagged_training_rows_are_dropped_and_validation_stays(settings, datase
     cleaned = load(settings, "drop", audit(np.concatenate([train[:7], valid[:3]])))
     assert cleaned.train.rows.tolist() == train[7:].tolist()
     assert cleaned.valid.rows.tolist() == valid.tolist()
-    assert cleaned.mending.notes == ["--clean drop: 7 of 108 training rows dropped"]
+    assert cleaned.correction.notes == ["--clean drop: 7 of 108 training rows dropped"]
     assert cleaned.fingerprint != dataset.fingerprint
 
 
@@ -106,7 +106,7 @@ def test_what_a_person_has_judged_is_not_cleaned(settings, dataset, audit, tmp_p
     cleaned = load(settings, "drop", audit(train[:5]), corrections=str(tmp_path / "c.csv"))
     assert cleaned.train.rows.tolist() == [*train[:2], *train[5:]]
     assert cleaned.train.records.labels[train[:2]].tolist() == new
-    again = label_correction.write(tmp_path, cleaned.mending, cleaned.train_keys)
+    again = label_correction.write(tmp_path, cleaned.correction, cleaned.train_keys)
     assert len(again) == 2
     same = base_dataset.load(settings(corrections=str(tmp_path / "corrections.csv")), torch.device("cpu"))
     assert same.fingerprint == cleaned.fingerprint  # what a run wrote gives another run the same
@@ -133,7 +133,7 @@ def test_an_audit_is_found_in_its_folder(settings, dataset, audit, tmp_path) -> 
 def test_an_audit_that_flags_nothing_changes_nothing_and_says_so(settings, dataset, audit) -> None:
     cleaned = load(settings, "drop", audit(np.array([], dtype=int)))
     assert len(cleaned.train) == 108
-    assert cleaned.mending.notes == [
+    assert cleaned.correction.notes == [
         "--clean drop: none of 108 training rows is flagged, so the labels stay as they are"
     ]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from project.work import common
-from project.work.labels import noise, noise_manifest
+from project.work.common import UserError
+from project.work.labels import noise
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
+from project.work.settings import resolve
 
 NAMES = ["ant", "bee", "cat"]
 LABELS = np.repeat([0, 1, 2], 400)
@@ -18,7 +18,7 @@ KEYS = np.array([f"k{row}" for row in range(len(LABELS))], dtype="S")
 
 
 def settings(**values):
-    return common.combine({f"noise_{name}": value for name, value in values.items()})
+    return resolve.combine({f"noise_{name}": value for name, value in values.items()})
 
 
 def make(**values):
@@ -166,8 +166,8 @@ def test_a_manifest_finds_its_rows_by_key_wherever_they_are(tmp_path):
     noise.write(tmp_path, noise.make(asked, LABELS, KEYS, NAMES), asked, KEYS, NAMES)
     order = np.random.default_rng(0).permutation(len(LABELS))
     keys = unpacked(KEYS)
-    _, moved = noise_manifest.read(tmp_path / "noise.csv", LABELS[order], keys[order], NAMES)
-    assert (moved == noise_manifest.read(tmp_path / "noise.csv", LABELS, keys, NAMES)[1][order]).all()
+    _, moved = noise.read_manifest(tmp_path / "noise.csv", LABELS[order], keys[order], NAMES)
+    assert (moved == noise.read_manifest(tmp_path / "noise.csv", LABELS, keys, NAMES)[1][order]).all()
 
 
 def test_a_manifest_of_labels_that_are_wrong_already_says_which_and_changes_none(tmp_path):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from stand_ins.storage import StorageStandIn
 
+from project.work.common import UserError
 from project.work.machine import bucket
 from project.work.machine.bucket import CHUNK, BucketFolder, checksum
-from project.work.settings.flags import UserError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from project.work.common import Settings
 from project.work.machine import device
 from project.work.machine.device import COMPILE_FROM, Choices, Facts, choose
+from project.work.settings.groups import Settings
 
 GPU = Facts("cuda", triton=True)
 LONG = COMPILE_FROM

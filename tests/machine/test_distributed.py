@@ -11,12 +11,12 @@ import torch
 import workers
 
 from project.work import model
-from project.work.common import Settings
+from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine.distributed import Parallel, joined
 from project.work.runner.table import runner_class
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
 
 CPU = torch.device("cpu")
 # Muon and normalisation over few pictures make rounding grow a hundredfold a step, more on some processors than others:

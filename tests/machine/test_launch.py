@@ -15,10 +15,10 @@ import processes
 import pytest
 import workers
 
-from project.work.common import Settings
+from project.work.common import UserError
 from project.work.machine import launch
 from project.work.machine.launch import LOST, STARVED, Machine, machine_of_cluster, this_machine, verdict
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
 
 
 def cluster(kind: str, index: int, host: str = "10.0.0.2:2222") -> str:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from project.work.runner import precision
-from project.work.runner.precision import MixedPrecision
+from project.work.machine import device as precision
+from project.work.machine.device import MixedPrecision
 
 
 @pytest.mark.parametrize("side", [8, 16, 17, 32])

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-BEGIN = "import os, sys, time; from project.work import process; process.begin()\n"
+BEGIN = "import os, sys, time; from project.work.machine import process; process.begin()\n"
 WORK = f"""{BEGIN}
-from project.work.declaration import Interrupted, run_command
+from project.work.machine.process import Interrupted, run_command
 def main():
     try:
         with process.stoppable():
@@ -89,7 +89,7 @@ def test_a_signal_that_is_ignored_where_it_was_started_stays_ignored() -> None:
 
 
 PRINTS = f"""{BEGIN}
-from project.work.declaration import run_command
+from project.work.machine.process import run_command
 def main():
     for _ in range(20000):
         print("a line")

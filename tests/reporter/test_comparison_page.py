@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from project.work.common import UserError
 from project.work.reporter import comparison_page
 from project.work.reporter.comparison import Comparison, Measured, Planned
 from project.work.reporter.comparison_page import Study
 from project.work.reporter.comparison_plot import LIGHT, picture
-from project.work.settings.flags import UserError
 
 STUDY = Study("doodles <3 seeds>", {"epochs": "2"}, "./inv compare --method 'base,elr'")
 

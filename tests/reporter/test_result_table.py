@@ -6,9 +6,9 @@ from pathlib import Path
 import processes
 import pytest
 
+from project.work.common import UserError
 from project.work.reporter.reporter import SHEET_COLUMNS, Result
 from project.work.reporter.result_table import ResultTable
-from project.work.settings.flags import UserError
 
 PREDECESSORS_SHEET = [
     "uuid", "batch_size", "lr", "mixup", "manifold_mixup", "mixup_alpha", "epoch", "seed", "momentum", "weight_decay",

@@ -6,9 +6,9 @@ import pandas as pd
 import processes
 import pytest
 
+from project.work.common import UserError
 from project.work.reporter import summary
 from project.work.reporter.summary import summarise
-from project.work.settings.flags import UserError
 
 
 def run(seed: int, valid: float, test: float, **more: object) -> dict[str, str]:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from test_summary import run
 
-from project.work.common import ROOT, Settings, experiment_settings
+from project.work.common import ROOT, UserError
 from project.work.reporter import summary, terminal
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_table import ResultTable
 from project.work.run_folder import save_settings
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
+from project.work.settings.resolve import experiment_settings
 
 DEFAULTS = {("lr" if name == "learning_rate" else name): getattr(Settings(), name) for name in experiment_settings()}
 ROBUST = {"recipe": "robust", "loss_mixture": True, "method": "loss-mixture"}

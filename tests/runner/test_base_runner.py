@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from project.work import model
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.runner.base_runner import BaseRunner
-from project.work.settings.flags import UserError
 
 NUMBERS = ("learning_rate", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.checkpoint import CheckpointFile
 from project.work.runner.history import History
-from project.work.settings.flags import UserError
 
 
 class Mischief:

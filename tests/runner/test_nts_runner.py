@@ -11,11 +11,11 @@ import processes
 import pytest
 import torch
 
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Batch, Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, read
 from project.work.runner.nts_runner import taught_targets
-from project.work.settings.flags import UserError
-from project.work.teacher import noisy_teacher, oof
+from project.work.teacher import oof, teachers
 
 CPU = torch.device("cpu")
 LN3 = math.log(3)
@@ -45,10 +45,10 @@ def test_the_students_loss_by_hand(
 def test_the_teacher_is_the_run_without_nts_at_its_selected_epoch_and_sees_the_clean_view(
     settings: Callable, make_runner: Callable, dataset: Dataset, tmp_path: Path
 ) -> None:
-    teacher = noisy_teacher.teacher_settings(settings(nts=True, mixup=True, seed=3, epoch=3))
+    teacher = teachers.noisy_teacher_settings(settings(nts=True, mixup=True, seed=3, epoch=3))
     assert teacher == settings(mixup=True, seed=3, epoch=3)
     (tmp_path / "teacher").mkdir()
-    made = noisy_teacher.make(teacher, dataset, CPU, tmp_path / "teacher")
+    made = teachers.make_noisy_teacher(teacher, dataset, CPU, tmp_path / "teacher")
     plain = make_runner(mixup=True, seed=3, epoch=3)
     plain.fit()
     for split, fold in ((dataset.train, SEEN), (dataset.valid, VALIDATION)):
@@ -58,7 +58,7 @@ def test_the_teacher_is_the_run_without_nts_at_its_selected_epoch_and_sees_the_c
 
 def test_students_of_one_seed_share_a_teacher(settings: Callable, dataset: Dataset) -> None:
     def named(**values: object) -> str:
-        return oof.fingerprint(noisy_teacher.teacher_settings(settings(nts=True, **values)), dataset)
+        return oof.fingerprint(teachers.noisy_teacher_settings(settings(nts=True, **values)), dataset)
 
     assert named() == named(nts_label_weight=0.3, nts_temperature=2.0, uuid="x")
     assert len({named(), named(seed=1), named(elr=True), named(epoch=3)}) == 4
@@ -69,7 +69,7 @@ def test_keys_that_name_two_rows_are_refused_before_training(
 ) -> None:
     twins = dataclasses.replace(dataset, train_keys=np.array([b"same", b"same", *dataset.train_keys[2:]]))
     with pytest.raises(UserError, match=r"1 key ids of train_keys.csv.gz occur more than once"):
-        noisy_teacher.make(noisy_teacher.teacher_settings(settings(nts=True)), twins, CPU, tmp_path)
+        teachers.make_noisy_teacher(teachers.noisy_teacher_settings(settings(nts=True)), twins, CPU, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

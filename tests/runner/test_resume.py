@@ -17,9 +17,10 @@ import pytest
 import yaml
 
 from project.work import common, main
-from project.work.common import ROOT, Settings
+from project.work.common import ROOT
 from project.work.result import settings_cells
 from project.work.run_folder import Run
+from project.work.settings.groups import Settings
 
 TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
 

@@ -11,7 +11,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.result import result_row
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.metrics import measure
-from project.work.teacher import noisy_teacher, oof
+from project.work.teacher import oof, teachers
 
 
 class Poison:
@@ -53,8 +53,8 @@ def test_the_test_split_is_not_touched_by_fold_models(settings: Callable, datase
 
 
 def test_the_test_split_is_not_touched_by_the_teacher_of_nts(settings: Callable, dataset: Dataset, tmp_path) -> None:
-    teacher = noisy_teacher.teacher_settings(settings(nts=True, epoch=1))
-    noisy_teacher.make(teacher, dataclasses.replace(dataset, test=Poison()), torch.device("cpu"), tmp_path)
+    teacher = teachers.noisy_teacher_settings(settings(nts=True, epoch=1))
+    teachers.make_noisy_teacher(teacher, dataclasses.replace(dataset, test=Poison()), torch.device("cpu"), tmp_path)
 
 
 def test_the_selected_weights_are_those_of_the_best_validation_epoch(wavering: BaseRunner) -> None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from project.work.settings.flags import UserError, build, describe, inside, parse, run_command, setting, task_options
+from project.work.common import UserError
+from project.work.machine.process import run_command
+from project.work.settings.flags import build, describe, inside, parse, setting, task_options
 
 
 @dataclass(frozen=True)

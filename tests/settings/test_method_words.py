@@ -3,8 +3,8 @@
 import pytest
 
 import make_command
+from project.work.common import UserError
 from project.work.method_words import method_settings
-from project.work.settings.flags import UserError
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,9 @@ def test_a_misspelt_key_in_settings_yaml_is_refused_with_its_file_and_nearest_na
     path = tmp_path / "settings.yaml"
     path.write_text("learning-rat: 0.1\n")
     program = (
-        "from pathlib import Path; from project.work import common, declaration, main;"
-        f"common.DEFAULTS_FILE = Path({str(path)!r}); declaration.run_command(main.main)"
+        "from pathlib import Path; from project.work import common, main;"
+        "from project.work.machine.process import run_command;"
+        f"common.DEFAULTS_FILE = Path({str(path)!r}); run_command(main.main)"
     )
     line = refuse(script=("-c", program))
     assert line == f"error: {path}: learning_rat is not a setting; did you mean learning_rate?"

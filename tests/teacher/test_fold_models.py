@@ -11,10 +11,10 @@ import processes
 import pytest
 import torch
 
-from project.work.common import Settings
+from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
 from project.work.teacher import oof
 
 CPU = torch.device("cpu")

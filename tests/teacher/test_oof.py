@@ -14,10 +14,10 @@ import processes
 import pytest
 import torch
 
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, read
 from project.work.runner.base_runner import BaseRunner
-from project.work.settings.flags import UserError
 from project.work.teacher import oof
 
 CPU = torch.device("cpu")

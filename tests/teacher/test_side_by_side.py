@@ -9,7 +9,7 @@ from collections.abc import Callable
 import processes
 import pytest
 
-from project.work.teacher.side_by_side import Ended, each
+from project.work.teacher.fold_models import Ended, each
 
 
 def forever(go_on: Callable[[], None]) -> None:

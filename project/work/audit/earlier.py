@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from project.work.files import disk
+from project.work.common import UserError
+from project.work.files import tables
 from project.work.labels import corrections
 from project.work.labels.corrections import DROP, DROPPED, Corrections
-from project.work.settings.flags import UserError
 
 FILE = "earlier_corrections.csv"  # not corrections.csv, as a page's export may be put beside it
 Decision = tuple[int, str, int, int | str]
@@ -27,7 +27,7 @@ def read(folder: Path, names: list[str]) -> list[Decision]:
     if not path.exists():
         return []
     kind = "the corrections that an audit was made with"
-    table = disk.read_table(path, corrections.COLUMNS, kind, corrections.NAMES)
+    table = tables.read_table(path, corrections.COLUMNS, kind, corrections.NAMES)
     given, new = corrections.decided(table, names, path)
     if not table["row"].str.fullmatch(r"[0-9]{1,18}").all():
         raise UserError(f"{path}: a row is no number; run ./inv audit again")

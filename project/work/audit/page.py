@@ -10,11 +10,10 @@ import pandas as pd
 
 from project.work.audit import confusions, earlier, page_parts, sheets, tables
 from project.work.audit.sheets import Sheets
-from project.work.dataset import storage
+from project.work.common import UserError
 from project.work.dataset.pictures import Mapped, Resident
 from project.work.files import disk
 from project.work.labels.noise import read_matrix
-from project.work.settings.flags import UserError
 
 FILE = "audit.html"
 FACTS = 1 << 20  # bytes of audit.json
@@ -68,7 +67,7 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
         "script": "\n".join((TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
     }
     page = Template((TEMPLATE / "page.html").read_text(encoding="utf-8")).substitute(parts)
-    storage.replace_file(folder / FILE, page.encode())
+    disk.replace_file(folder / FILE, page.encode())
     return folder / FILE
 
 

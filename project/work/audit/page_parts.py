@@ -7,7 +7,7 @@ import pandas as pd
 
 from project.work.audit import verdict
 from project.work.audit.tables import cell, fact, listed, sortable, text
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 LISTED = 200  # groups of duplicates, and blank pictures
 _LABELS = {

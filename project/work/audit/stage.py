@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from project.work import common, run_folder
+from project.work import run_folder
 from project.work.audit import audit_files, earlier, findings, page, repeats, summary, votes
 from project.work.audit.findings import Evidence, Findings
-from project.work.common import Settings
-from project.work.dataset import distillation_dataset, remote_data, storage
+from project.work.common import UserError
+from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.files import arrays
+from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.by_key import unpacked
 from project.work.machine.distributed import Parallel
 from project.work.runner.table import method_name
-from project.work.settings.flags import UserError
+from project.work.settings import resolve
+from project.work.settings.groups import Settings
 from project.work.teacher import oof, teachers
 
 if TYPE_CHECKING:
-    from project.work.machine.run_sync import Mirror
+    from project.work.machine.run_sync import RunSync
 
 FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
@@ -59,7 +60,7 @@ class Audit:
         how = "" if self.settings.flag_by == "channel" else f"-{self.settings.flag_by}"
         return run_folder.output_folder(self.settings) / f"audit-{self.fingerprint}{how}"
 
-    def logits(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> tuple[OofLogits | None, Path]:
+    def logits(self, device: torch.device, copy: "RunSync", parallel: Parallel) -> tuple[OofLogits | None, Path]:
         """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
         if self.settings.oof_logits is None:
             kind, usable = teachers.OUT_OF_FOLD, distillation_dataset.has_margins
@@ -74,7 +75,7 @@ class Audit:
                 raise UserError(f"{path}: {absent} rows of this data set were left out when it was made; make new ones")
         return made, path
 
-    def votes(self, device: torch.device, copy: "Mirror", parallel: Parallel) -> np.ndarray | None:
+    def votes(self, device: torch.device, copy: "RunSync", parallel: Parallel) -> np.ndarray | None:
         """See `votes.against`; None when no vote is asked for."""
         if not self.settings.vote:
             return None
@@ -94,8 +95,8 @@ class Audit:
 
     @property
     def _kept(self) -> np.ndarray:
-        mending = self.dataset.mending
-        return np.ones(len(self.dataset.train_keys), dtype=bool) if mending is None else mending.kept
+        correction = self.dataset.correction
+        return np.ones(len(self.dataset.train_keys), dtype=bool) if correction is None else correction.kept
 
     def _given_logits(self) -> Path:
         return remote_data.local_copy(self.settings.oof_logits, run_folder.output_folder(self.settings))
@@ -105,10 +106,10 @@ def audited(settings: Settings) -> Settings:
     """The settings of the audit that --clean goes by: before any cleaning, without teachers, and by the robust recipe
     where a run of the default one has no other method."""
     found = dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
-    return found if settings.recipe != "default" else common.robust(found)
+    return found if settings.recipe != "default" else resolve.robust(found)
 
 
-def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> Path:
+def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "RunSync", parallel: Parallel) -> Path:
     """The audit.csv of a data set as it is now, for these settings; made first when missing."""
     path = parallel.first(lambda: Audit(settings, dataset).folder) / ROWS
     if not parallel.first(path.exists):
@@ -116,7 +117,7 @@ def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy:
     return parallel.first(lambda: path)  # the others wait until the first has written it
 
 
-def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirror", parallel: Parallel) -> None:
+def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "RunSync", parallel: Parallel) -> None:
     """Audit a data set: train what is missing, write the audit's folder and say what is in it."""
     audit = Audit(settings, dataset)
     logits, path = audit.logits(device, copy, parallel)
@@ -138,8 +139,8 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
     print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
     if dataset.noise is not None:
         noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
-    if dataset.mending is not None:  # by a person alone, as an audit is made before any cleaning
-        earlier.write(folder, dataset.mending.done, dataset.train_keys, dataset.names)
+    if dataset.correction is not None:  # by a person alone, as an audit is made before any cleaning
+        earlier.write(folder, dataset.correction.done, dataset.train_keys, dataset.names)
     shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
     copy.send(folder)
     print(f"to look at and to mend: {shown}\naudit folder {folder}")
@@ -149,9 +150,9 @@ def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], fac
     """Write the files of an audit; returns its summary. keys: text (N,); names: of the classes."""
     folder.mkdir(exist_ok=True)
     rows, classes = audit_files.rows(found, keys, names), audit_files.classes(found, names)
-    with arrays.replacing(folder / ROWS) as file:
+    with disk.replacing(folder / ROWS) as file:
         rows.to_csv(file, index=False)
-    storage.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
-    storage.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())
-    storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+    disk.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
+    disk.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())
+    disk.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
     return summary.summary(facts, rows, classes)

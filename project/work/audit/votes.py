@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from project.work.common import Settings
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine.distributed import Parallel
+from project.work.settings.groups import Settings
 from project.work.teacher import oof
 from project.work.teacher.fold_models import FoldModels
 

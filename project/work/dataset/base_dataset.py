@@ -11,16 +11,16 @@ import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
-from project.work.common import Settings
+from project.work.common import UserError
 from project.work.dataset import normaliser, prepared_data
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.loaded import Records, loaded
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import staged
 from project.work.labels import label_correction, noise
-from project.work.labels.label_correction import Mending
+from project.work.labels.label_correction import LabelCorrection
 from project.work.labels.noise import Noise
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
 
 Share = Callable[[int], slice]
 
@@ -116,7 +116,7 @@ class Dataset:
     """The three splits of a run, with the class names and the keys of the training file's rows (`by_key.packed`).
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
-    mending: what was done to put them right; truth: what is known of the true ones, see `loaded.Loaded`.
+    correction: what was done to put them right; truth: what is known of the true ones, see `loaded.Loaded`.
     """
 
     train: Split
@@ -126,7 +126,7 @@ class Dataset:
     train_keys: np.ndarray
     fingerprint: str
     noise: Noise | None = None
-    mending: Mending | None = None
+    correction: LabelCorrection | None = None
     truth: np.ndarray | None = None
 
 
@@ -157,16 +157,23 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     if made is not None:
         learnt = dataclasses.replace(learnt, labels=torch.from_numpy(made.noisy).to(device))
         fingerprint = f"{fingerprint}-{made.fingerprint}"
-    mended = label_correction.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
-    if mended is not None:
-        learnt, fingerprint = mended.applied(learnt), f"{fingerprint}-{mended.fingerprint}"
-        train, valid = (torch.from_numpy(part[mended.kept[part]]) for part in parts)
+    corrected = label_correction.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
+    if corrected is not None:
+        learnt, fingerprint = _with_corrected(learnt, corrected), f"{fingerprint}-{corrected.fingerprint}"
+        train, valid = (torch.from_numpy(part[corrected.kept[part]]) for part in parts)
     splits = [
         Split(records, rows, normalise, len(data.names))
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
     truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
-    return Dataset(*splits, data.names, data.keys, fingerprint, made, mended, truth)
+    return Dataset(*splits, data.names, data.keys, fingerprint, made, corrected, truth)
+
+
+def _with_corrected(records: Records, corrected: LabelCorrection) -> Records:
+    """The records with these labels and weights; what was dropped is still there, for the splits to leave out."""
+    labels = torch.from_numpy(corrected.labels).to(records.labels.device)
+    weights = None if corrected.weights is None else torch.from_numpy(corrected.weights).to(labels.device)
+    return dataclasses.replace(records, labels=labels, weights=weights)
 
 
 def split(

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.files import arrays, disk
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
 
 VALIDATION, DROPPED, SEEN = -1, -2, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes
@@ -46,7 +46,7 @@ class OofLogits:
 def write(path: Path, oof: OofLogits) -> None:
     """Write logits as an .npz that others can read without pickles."""
     margins = {} if oof.margins is None else {"margins": oof.margins}
-    with arrays.replacing(path) as file:
+    with disk.replacing(path) as file:
         np.savez(file, logits=oof.logits, keys=oof.keys, folds=oof.folds, names=np.array(oof.names), **margins)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from project.work.common import Settings
 from project.work.dataset.pictures import Mapped, Resident, at_once
+from project.work.settings.groups import Settings
 
 SAMPLE = 65_536  # pictures of a mapped set that are measured
 

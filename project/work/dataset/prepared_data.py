@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from project.work import common
+from project.work.common import UserError
 from project.work.dataset import unprepared
 from project.work.dataset.unprepared import FILES
 from project.work.files import disk
 from project.work.files.disk import shown
-from project.work.settings.flags import UserError, nearest
+from project.work.settings.flags import nearest
 
 
 def find(dataset: str) -> Path:

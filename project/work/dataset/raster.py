@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from project.work.common import UserError
 from project.work.dataset.distance_field import draw_distances
 from project.work.dataset.drawings import Drawings, pack
-from project.work.settings.flags import UserError
 
 SIDE = 256  # simplified strokes lie on a canvas of 256 x 256
 WIDTH = 6  # asked of OpenCV

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from project.work.common import UserError
 from project.work.dataset.storage import PROVENANCE
 from project.work.machine import bucket
 from project.work.machine.bucket import BucketFolder
 from project.work.run_folder import LOGITS_FILE
-from project.work.settings.flags import UserError
 
 
 def push(folder: Path, place: BucketFolder) -> list[str]:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.work.common import RunSettings
-from project.work.files import arrays, disk
+from project.work.common import UserError
+from project.work.files import arrays, disk, tables
+from project.work.files.disk import replace_file
 from project.work.labels.class_names import canonical
-from project.work.settings.flags import UserError
-from project.work.writing import replacing
+from project.work.settings.groups import RunSettings
 
 LABEL_NAME = "label_name.csv"
 PROVENANCE = "provenance.json"
@@ -120,12 +120,6 @@ def map_file(folder: Path, part: str) -> Path:
     return folder / f"{part}_images.npy"
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write beside the file and move over it, so that a crash or a full disk leaves the old file as it was."""
-    with replacing(path) as file:
-        file.write(data)
-
-
 @dataclass
 class _Room:
     """What is left of the memory that a set may take. allowed, taken: bytes."""
@@ -182,7 +176,7 @@ def fingerprint(pictures: Pictures) -> str:
 def _read_names(path: Path) -> list[str]:
     disk.plain(_present(path), _NAMES)
     try:
-        table = disk.read_table(path, ("label", "name"), "the list of classes", most=_NAMES)
+        table = tables.read_table(path, ("label", "name"), "the list of classes", most=_NAMES)
     except UserError as error:
         why = str(error).removeprefix(str(path)).lstrip(": ")
         raise UserError(f"{path}: needs the columns label,name ({why}); prepare the data again") from error

@@ -1,31 +1,30 @@
-"""Files that a person names, read with care: plain ones alone, bounded before they are read, as spreadsheets save them.
+"""Files on disk: read with care (plain ones alone, bounded by size), and written whole or not at all.
 
 Standard library only at import.
 """
 
 import contextlib
-import csv
-import io
 import itertools
 import json
 import os
+import re
+import secrets
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
-if TYPE_CHECKING:
-    import pandas as pd
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
 PACKED = 32  # times that real data become smaller in a file at most; drawings become an eighth, keys a tenth
 DEEPEST = 20  # brackets of YAML in each other
-LONGEST_LINE = 1 << 24  # letters of a table's line
-LONGEST_HEADER = 1 << 20
-_PIECE = 1 << 24  # letters that are cut into lines at once
-SEPARATORS = ",;\t|"
 _UNLIKE = {
     stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a named pipe",
@@ -37,6 +36,7 @@ _MISSING = "is missing"
 _SAID = 200  # characters of an exception's text
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+OLD = 24 * 3600.0  # seconds; where files cannot be locked, a partial one that nobody has touched since is nobody's
 
 
 def fault(path: Path, most: int | None = None) -> str | None:
@@ -189,153 +189,91 @@ def _depth(data: bytes) -> int:
     return max(itertools.accumulate((steps.get(byte, 0) for byte in data), initial=0))
 
 
-def read_table(
-    path: Path,
-    columns: Sequence[str] = (),
-    kind: str = "a table",
-    optional: Sequence[str] = (),
-    most: int = LARGEST,
-) -> "pd.DataFrame":
-    """A CSV as text, its index the line that each row ends in; separated by , ; tab or |, whichever its header has.
-
-    columns: those that it must have, found whatever blanks and capitals it writes them with, and called as given here;
-    of the others optional ones alone are kept. No columns: all are. kind: what the file is, for a person.
-    Blank lines are passed over. Raises UserError for a file that is missing or no table, and for a row of more or fewer
-    fields than the header.
-    """
-    wrong = fault(path, most)
-    if wrong is not None:
-        raise UserError(f"{shown(path)} {wrong}: give the path of {kind}")
-    return parse_table(read_text(path, most), path, columns, kind, optional)
-
-
-def parse_table(
-    text: str,
-    path: Path,
-    columns: Sequence[str] = (),
-    kind: str = "a table",
-    optional: Sequence[str] = (),
-    ragged: bool = False,
-) -> "pd.DataFrame":
-    """As `read_table`, of a text that was read already. path: what to call it.
-
-    ragged: a row may lack its last fields, which are then empty, and have empty ones beyond the header.
-    """
-    import pandas as pd
-
-    needs = f"; it needs the columns {','.join(columns)}" if columns else ""
-    separator = _separator(text, [*columns, *optional])
-    _refuse_endless(text, path, kind)
-    reader = csv.reader(_lines(text.rstrip("\r\n")), delimiter=separator, strict=True)
-    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-    try:
-        header = next((cells for cells in reader if any(cells)), [])
-        names = _names(header, [*columns, *optional])
-        kept = _kept(names, header, columns, optional, f"{path}: not {kind}", needs)
-        lines: list[int] = []
-        texts: list[list[str]] = [[] for _ in kept]
-        places = [(column.append, place) for column, place in zip(texts, kept, strict=True)]
-        for cells in reader:
-            if not any(cells):
-                continue
-            if ragged and not any(cells[len(names) :]):
-                cells = [*cells, *[""] * (len(names) - len(cells))][: len(names)]
-            if len(cells) != len(names):
-                quote = f": put one that holds {separator!r} in quotes" if len(cells) > len(names) else ""
-                raise UserError(
-                    f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}{quote}"
-                )
-            lines.append(reader.line_num)
-            for put, place in places:  # a list for each row would be a million lists
-                put(cells[place])
-    except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num}: not {kind} ({error}){needs}") from error
-    columns = {names[place]: pd.Series(column, dtype=object) for column, place in zip(texts, kept, strict=True)}
-    return pd.DataFrame(columns).set_axis(lines, axis="index")
-
-
-def header(text: str, columns: Sequence[str] = ()) -> list[str]:
-    """The names of a table's columns without blanks around them; none of an empty text.
-
-    columns: names that it may have, by which its separator is known.
-    """
-    return [cell.strip() for cell in _cells(_first_line(text), _separator(text, columns))]
-
-
-def _kept(
-    names: list[str], header: list[str], columns: Sequence[str], optional: Sequence[str], refused: str, needs: str
-) -> list[int]:
-    """The places of the columns to keep. Raises UserError where one is missing or there twice."""
-    missing = [name for name in columns if name not in names]
-    if missing or not header:
-        lacks = f"has no column {missing[0]}" if header else "is empty"
-        raise UserError(f"{refused}: it {lacks} (its header is {','.join(header)[:80]!r}){needs}")
-    # Without a name only the first is a column: that of the rows' names; others are what a spreadsheet left beside.
-    asked, wanted = bool(columns), {*columns, *optional}
-    kept = [place for place, name in enumerate(names) if (name in wanted if asked else name or place == 0)]
-    twice = next((names[place] for place in kept if names.count(names[place]) > 1), None)
-    if twice is not None:
-        raise UserError(f"{refused}: two columns are called {twice!r}")
-    return kept
-
-
-def _separator(text: str, columns: Sequence[str]) -> str:
-    """The separator under which the header has most of the columns; of equals the one that stands in it most often."""
-    header = _first_line(text)
-    wanted = {_plain_name(name) for name in columns}
-
-    def fit(separator: str) -> tuple[int, int]:
-        cells = _cells(header, separator)
-        return len(wanted & {_plain_name(cell) for cell in cells}), header.count(separator)
-
-    return max(SEPARATORS, key=fit)
-
-
-def _first_line(text: str) -> str:
-    """The first line that is not blank, however lines end."""
-    return next((line for line in _lines(text[:LONGEST_HEADER]) if line.strip()), "").rstrip("\r\n")
-
-
-def _refuse_endless(text: str, path: Path, kind: str) -> None:
-    """Raise UserError where no line ends for so long that this is no table: its reader would take many times that."""
-    for start in range(0, len(text) - LONGEST_LINE + 1, LONGEST_LINE):
-        end = start + LONGEST_LINE
-        if text.find("\n", start, end) < 0 and text.find("\r", start, end) < 0:
-            line = text.count("\n", 0, start) + 1
-            raise UserError(f"{shown(path)} line {line}: not {kind} (a line of more than {LONGEST_LINE:,} letters)")
-
-
-def _lines(text: str) -> Iterator[str]:
-    """The lines of a text with their ends as they are; in pieces, since StringIO takes four bytes for each letter."""
-    start = 0
-    while start < len(text):
-        near = min(start + _PIECE, len(text))
-        cuts = (text.find(end, near, near + LONGEST_LINE) for end in "\n\r")
-        end = next((cut + 1 for cut in cuts if cut >= 0), len(text))
-        yield from io.StringIO(text[start:end], newline="")
-        start = end
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of one line; none of one that is too long for a header."""
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return []
-
-
-def _names(header: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """The header's names without blanks around them; those that are asked for as they are asked for."""
-    stripped = [cell.strip() for cell in header]
-    known = {_plain_name(name): name for name in columns if name not in stripped}
-    return [name if name in columns else known.get(_plain_name(name), name) for name in stripped]
-
-
-def _plain_name(name: str) -> str:
-    return name.strip().casefold()
-
-
 def shown(path: Path | str) -> str:
     """A path or text for a message; one with characters that cannot be shown as Python writes it."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of another at the end, so that a crash or a full disk leaves the old one.
+
+    An OSError on the way names the file that was to be written.
+    """
+    with partial(path) as place, open(place, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        os.replace(place, path)  # before it is closed: on a network file system that gives its lock away
+
+
+@contextlib.contextmanager
+def partial(path: Path) -> Iterator[Path]:
+    """The name of an empty file beside another, for its next version; it is gone at the end unless it was moved.
+
+    What killed processes left of the same file goes first. A lock tells theirs from those of processes that live: it
+    ends with its process, holds across machines that share a file system, and knows of no number that is used again.
+    """
+    sweep(path)
+    place = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
+    try:
+        lock = _created(place)
+        try:
+            yield place
+        finally:
+            place.unlink(missing_ok=True)
+            os.close(lock)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, place, str(place)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that are gone left beside a file when they were killed while writing it."""
+    form = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.[0-9a-f]+)?")
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for name in [entry.name for entry in entries if form.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError):
+                _remove_deserted(path.with_name(name))
+
+
+def _created(place: Path) -> int:
+    """A new file's descriptor, locked where the file system can."""
+    while True:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if fcntl is None:
+            return descriptor
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if place.exists():  # nobody took it for a deserted one before it was locked
+            return descriptor
+        os.close(descriptor)
+
+
+def _remove_deserted(place: Path) -> None:
+    descriptor = os.open(place, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        if _is_deserted(descriptor):
+            place.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _is_deserted(descriptor: int) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return time.time() - os.fstat(descriptor).st_mtime > OLD
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write beside the file and move over it, so that a crash or a full disk leaves the old file as it was."""
+    with replacing(path) as file:
+        file.write(data)

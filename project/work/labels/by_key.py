@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.work.settings.flags import UserError
+from project.work.common import UserError
 
 SOME_KEYS = 100_000
 _SPOILT = r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+|[0-9]+[.,]0*"

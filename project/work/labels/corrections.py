@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.work.dataset import storage
-from project.work.files import disk
+from project.work.common import UserError
+from project.work.files import disk, tables
 from project.work.labels import by_key
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
 
 FILE = "corrections.csv"
 COLUMNS = ("row", "key_id", "given_label", "new_label")
@@ -48,7 +47,7 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
 
     Raises UserError when they are of other data or labels.
     """
-    table = disk.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
+    table = tables.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
     key_ids = table["key_id"]
     rows = by_key.rows(key_ids, keys, path)
     given, new = decided(table, names, path)
@@ -101,4 +100,4 @@ def write(path: Path, made: Corrections, keys: np.ndarray, names: list[str] | No
     if names is not None:
         by_number = np.array([*names, ""], dtype=object)  # the last for those that are dropped
         columns |= dict(zip(NAMES, (by_number[made.given[order]], by_number[made.new[order]]), strict=True))
-    storage.replace_file(path, pd.DataFrame(columns).to_csv(index=False).encode())
+    disk.replace_file(path, pd.DataFrame(columns).to_csv(index=False).encode())

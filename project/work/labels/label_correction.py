@@ -1,27 +1,26 @@
 """Labels of a training file after a person's corrections and unattended cleaning: what is learnt from, and how much."""
 
-import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-from project.work.common import Settings
-from project.work.dataset.loaded import Records
-from project.work.files import arrays
-from project.work.labels import cleaning, corrections
+from project.work.common import UserError
+from project.work.files import arrays, disk, tables
+from project.work.labels import by_key, corrections
 from project.work.labels.by_key import unpacked
 from project.work.labels.corrections import DROPPED, Corrections
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
 
 WEIGHTS_FILE = "weights.csv.gz"
+AUDIT_FILE = "audit.csv"
+_AUDIT_COLUMNS = ("key_id", "given_label", "suggested_label", "trust", "flagged")
 
 
 @dataclass(frozen=True)
-class Mending:
+class LabelCorrection:
     """What was done to N rows. labels: int64 (N,), afterwards; kept: bool (N,), those that are still there; weights:
     float32 (N,), of mean 1 over the training rows, or None; done: every row that was judged; notes: for a person."""
 
@@ -37,17 +36,30 @@ class Mending:
         weights = b"" if self.weights is None else self.weights.tobytes()
         return hashlib.sha256(self.labels.tobytes() + self.kept.tobytes() + weights).hexdigest()[:12]
 
-    def applied(self, records: Records) -> Records:
-        """The records with these labels and weights; what was dropped is still there, for the splits to leave out."""
-        labels = torch.from_numpy(self.labels).to(records.labels.device)
-        weights = None if self.weights is None else torch.from_numpy(self.weights).to(labels.device)
-        return dataclasses.replace(records, labels=labels, weights=weights)
+
+@dataclass(frozen=True)
+class AuditedRows:
+    """What an audit says of rows of a training file, all (n,).
+
+    rows: int64; given, suggested: labels int64; trust: float in 0..1, the probability that a label is right;
+    flagged: bool.
+    """
+
+    rows: np.ndarray
+    given: np.ndarray
+    suggested: np.ndarray
+    trust: np.ndarray
+    flagged: np.ndarray
+
+    def part(self, index: np.ndarray) -> "AuditedRows":
+        """Some of it; index: positions, or bool (n,)."""
+        return AuditedRows(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
 def make(
     settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str], train: np.ndarray, valid: np.ndarray
-) -> Mending | None:
-    """The mending that the settings ask for, None for none; the same files give the same. Raises UserError.
+) -> LabelCorrection | None:
+    """The correction that the settings ask for, None for none; the same files give the same. Raises UserError.
 
     labels: int64 (N,), with their noise; keys: (N,), see `by_key.packed`; train, valid: the rows of both splits, int64.
     A person's corrections hold in both, and --clean does not touch what a person has judged. It leaves validation as
@@ -63,29 +75,29 @@ def make(
     now, weights = done.applied(labels), None
     if settings.clean != "none":
         left = train[(now[train] != DROPPED) & ~np.isin(train, done.rows)]
-        audit = cleaning.audit_of(_audit_path(settings), left, now, keys, names)
+        audit = audit_of(_audit_path(settings), left, now, keys, names)
         if settings.clean == "reweight":
             weights = _weights(audit.trust, left, train[now[train] != DROPPED], len(labels))
         else:
-            done = done.joined(cleaning.flagged_rows(audit, settings.clean))
+            done = done.joined(flagged_rows(audit, settings.clean))
             now = done.applied(labels)
-        notes.append(f"--clean {settings.clean}: {cleaning.said(audit, settings.clean)}")
+        notes.append(f"--clean {settings.clean}: {said(audit, settings.clean)}")
     _refuse_empty(labels, now, train, valid, names)
-    return Mending(np.where(now == DROPPED, labels, now), now != DROPPED, weights, done, notes)
+    return LabelCorrection(np.where(now == DROPPED, labels, now), now != DROPPED, weights, done, notes)
 
 
-def write(folder: Path, mending: Mending, keys: np.ndarray, names: list[str] | None = None) -> list[str]:
+def write(folder: Path, correction: LabelCorrection, keys: np.ndarray, names: list[str] | None = None) -> list[str]:
     """Write all that was done into a run folder: corrections that another run can be given, and the weights.
 
     Returns what to tell a person.
     """
-    corrections.write(folder / corrections.FILE, mending.done, keys, names)
-    if mending.weights is not None:
-        rows = np.flatnonzero(np.isfinite(mending.weights))
-        columns = {"row": rows, "key_id": unpacked(keys[rows]), "weight": mending.weights[rows].round(5)}
+    corrections.write(folder / corrections.FILE, correction.done, keys, names)
+    if correction.weights is not None:
+        rows = np.flatnonzero(np.isfinite(correction.weights))
+        columns = {"row": rows, "key_id": unpacked(keys[rows]), "weight": correction.weights[rows].round(5)}
         text = pd.DataFrame(columns).to_csv(index=False)
         arrays.write_gzip(folder / WEIGHTS_FILE, text.encode())
-    return mending.notes
+    return correction.notes
 
 
 def _audit_path(settings: Settings) -> Path:
@@ -119,3 +131,57 @@ def _refuse_empty(
                         " on: keep some of their rows, or choose --clean reweight")  # fmt: skip
     if (after[valid] == DROPPED).all():
         raise UserError("the corrections drop every validation row, so no epoch could be selected; keep some of them")
+
+
+def read_audit(path: Path, keys: np.ndarray, names: list[str]) -> AuditedRows:
+    """An audit of a training file, from audit.csv or its folder. Raises UserError when it is of other data."""
+    path = path / AUDIT_FILE if path.is_dir() else path
+    table = tables.read_table(path, _AUDIT_COLUMNS, "the audit.csv of ./inv audit")
+    key_ids = table["key_id"]
+    rows = by_key.rows(key_ids, keys, path)
+    given, suggested = (by_key.labels(table[name], key_ids, names, path) for name in _AUDIT_COLUMNS[1:3])
+    try:
+        trust = table["trust"].to_numpy(dtype=np.float64)
+    except ValueError as error:
+        raise UserError(f"{path}: a trust is no number ({disk.said(error)})") from error
+    if not ((trust >= 0) & (trust <= 1)).all():
+        raise UserError(f"{path}: a trust is no probability in 0..1")
+    if not table["flagged"].isin(["0", "1"]).all():
+        raise UserError(f"{path}: flagged must be 0 or 1")
+    return AuditedRows(rows, given, suggested, trust, (table["flagged"] == "1").to_numpy())
+
+
+def audit_of(path: Path, rows: np.ndarray, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> AuditedRows:
+    """What an audit says of these rows, int64 (n,), in their order; labels: int64 (N,), of the whole training file now.
+
+    Raises UserError when it leaves one out, knows another label for it, or suspects all of them.
+    """
+    whole, place = read_audit(path, keys, names), np.full(len(labels), -1)
+    place[whole.rows] = np.arange(len(whole.rows))
+    missing = int((place[rows] < 0).sum())
+    if missing > 0:
+        raise UserError(f"{path}: says nothing of {missing} of {len(rows)} training rows; it is of other data")
+    audit = whole.part(place[rows])
+    other = int((audit.given != labels[rows]).sum())
+    if other > 0:
+        raise UserError(f"{path}: {other} of {len(rows)} training rows have another label here than when it was made;"
+                        " audit again, with the same noise and corrections")  # fmt: skip
+    if len(rows) > 0 and audit.flagged.all():
+        raise UserError(f"{path}: all {len(rows)} training rows are flagged, so there is none to trust")
+    return audit
+
+
+def flagged_rows(audit: AuditedRows, how: str) -> Corrections:
+    """The flagged rows dropped (how: drop) or given the label that is suggested (how: relabel)."""
+    some = audit.part(audit.flagged)
+    return Corrections(some.rows, some.given, np.full_like(some.given, DROPPED) if how == "drop" else some.suggested)
+
+
+def said(audit: AuditedRows, how: str) -> str:
+    """What is done, for a person."""
+    flagged, count = int(audit.flagged.sum()), len(audit.rows)
+    if how == "reweight":
+        return f"{count} training rows weighted by how far their labels are trusted"
+    if flagged == 0:
+        return f"none of {count} training rows is flagged, so the labels stay as they are"
+    return f"{flagged} of {count} training rows {'dropped' if how == 'drop' else 'given the label that is suggested'}"

@@ -1,4 +1,4 @@
-"""Wrong labels put in on purpose and written down, so that what copes with them is measured against the truth."""
+"""Wrong labels put in on purpose and written down (noise.csv), so that methods are measured against the truth."""
 
 import hashlib
 import json
@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.work.common import Settings
-from project.work.dataset import storage
-from project.work.files import disk
-from project.work.labels import noise_manifest
+from project.work.common import UserError
+from project.work.files import disk, tables
+from project.work.labels import by_key
 from project.work.labels.by_key import unpacked
-from project.work.settings.flags import UserError
+from project.work.settings.groups import Settings
 
 FACTS = "noise.json"
 _SUMS_TO_ONE = 1e-3  # how far a row of a matrix written with few digits may be from it
 _ROUNDING = 1e-9  # of a probability
 _WRITES_ONE = "./inv audit writes one as transition.csv"
+MANIFEST = "noise.csv"
+NO_CLASS = -1  # a picture of something that is none of the classes
+_MANIFEST_COLUMNS = ("row", "key_id", "true_label", "noisy_label")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[s
     if kind == "none":
         return None
     if kind == "file":
-        return Noise(*noise_manifest.read(Path(settings.noise_file), labels, keys, names))
+        return Noise(*read_manifest(Path(settings.noise_file), labels, keys, names))
     if kind == "confusion":
         matrix = read_matrix(Path(settings.noise_file), names)
         if settings.noise_rate > 0:
@@ -114,7 +116,7 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
 
     Their order may be another one; it becomes that of `names`. Raises UserError that says what is wrong with it.
     """
-    table = disk.read_table(path, kind=f"a noise transition matrix ({_WRITES_ONE})", optional=names)
+    table = tables.read_table(path, kind=f"a noise transition matrix ({_WRITES_ONE})", optional=names)
     table = table.set_index(table.columns[0])
     _refuse_other_names(table, names, path)
     try:
@@ -147,8 +149,8 @@ def _refuse_other_names(table: pd.DataFrame, names: list[str], path: Path) -> No
 def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, names: list[str]) -> None:
     """Write every changed row, and the requested and the actual rate."""
     rows = noise.rows
-    text = noise_manifest.text(rows, unpacked(keys[rows]), noise.true[rows], noise.noisy[rows], names)
-    storage.replace_file(folder / noise_manifest.NAME, text)
+    text = manifest_text(rows, unpacked(keys[rows]), noise.true[rows], noise.noisy[rows], names)
+    disk.replace_file(folder / MANIFEST, text)
     facts = {
         "type": settings.noise_type,
         "requested_rate": settings.noise_rate,
@@ -157,8 +159,50 @@ def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, name
         "rows": len(noise.true),
         "changed": len(rows),
     }
-    storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
+    disk.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def _some(count: int, rate: float, generator: np.random.Generator) -> np.ndarray:
     return generator.permutation(count)[: round(rate * count)]
+
+
+def manifest_text(rows: np.ndarray, keys: np.ndarray, true: np.ndarray, noisy: np.ndarray, names: list[str]) -> bytes:
+    """The manifest of some rows. keys: text; true, noisy: their labels, int; all (n,); true may be NO_CLASS."""
+    by_name = np.array([*names, ""], dtype=object)  # NO_CLASS is the last
+    columns = dict(zip(_MANIFEST_COLUMNS, (rows, keys, true, noisy), strict=True))
+    table = pd.DataFrame(columns | {"true_name": by_name[true], "noisy_name": by_name[noisy]})
+    return table.to_csv(index=False).encode()
+
+
+def read_manifest(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """True and noisy labels, both int64 (N,), of data that a manifest is for.
+
+    labels: int64 (N,), either as they were before the noise, or all of them as they are after it: then nothing is
+    changed, and what was true is known. keys: (N,), see `by_key.packed`. Raises UserError when the manifest is not for
+    these data.
+    """
+    table = tables.read_table(path, _MANIFEST_COLUMNS[1:], "a noise manifest, such as the noise.csv of a run")
+    key_ids, unknown = table["key_id"], table["true_label"] == str(NO_CLASS)
+    rows = by_key.rows(key_ids, keys, path)
+    noisy = by_key.labels(table["noisy_label"], key_ids, names, path)
+    true = by_key.labels(table["true_label"].mask(unknown, "0"), key_ids, names, path)
+    true = np.where(unknown, NO_CLASS, true)
+    other = labels.copy()
+    if (labels[rows] == noisy).all():
+        other[rows] = true
+        return other, labels
+    _refuse_other_data(path, key_ids.to_numpy(), labels[rows], true, noisy)
+    other[rows] = noisy
+    return labels, other
+
+
+def _refuse_other_data(path: Path, keys: np.ndarray, here: np.ndarray, true: np.ndarray, noisy: np.ndarray) -> None:
+    after = np.flatnonzero((here == noisy) & (here != true))
+    strange = np.flatnonzero((here != true) & (here != noisy))
+    if len(strange) > 0:
+        first = strange[0]
+        raise UserError(f"{path}: says that {keys[first]} is {true[first]}, but its label here is {here[first]};"
+                        " the manifest is of other data")  # fmt: skip
+    if len(after) > 0:
+        raise UserError(f"{path}: {len(after)} of its {len(here)} rows, {keys[after[0]]} the first, have their noisy"
+                        " label here already and the others have not; the manifest is of other data")  # fmt: skip

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from project.work import writing
-from project.work.common import progress
+from project.work.common import UserError, progress
+from project.work.files import disk
 from project.work.machine import google_account
-from project.work.settings.flags import UserError
 
 CHUNK = 16 * 2**20  # bytes of an upload that are sent again when the connection breaks
 PATIENCE = 60.0  # seconds that a failing request is tried again
@@ -95,7 +94,7 @@ class BucketFolder:
 
     def _bring(self, blob: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with writing.partial(path) as partial:
+        with disk.partial(path) as partial:
             with self._explained(f"gs://{self._bucket}/{blob.name}"):
                 blob.download_to_filename(str(partial), checksum="crc32c", retry=self._retry)
             os.replace(partial, path)

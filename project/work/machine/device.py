@@ -1,4 +1,4 @@
-"""What is chosen by the device: speed that rounds differently from run to run, or the same numbers every time."""
+"""The device of a run: which one, its mixed precision, and speed against the same numbers every time."""
 
 import importlib.util
 import os
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from project.work.common import Settings
+from project.work.common import UserError
+from project.work.settings.checks import gpu_numbers
+from project.work.settings.groups import Settings
 
 COMPILE_FROM = 20_000  # steps; shorter runs end before compiling has paid
+SMALLEST = 17  # pixels of a side: below, a last stage may see 1 x 1, where a CPU's bfloat16 gradients came out as NaN
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,57 @@ def apply(choices: Choices, network: nn.Sequential) -> None:
     if choices.compiled:
         for stage in network:
             stage.compile(dynamic=False)
+
+
+def choose_device(settings: Settings, place: int | None = None) -> "torch.device":
+    """The device asked for, or the best there is. Raises UserError when it is not there.
+
+    place: which of the processes on this machine asks, when several share each batch.
+    """
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    numbers, count = gpu_numbers(settings), torch.cuda.device_count()
+    name = settings.device
+    if name == "auto" and settings.processes is not None and not numbers:
+        name = "cpu"
+    elif name == "auto":
+        name = "cuda" if numbers else next(kind for kind, present in there.items() if present)
+    if numbers and (name != "cuda" or max(numbers) >= count):
+        raise UserError(f"--gpu {settings.gpu}: torch sees {count} GPUs here; leave --gpu out for CPU")
+    if not there[name]:
+        raise UserError(f"--device {name}: this machine has none that torch can use; try --device cpu")
+    if place is not None and name == "cuda":
+        numbers = (numbers or list(range(count)))[place : place + 1]
+        if not numbers:
+            raise UserError(f"process {place} of this machine has no GPU of its own; start one process for each GPU")
+    return torch.device(name, numbers[0]) if numbers else torch.device(name)
+
+
+class MixedPrecision:
+    """Autocast and loss scaling for a device; both do nothing when it is off."""
+
+    def __init__(self, device: torch.device, wanted: bool | None, side: int = SMALLEST) -> None:
+        """wanted None: on where the device computes bfloat16 fast, and rightly for pictures of that side."""
+        self.device_type = device.type
+        rightly = device.type != "cpu" or side >= SMALLEST
+        self.on = fast_bfloat16(device) and rightly if wanted is None else wanted
+        self.dtype = torch.bfloat16 if device.type == "cpu" or fast_bfloat16(device) else torch.float16
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.on and self.dtype == torch.float16)
+
+    def autocast(self) -> torch.autocast:
+        """The context to compute logits in."""
+        return torch.autocast(self.device_type, self.dtype, enabled=self.on)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 itself: elsewhere it is emulated and slower than float32."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.9
+            return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False

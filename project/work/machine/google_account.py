@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from project.work.common import UserError
 from project.work.files import disk
-from project.work.settings.flags import UserError
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 LARGEST = 1 << 20  # bytes of a key file

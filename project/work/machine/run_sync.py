@@ -8,17 +8,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from project.work.files.disk import absent, read_bytes
+from project.work.common import UserError
+from project.work.files.disk import read_bytes
 from project.work.machine import bucket
 from project.work.machine.bucket import BucketFolder
-from project.work.reporter.reporter import Result
-from project.work.reporter.result_file import RESULT_FILE, read_result
-from project.work.reporter.result_table import ResultTable
-from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, SETTINGS_FILE, TEACHER_FILE
-from project.work.settings.flags import UserError
+from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, RESULT_FILE, SETTINGS_FILE, TEACHER_FILE
 
 
-class Mirror:
+class RunSync:
     """Keeps folders of an output folder in a bucket, for a machine that may vanish. Without a place it does nothing.
 
     A run's whole state is one file, its checkpoint, which a bucket replaces whole; history.csv may be an epoch ahead of
@@ -47,9 +44,9 @@ class Mirror:
             print(f"warning: {error}", file=sys.stderr)
 
 
-def open_mirror(uri: str | None, output: Path) -> Mirror:
-    """The mirror of an output folder at a URI, or one that does nothing."""
-    return Mirror(None if uri is None else BucketFolder(uri, bucket.connect()), output)
+def open_sync(uri: str | None, output: Path) -> RunSync:
+    """What keeps an output folder in step with a URI, or does nothing."""
+    return RunSync(None if uri is None else BucketFolder(uri, bucket.connect()), output)
 
 
 def bring(place: BucketFolder, files: Mapping[str, Any], output: Path, watched: bool = False) -> list[Path]:
@@ -91,38 +88,3 @@ def _in_order(blobs: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(blobs.items(), key=lambda item: item[0] == SETTINGS_FILE))
 
 
-def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
-    """Bring the run folders of all jobs, and merge their rows into the table.
-
-    place: <uuid>/<run folder>/<path> below it. Returns the folders that changed and the number of rows that did.
-    """
-    if not absent(ResultTable(output).path):
-        ResultTable(output).read()  # a table that takes no rows is better known before hours of downloads
-    jobs: dict[str, dict[str, Any]] = defaultdict(dict)
-    for name, blob in place.files().items():
-        job, _, path = name.partition("/")
-        jobs[job][path] = blob
-    changed, folders = [], set()
-    for files in jobs.values():
-        changed += bring(place, files, output, watched=True)
-        folders |= {output / path.partition("/")[0] for path in files if path.endswith(f"/{RESULT_FILE}")}
-    return changed, sum(_merge(folder, ResultTable(output)) for folder in sorted(folders))
-
-
-def _merge(folder: Path, table: ResultTable) -> bool:
-    """Bring a finished run's row into the table; says whether that changed anything."""
-    try:
-        row = read_result(folder)
-    except UserError as error:
-        print(f"warning: {error}", file=sys.stderr)
-        return False
-    if row is None:
-        return False
-    texts = {name: "" if value is None else str(value) for name, value in row.items()}
-    if not absent(table.path):
-        known = table.read()
-        for old in known[known["uuid"] == texts["uuid"]].to_dict("records"):
-            if texts.items() <= old.items():
-                return False
-    table.write(Result(row, folder))
-    return True

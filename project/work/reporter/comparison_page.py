@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from project.work.dataset import storage
+from project.work.common import UserError
 from project.work.files import disk
 from project.work.reporter import comparison_words as words
 from project.work.reporter.comparison import Comparison
 from project.work.reporter.comparison_plot import DARK, LIGHT, picture
-from project.work.settings.flags import UserError
 
 NAME, PICTURE = "compare", ".png"
 STYLE = """
@@ -60,8 +59,8 @@ def write(folder: Path, comparison: Comparison, study: Study) -> Path:
     for name in (NAME, _own_name(study, marks)):
         path = folder / f"{name}.html"
         if (_is_free(path) and _claimed(path, data)) or _is_ours(path, marks):
-            storage.replace_file(path, data)
-            storage.replace_file(path.with_suffix(PICTURE), light)
+            disk.replace_file(path, data)
+            disk.replace_file(path.with_suffix(PICTURE), light)
             return path
     raise UserError(f"{path}: is not a page of this comparison: move it away")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work.common import ROOT, ReportSettings
+from project.work.common import ROOT, UserError
 from project.work.files import disk
-from project.work.settings.flags import UserError
+from project.work.settings.groups import ReportSettings
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]
 FIELDS = ("type", "client_email", "private_key", "private_key_id", "client_id")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from project.work import fonts
-from project.work.files import arrays
+from project.work.files import disk
 from project.work.reporter.reporter import Result
 from project.work.run_folder import HISTORY_FILE
 
@@ -38,6 +38,6 @@ class CurvePlot:
         figure.suptitle(f"{result.folder.name} on {Path(result.row['dataset']).name}", fontsize=11)
         path = result.folder / FILE
         fonts.for_matplotlib(figure)
-        with arrays.replacing(path) as file:
+        with disk.replacing(path) as file:
             figure.savefig(file, dpi=110, format="png")
         return f"curve in {path}"

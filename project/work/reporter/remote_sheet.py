@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from project.work.common import ReportSettings
 from project.work.reporter.credentials import Account, Refused
 from project.work.reporter.google_trouble import Place, Unknown, explain
 from project.work.reporter.patience import Patience
 from project.work.reporter.sheet_rows import Cell
+from project.work.settings.groups import ReportSettings
 
 if TYPE_CHECKING:
     from gspread.http_client import HTTPClient

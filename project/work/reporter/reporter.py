@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from project.work.dataset import storage
+from project.work.common import UserError
 from project.work.files import disk
-from project.work.settings.flags import UserError
 
 SHEET_COLUMNS = (
     "uuid",
@@ -119,6 +118,6 @@ def _told(folder: Path) -> set[str]:
 def _note(folder: Path, told: set[str], whole: bool) -> None:
     text = json.dumps({"whole": whole, "told": sorted(told)}) + "\n"
     try:
-        storage.replace_file(folder / NOTE, text.encode())
+        disk.replace_file(folder / NOTE, text.encode())
     except OSError as error:  # less is lost than if the result itself were not reported
         print(f"warning: {folder / NOTE}: {error.strerror or error}", file=sys.stderr)

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from project.work import common
-from project.work.common import ReportSettings
-from project.work.settings.flags import UserError, build, given, run_command, setting
+from project.work.common import UserError
+from project.work.machine.process import run_command
+from project.work.settings import resolve
+from project.work.settings.flags import build, given, setting
+from project.work.settings.groups import ReportSettings
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Bring the spreadsheet up to date with results.csv. Raises UserError that says what to do when it cannot."""
     flags = given(ResendSettings, argv, "Send the rows of results.csv that the spreadsheet does not have.")
     names = {field.name for field in dataclasses.fields(ResendSettings)}
-    usual = {name: value for name, value in common.read_yaml(common.DEFAULTS_FILE).items() if name in names}
+    usual = {name: value for name, value in resolve.read_yaml(common.DEFAULTS_FILE).items() if name in names}
     settings = build(ResendSettings, usual | flags)
     from project.work.reporter import sheet
     from project.work.reporter.credentials import Refused, key_folder

@@ -9,8 +9,9 @@ from typing import Any, get_args, get_type_hints
 import numpy as np
 import pandas as pd
 
-from project.work.common import Settings, experiment_settings
 from project.work.settings.flags import is_switch
+from project.work.settings.groups import Settings
+from project.work.settings.resolve import experiment_settings
 
 SHARES = frozenset(
     f"{epoch}_{part}_{figure}"

@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from project.work.dataset import storage
+from project.work.common import UserError
 from project.work.files import disk
 from project.work.reporter.reporter import Result
-from project.work.settings.flags import UserError
+from project.work.run_folder import RESULT_FILE
 
-RESULT_FILE = "result.json"
 LARGEST = 1 << 20  # bytes; a row has two thousand
 
 
@@ -19,7 +18,7 @@ class ResultFile:
     def write(self, result: Result) -> str:
         """Write the row."""
         path = result.folder / RESULT_FILE
-        storage.replace_file(path, (json.dumps(result.row, indent=2) + "\n").encode())
+        disk.replace_file(path, (json.dumps(result.row, indent=2) + "\n").encode())
         return f"row in {path}"
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from project.work.common import UserError
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_file import RESULT_FILE, read_result
-from project.work.settings.flags import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

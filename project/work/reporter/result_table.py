@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from project.work.common import Settings
-from project.work.dataset import storage
-from project.work.files import disk
+from project.work.common import UserError
+from project.work.files import disk, tables
 from project.work.reporter import result_cells, result_names, sheet_rows
 from project.work.reporter.reporter import Result
-from project.work.settings.flags import UserError, inside
+from project.work.settings.flags import inside
+from project.work.settings.groups import Settings
 
 FILE, LINE = "results.csv", "\n"
 LARGEST = 1 << 26  # bytes; a row has about seven hundred
@@ -46,7 +46,7 @@ class ResultTable:
             there = not disk.absent(self.path)
             text = self._text() if there else ""
             if (longer := _with_line(text, row)) is not None:
-                storage.replace_file(self.path, longer.encode())
+                disk.replace_file(self.path, longer.encode())
                 return f"row {longer.count(LINE) - 1} of {self.path}"
             table = self._parsed(text) if there else pd.DataFrame(columns=list(row), dtype=object)
             as_read = _as_csv(table)
@@ -58,7 +58,7 @@ class ResultTable:
             same = there and not earlier.any() and len(row) == len(table.columns)
             if not same:
                 as_read = _as_csv(table.assign(**{name: "" for name in row if name not in table}))
-            storage.replace_file(self.path, (as_read + _as_csv(last, header=False)).encode())
+            disk.replace_file(self.path, (as_read + _as_csv(last, header=False)).encode())
         return f"row {len(table) + 1} of {self.path}"
 
     def read(self) -> pd.DataFrame:
@@ -103,7 +103,7 @@ class ResultTable:
     def _parsed(self, text: str) -> pd.DataFrame:
         table = _plain_table(text)
         try:
-            table = table if table is not None else disk.parse_table(text, self.path, kind="a table of results")
+            table = table if table is not None else tables.parse_table(text, self.path, kind="a table of results")
         except UserError as error:
             raise UserError(f"{error}; {MENDING}") from error
         table.columns = [_known().get(name.casefold(), name) for name in table.columns]
@@ -150,7 +150,7 @@ class ResultTable:
         """Keep the file as it is under a name that is free."""
         names = (f"{self.path.stem}-as-saved{number}.csv" for number in ["", *range(2, 10_000)])
         path = next(path for name in names if not (path := self.path.with_name(name)).exists())
-        storage.replace_file(path, disk.read_bytes(self.path, LARGEST))
+        disk.replace_file(path, disk.read_bytes(self.path, LARGEST))
         print(
             f"warning: another program saved {self.path}; it is written anew with the same values, and kept as it was"
             f" in {path.name}",

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from project.work import common
-from project.work.common import RECIPES, Settings
+from project.work.common import UserError
 from project.work.method_words import BASE, method_settings
 from project.work.reporter import result_cells
 from project.work.reporter.result_cells import column
-from project.work.settings.flags import UserError, build
+from project.work.settings import resolve
+from project.work.settings.flags import build
+from project.work.settings.groups import RECIPES, Settings
 
 NOT_READ = "-"
 NOISE = ("noise_type", "noise_rate")
@@ -32,7 +33,7 @@ def declared(recipe: str) -> Mapping[str, str]:
     """The values, as results.csv has them, that the settings of an experiment have by a recipe."""
     values = {field.name: field.default for field in dataclasses.fields(Settings)} | dict(RECIPES.get(recipe, {}))
     values |= {"recipe": recipe}
-    texts = {name: values[name] for name in common.experiment_settings()}
+    texts = {name: values[name] for name in resolve.experiment_settings()}
     return {column(name): "" if value is None else str(value) for name, value in texts.items()}
 
 
@@ -65,7 +66,7 @@ def is_of(word: str, row: Mapping[str, str]) -> bool:
         wanted = _row_of(word)
     except UserError:
         return False
-    switches = [name for name in common.method_switches() if name in row]
+    switches = [name for name in resolve.method_switches() if name in row]
     if BASE in word.split("+") and any(row[name] == "True" for name in switches if wanted.get(name) != "True"):
         return False
     return all(canonical(name, row.get(name, "")) == value for name, value in wanted.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from project.work.common import OUTPUT, ReportSettings
+from project.work.common import OUTPUT, UserError
 from project.work.reporter import sheet_rows, waiting
 from project.work.reporter.credentials import Refused, find_account, key_files
 from project.work.reporter.google_trouble import Place, Unknown
@@ -16,7 +16,8 @@ from project.work.reporter.remote_sheet import RemoteSheet, connect
 from project.work.reporter.reporter import Postponed, Result
 from project.work.reporter.result_table import FILE as TABLE
 from project.work.reporter.result_table import ResultTable
-from project.work.settings.flags import UserError, flag
+from project.work.settings.flags import flag
+from project.work.settings.groups import ReportSettings
 
 LOCK = "sheet.lock"
 BATCH = 500  # rows a request; Google recommends bodies below 2 MB

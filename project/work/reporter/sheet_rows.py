@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_type_hints
 
-from project.work.common import Settings
 from project.work.reporter.reporter import DATA_DIGEST
+from project.work.settings.groups import Settings
 
 Cell = str | int | float | bool | None
 # Columns that stay text whatever they look like: a revision of digits only, or one like 12e45678, is no number.

@@ -17,7 +17,9 @@ from typing import Any
 import pandas as pd
 
 from project.work import common
+from project.work.common import UserError
 from project.work.files import disk
+from project.work.machine.process import run_command
 from project.work.reporter import result_cells, run_words, sheet_rows, summary_text, unfinished
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_table import MENDING, ResultTable
@@ -26,7 +28,8 @@ from project.work.reporter.summary_settings import SummarySettings
 from project.work.reporter.summary_text import ACCURACIES, Line
 from project.work.reporter.terminal import columns, say
 from project.work.reporter.unfinished import Unfinished
-from project.work.settings.flags import UserError, parse, run_command
+from project.work.settings import resolve
+from project.work.settings.flags import parse
 from project.work.settings.methods import serves
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
@@ -81,7 +84,7 @@ def _only_whether_given(table: pd.DataFrame) -> pd.DataFrame:
 
 def _only_what_is_read(table: pd.DataFrame) -> pd.DataFrame:
     """The same with NOT_READ for settings of methods that are off in a run: another version had other defaults."""
-    switches = [name for name in common.method_switches() if name in table]
+    switches = [name for name in resolve.method_switches() if name in table]
     readers = {name: [each for each in serves(name, switches) if each in table] for name in table}
     on = {name: (table[mine] == "True").any(axis=1) for name, mine in readers.items() if mine}
     if {"flag_by", "clean"} <= set(table):
@@ -95,11 +98,11 @@ def _varies(values: pd.Series) -> bool:
 
 def _told_by_method(summary: pd.DataFrame, name: str) -> bool:
     """Whether a column only says again which method a line is of."""
-    return name in common.method_switches() and summary.groupby("method")[name].nunique().max() == 1
+    return name in resolve.method_switches() and summary.groupby("method")[name].nunique().max() == 1
 
 
 def _setting_names() -> list[str]:
-    return [result_cells.column(name) for name in common.experiment_settings()]
+    return [result_cells.column(name) for name in resolve.experiment_settings()]
 
 
 def text(table: pd.DataFrame, wide: int | None = None, each_run: bool = False) -> str:

@@ -5,13 +5,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from project.work import common, run_folder
-from project.work.common import Settings
-from project.work.files import disk
+from project.work import run_folder
+from project.work.common import UserError
+from project.work.files import disk, tables
 from project.work.reporter.result_cells import column
 from project.work.reporter.result_file import RESULT_FILE
 from project.work.run_folder import HISTORY_FILE, SETTINGS_FILE
-from project.work.settings.flags import UserError
+from project.work.settings import resolve
+from project.work.settings.groups import Settings
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def _look(folder: Path, place: str | None) -> Unfinished:
 
 
 def _row(settings: Settings) -> dict[str, str]:
-    values = {column(name): getattr(settings, name) for name in common.experiment_settings()}
+    values = {column(name): getattr(settings, name) for name in resolve.experiment_settings()}
     return {name: "" if value is None else str(value) for name, value in values.items()}
 
 
@@ -77,7 +78,7 @@ def _reached(history: Path) -> tuple[int, float | None]:
     """The last epoch that a history has, and the accuracy on validation there."""
     if disk.absent(history):
         return 0, None
-    table = disk.read_table(history, ("epoch", "valid_accuracy"), "a run's history", most=1 << 24)
+    table = tables.read_table(history, ("epoch", "valid_accuracy"), "a run's history", most=1 << 24)
     if table.empty:
         return 0, None
     epoch, valid = table.iloc[-1]

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work.dataset import storage
+from project.work.common import UserError
 from project.work.files import disk
-from project.work.settings.flags import UserError
 
 FILE = "waits_for_sheet.json"
 LARGEST = 1 << 16  # bytes; a mark has a hundred
@@ -29,7 +28,7 @@ class Mark:
 def add(folder: Path, uuid: str, sheet: str, finished: str) -> Path:
     """Note that the row of the run in this folder waits for a sheet."""
     path = folder / FILE
-    storage.replace_file(path, json.dumps({"uuid": uuid, "sheet": sheet, "finished": finished}).encode())
+    disk.replace_file(path, json.dumps({"uuid": uuid, "sheet": sheet, "finished": finished}).encode())
     return path
 
 

@@ -11,24 +11,21 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from project.work import common, model
-from project.work.common import Settings, progress
+from project.work.common import UserError, progress
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.labels.noise_channel import channel_rate
-from project.work.machine.device import apply, choose, look
-from project.work.machine.distributed import ALONE, Parallel
+from project.work.machine.device import MixedPrecision, apply, choose, look
+from project.work.machine.distributed import ALONE, Parallel, join_norms
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE
 from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, identity
 from project.work.runner.folding import folded
 from project.work.runner.history import EpochRow, History, speed
-from project.work.runner.joint_norm import join_norms
-from project.work.runner.margins import margins
 from project.work.runner.metrics import measure
-from project.work.runner.precision import MixedPrecision
-from project.work.runner.row_memory import RowMemory
-from project.work.runner.schedule import factor
-from project.work.settings.flags import UserError
+from project.work.runner.optimizer import schedule_factor
+from project.work.runner.row_memory import RowMemory, margins
+from project.work.settings.groups import Settings
 
 EVALUATION_BATCH = 512
 Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory
@@ -265,7 +262,7 @@ class BaseRunner:
             self.average.update_parameters(self.model)
 
     def _set_learning_rate(self, epoch: int, step: int) -> None:
-        now = factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
+        now = schedule_factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
         optimizer.set_rates(self.optimizers, now)
 
     def _parts(self) -> dict[str, Stateful]:

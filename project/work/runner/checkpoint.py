@@ -3,19 +3,20 @@
 import dataclasses
 import hashlib
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from project.work import common, writing
-from project.work.common import CleaningSettings, NoiseSettings, Settings
-from project.work.dataset import storage
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
-from project.work.files import disk
-from project.work.runner import checkpoint_form
-from project.work.settings.flags import UserError
+from project.work.files import disk, tensors
+from project.work.runner import checkpoint
+from project.work.settings import resolve
+from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings
 
 BEGIN_AGAIN = "delete its folder to begin again"
 
@@ -27,7 +28,7 @@ _ELSEWHERE |= {"dataset", "recipe"}
 
 def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     """What decides a run's numbers beside its data, for its checkpoint: settings, and which rows it learns from."""
-    names = [name for name in common.experiment_settings() if name not in _ELSEWHERE]
+    names = [name for name in resolve.experiment_settings() if name not in _ELSEWHERE]
     digest = hashlib.sha256()
     for split in (dataset.train, dataset.valid):
         digest.update(split.rows.cpu().numpy())
@@ -44,17 +45,17 @@ class CheckpointFile:
         """Replace the file; on an error the old one stays."""
         data = io.BytesIO()
         torch.save(state, data)
-        storage.replace_file(self.path, data.getvalue())
+        disk.replace_file(self.path, data.getvalue())
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, or None when nothing was saved yet. Raises UserError when the file is damaged."""
-        writing.sweep(self.path)
+        disk.sweep(self.path)
         if disk.absent(self.path):
             return None
         with disk.opened(self.path) as file:
             try:
-                state = checkpoint_form.read(file, disk.reach([self.path], checkpoint_form.MOST), device)
-            except checkpoint_form.BAD as error:
+                state = tensors.read(file, disk.reach([self.path], tensors.MOST), device)
+            except tensors.BAD as error:
                 raise self.damaged(disk.said(error)) from error
         if not isinstance(state, dict):
             raise self.damaged(f"it holds {type(state).__name__}, not the state of a run")
@@ -93,7 +94,7 @@ class CheckpointFile:
     def restore(self, parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
         """Give each part of a run its saved state, in order. Raises UserError when they are of another run's kind."""
         for name, part in parts.items():
-            wrong = f"it has no {name}" if name not in states else checkpoint_form.unlike(states[name], part)
+            wrong = f"it has no {name}" if name not in states else checkpoint.unlike(states[name], part)
             if wrong is not None:
                 self._refuse_other(f"{name}: {wrong}")
         try:
@@ -104,3 +105,54 @@ class CheckpointFile:
 
     def _refuse_other(self, why: str, error: Exception | None = None) -> None:
         raise UserError(f"{self.path}: of another network than this code has ({why}); begin a new run") from error
+
+
+def unlike(state: dict[str, Any], part: Any) -> str | None:
+    """How a saved state differs in form from what a part of a run has now; None when it can be given to it."""
+    if isinstance(part, torch.optim.Optimizer):
+        return _unlike_optimizer(state, part)
+    if isinstance(part, torch.amp.GradScaler) and not part.is_enabled():  # on another device it may have been
+        return None
+    return differing(state, part.state_dict())
+
+
+def differing(saved: Any, ours: Any) -> str | None:
+    """How two nested values differ in form: names, shapes and kinds, whatever their numbers."""
+    if isinstance(ours, Tensor):
+        if not isinstance(saved, Tensor):
+            return f"a {type(saved).__name__} for a tensor"
+        theirs, mine = (f"{each.dtype} {tuple(each.shape)}" for each in (saved, ours))
+        return None if theirs == mine else f"{theirs} for {mine}"
+    if isinstance(ours, dict):
+        if not isinstance(saved, dict) or saved.keys() != ours.keys():
+            return "other names"
+        return next((f"{name}: {found}" for name in ours if (found := differing(saved[name], ours[name]))), None)
+    numbers = (int, float)
+    if type(ours) in numbers and type(saved) in numbers:
+        return None
+    return None if type(saved) is type(ours) else f"a {type(saved).__name__} for a {type(ours).__name__}"
+
+
+def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str | None:
+    """Of torch's optimizers, whose state is empty before the first step: {"state": by number, "param_groups": list}."""
+    groups, states = saved.get("param_groups"), saved.get("state")
+    ours = part.state_dict()["param_groups"]
+    if not isinstance(groups, list) or not isinstance(states, dict) or len(groups) != len(ours):
+        return "other groups of parameters"
+    for group, mine in zip(groups, ours, strict=True):
+        if not isinstance(group, dict) or group.get("params") != mine["params"]:
+            return "other parameters"
+        for name in ("lr", "highest_lr", "momentum", "weight_decay"):
+            if type(group.get(name)) not in (int, float) or not math.isfinite(group[name]):
+                return f"its {name} is no number"
+        strange = [name for name in group if name != "params" and not isinstance(group[name], (int, float, type(None)))]
+        if strange:
+            return f"its {strange[0]} is a {type(group[strange[0]]).__name__}"
+    parameters = [each for group in part.param_groups for each in group["params"]]
+    for number, state in states.items():
+        if type(number) is not int or not 0 <= number < len(parameters) or not isinstance(state, dict):
+            return "states of other parameters"
+        for name, value in state.items():
+            if value is not None and (found := differing(value, parameters[number].detach())):
+                return f"{name}: {found}"
+    return None

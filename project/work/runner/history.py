@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work.dataset import storage
+from project.work.files import disk
 
 
 @dataclass(frozen=True)
@@ -82,4 +82,4 @@ class History:
         table = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochRow)], lineterminator="\n")
         table.writeheader()
         table.writerows(self.as_dicts())
-        storage.replace_file(self.path, text.getvalue().encode())
+        disk.replace_file(self.path, text.getvalue().encode())

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 
-from project.work.common import Settings
 from project.work.runner import sam
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.co_teaching_runner import CoTeachingRunner
@@ -14,6 +13,7 @@ from project.work.runner.loss_mixture_runner import LossMixtureRunner
 from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
 from project.work.runner.nts_runner import NtsRunner
 from project.work.runner.sce_runner import SceRunner
+from project.work.settings.groups import Settings
 
 RUNNERS: Mapping[str, type[BaseRunner]] = {
     "loss_mixture": LossMixtureRunner,  # first: targets are corrected before they are mixed

@@ -3,11 +3,12 @@
 import re
 from typing import TYPE_CHECKING
 
-from project.work.settings.flags import UserError, flag
+from project.work.common import UserError
+from project.work.settings.flags import flag
 from project.work.settings.methods import APART
 
 if TYPE_CHECKING:
-    from project.work.common import Settings
+    from project.work.settings.groups import Settings
 
 
 def refuse(settings: "Settings") -> None:

@@ -4,42 +4,18 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
-import re
 import reprlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 from project import PROGRAM, __version__
-from project.work.machine import process, streams
+from project.work.common import UserError
 
 T = TypeVar("T")
 _brief = reprlib.Repr()
 _brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
-
-
-class UserError(Exception):
-    """Something a person can put right; its text says what is wrong, where, and what to do.
-
-    lines: to be printed below the text, where one line does not do.
-    """
-
-    def __init__(self, text: str, *lines: str) -> None:
-        super().__init__(text)
-        self.lines = lines
-
-
-class Interrupted(UserError):
-    """Work that a signal stopped; its text says how to go on. code: the exit code."""
-
-    def __init__(self, text: str, stop: KeyboardInterrupt) -> None:
-        super().__init__(text)
-        self.code = process.code(stop)
-
-
-class OutOfMemory(UserError):
-    """There was not enough memory, of the machine or of its GPU; its text says what to lower."""
 
 
 def setting(default: Any, help: str, *, within: str = "", choices: Sequence[str] = (), alias: str = "") -> Any:
@@ -265,68 +241,3 @@ def inside(value: float, interval: str) -> bool:
     return above and below
 
 
-def run_command(main: Callable[[], None], lower: str = "") -> None:
-    """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback.
-
-    lower: the flags that decide how much memory it takes, for when there is not enough.
-    """
-    with contextlib.suppress(AttributeError):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
-    try:
-        with within_memory(lower):
-            main()
-        streams.refuse_loss()
-    except Interrupted as error:
-        process.say(str(error))
-        process.leave(error.code)
-    except UserError as error:
-        _stop(str(error), error.lines)
-    except OSError as error:
-        _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
-    except KeyboardInterrupt as stop:
-        process.say("stopped")
-        process.leave(process.code(stop))
-    except SystemExit as end:
-        if isinstance(end.code, int) and end.code > 128:  # a signal, of which it has been told
-            process.leave(end.code)
-        raise
-
-
-@contextlib.contextmanager
-def within_memory(lower: str = "") -> Iterator[None]:
-    """Raises OutOfMemory where memory runs out; lower: the flags to lower then."""
-    try:
-        yield
-    except (MemoryError, RuntimeError, OSError) as error:
-        shortage = _shortage(error)
-        if shortage is None:
-            raise
-        advice = f"lower {lower}" if lower else "end what else runs here, or take a machine with more"
-        raise OutOfMemory(f"{shortage}; {advice}") from None
-
-
-def _shortage(error: BaseException) -> str | None:
-    """What there was not enough memory for, as numpy, torch on any device and the system say it; None otherwise."""
-    text = str(error)
-    signs = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "Cannot allocate memory", "Unable to allocate")
-    if not isinstance(error, MemoryError) and not any(sign in text for sign in signs):
-        return None
-    amount = re.search(r"(?:allocate|allocated:?) ([\d.]+ ?\w+)", text)
-    where = "the GPU is" if re.search("CUDA|CUBLAS|CUDNN|HIP|MPS", text) else "this machine is"
-    return f"{where} out of memory" + (f", for {amount[1]} more" if amount else "")
-
-
-def trouble(error: OSError) -> str:
-    """What the machine refused to do, and with which file."""
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}"
-
-
-def _stop(text: str, lines: Sequence[str] = ()) -> None:
-    print("\n".join([f"error: {_printable(text)}", *lines]), file=sys.stderr)
-    sys.exit(2)
-
-
-def _printable(text: str) -> str:
-    """The same in one line: names may hold line ends, and what makes a terminal do things."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -6,20 +6,26 @@ Side by side in threads: what one of them leaves of a GPU's time, while Python p
 import dataclasses
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from project.work.common import Settings, progress
+from project.work.common import progress
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import memory_budget
 from project.work.machine.distributed import Parallel
 from project.work.runner.table import runner_class
-from project.work.teacher import side_by_side
+from project.work.settings.groups import Settings
+
+T = TypeVar("T")
+R = TypeVar("R")
+GoOn = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -62,12 +68,12 @@ class FoldModels:
         with progress(total=len(folds), desc="fold models", unit="model") as bar:
             while at_once is None and len(found) < len(folds):
                 before = self._reserved()
-                found += side_by_side.each(self.train, folds[len(found) :][:1], done=bar.update)
+                found += each(self.train, folds[len(found) :][:1], done=bar.update)
                 if self.trained:  # one that was finished before takes less
                     at_once = self._room(before)
-            return found + side_by_side.each(self.train, folds[len(found) :], at_once or 1, bar.update)
+            return found + each(self.train, folds[len(found) :], at_once or 1, bar.update)
 
-    def train(self, fold: int, go_on: side_by_side.GoOn) -> Prediction:
+    def train(self, fold: int, go_on: GoOn) -> Prediction:
         """Train a fold's model from wherever it stands, and have it predict what it did not learn from."""
         own = self.part_of == fold
         learnt_from, held = (np.flatnonzero(mask) for mask in ((own, ~own) if self.voting else (~own, own)))
@@ -112,3 +118,41 @@ class FoldModels:
         self._reserved()
         free, _ = torch.cuda.mem_get_info(self.device)
         return memory_budget.how_many_fit(free, peak, memory_budget.cores())
+
+
+class Ended(Exception):
+    """Another piece of the work has failed, or Ctrl-C was pressed, so that this one is to end."""
+
+
+def each(
+    work: Callable[[T, GoOn], R], things: Sequence[T], at_once: int = 1, done: Callable[[], object] = lambda: None
+) -> list[R]:
+    """What the work gives for each thing, in their order; the first error ends all of it.
+
+    work: called with a thing and what it must call often, which ends it when the others end. done: called after each.
+    """
+    if at_once == 1:
+        return [_one(work, thing, done) for thing in things]
+    ended = threading.Event()
+
+    def go_on() -> None:
+        if ended.is_set():
+            raise Ended
+
+    with ThreadPoolExecutor(at_once) as pool:
+        pieces = [pool.submit(work, thing, go_on) for thing in things]
+        try:
+            for piece in as_completed(pieces):
+                piece.result()
+                done()
+        except BaseException:  # Ctrl-C reaches this thread alone
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [piece.result() for piece in pieces]
+
+
+def _one(work: Callable[[T, GoOn], R], thing: T, done: Callable[[], object]) -> R:
+    result = work(thing, lambda: None)
+    done()
+    return result

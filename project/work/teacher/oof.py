@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from project.work import common
-from project.work.common import CleaningSettings, NoiseSettings, Settings
+from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.labels.by_key import unpacked
 from project.work.machine.distributed import ALONE, Parallel
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
-from project.work.runner.margins import means
-from project.work.settings.flags import UserError
+from project.work.runner.row_memory import means
+from project.work.settings import resolve
+from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings
 from project.work.settings.methods import DistillationSettings
 from project.work.teacher.fold_models import FoldModels
 
 
 def teacher_settings(settings: Settings) -> Settings:
     """The settings of the fold models: plain training, and the same logits for every --seed of a student."""
-    return _of_folds(settings, common.method_defaults())
+    return _of_folds(settings, resolve.method_defaults())
 
 
 def audit_settings(settings: Settings) -> Settings:
@@ -37,8 +37,8 @@ def audit_settings(settings: Settings) -> Settings:
 def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
     folds = {"folds": settings.folds or DEFAULT_FOLDS, "seed": settings.split_seed}
     made = dataclasses.replace(settings, **(left_out | folds))
-    defaults = common.method_defaults()
-    return dataclasses.replace(made, **{name: defaults[name] for name in common.idle(made)})
+    defaults = resolve.method_defaults()
+    return dataclasses.replace(made, **{name: defaults[name] for name in resolve.idle(made)})
 
 
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
@@ -49,7 +49,7 @@ def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """
     groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
     within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset", "recipe"}
-    decided = {name: value for name, value in common.chosen(teacher).items() if name not in within}
+    decided = {name: value for name, value in resolve.chosen(teacher).items() if name not in within}
     return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 
 

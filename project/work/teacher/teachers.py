@@ -1,22 +1,54 @@
 """Teachers: models whose logits become soft targets, trained first when missing and shared by their students."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock
 
 from project.work import run_folder
-from project.work.common import Settings
 from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.distillation_dataset import OofLogits
-from project.work.machine.distributed import Parallel
-from project.work.machine.run_sync import Mirror
-from project.work.teacher import noisy_teacher, oof
+from project.work.dataset.distillation_dataset import SEEN, VALIDATION, OofLogits
+from project.work.labels.by_key import unpacked
+from project.work.machine.distributed import ALONE, Parallel
+from project.work.machine.run_sync import RunSync
+from project.work.runner.table import runner_class
+from project.work.settings.groups import Settings
+from project.work.settings.methods import NtsSettings
+from project.work.teacher import oof
+from project.work.teacher.oof import refuse_twins
+
+
+def noisy_teacher_settings(settings: Settings) -> Settings:
+    """What the same command trains without --nts: its other methods and its --seed are the teacher's too."""
+    student = {field.name: field.default for field in dataclasses.fields(NtsSettings)}
+    return dataclasses.replace(settings, **student)
+
+
+def make_noisy_teacher(
+    teacher: Settings,
+    dataset: Dataset,
+    device: torch.device,
+    folder: Path,
+    keep: Callable[[Path], None] = lambda place: None,
+    parallel: Parallel = ALONE,
+) -> OofLogits:
+    """Train the teacher from wherever it stands; its logits of every row of the training file, not augmented."""
+    keys = unpacked(dataset.train_keys)
+    refuse_twins(keys, teacher.dataset)
+    runner = runner_class(teacher)(teacher, dataset, device, folder, parallel)
+    runner.fit(lambda: keep(folder))
+    everything = dataclasses.replace(dataset.train, rows=torch.arange(len(keys)))
+    logits = runner.predict_selected(everything).cpu().numpy()
+    folds = np.full(len(keys), SEEN, dtype=np.int64)
+    folds[dataset.valid.rows.cpu().numpy()] = VALIDATION
+    return OofLogits(logits, keys, folds, dataset.names)
 
 
 @dataclass(frozen=True)
@@ -42,12 +74,12 @@ OUT_OF_FOLD = Kind(
     oof.refuse_few_rows,
 )
 SELECTED = Kind(
-    "teacher", run_folder.TEACHER_FILE, noisy_teacher.teacher_settings, noisy_teacher.make, "a teacher (NTS)"
+    "teacher", run_folder.TEACHER_FILE, noisy_teacher_settings, make_noisy_teacher, "a teacher (NTS)"
 )
 
 
 def with_soft_targets(
-    settings: Settings, dataset: Dataset, device: torch.device, copy: Mirror, parallel: Parallel
+    settings: Settings, dataset: Dataset, device: torch.device, copy: RunSync, parallel: Parallel
 ) -> Dataset:
     """The data set with the soft targets that a student's method learns from, as it is for other methods."""
     if not settings.distillation and not settings.nts:
@@ -68,7 +100,7 @@ def logits_file(
     teacher: Settings,
     dataset: Dataset,
     device: torch.device,
-    copy: Mirror,
+    copy: RunSync,
     parallel: Parallel,
     usable: Callable[[Path], bool] = Path.exists,
 ) -> Path:
@@ -87,3 +119,5 @@ def logits_file(
                 distillation_dataset.write(path, logits)
     copy.send(folder)
     return path
+
+

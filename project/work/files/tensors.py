@@ -1,4 +1,4 @@
-"""What torch.save writes of a run's state, read back without torch.load, which trusts the sizes that a file claims.
+"""What torch.save writes, read back without torch.load, which trusts the sizes that a file claims.
 
 An archive (zip, nothing compressed) of a pickle and of the bytes of each tensor's storage.
 """
@@ -94,54 +94,3 @@ def _known(module: str, name: str) -> Any:
     if module == "torch" and name in _DTYPES:
         return _DTYPES[name]
     raise Unlike(f"it asks for {module[:40]}.{name[:40]}, and only tensors and plain values are read")
-
-
-def unlike(state: dict[str, Any], part: Any) -> str | None:
-    """How a saved state differs in form from what a part of a run has now; None when it can be given to it."""
-    if isinstance(part, torch.optim.Optimizer):
-        return _unlike_optimizer(state, part)
-    if isinstance(part, torch.amp.GradScaler) and not part.is_enabled():  # on another device it may have been
-        return None
-    return differing(state, part.state_dict())
-
-
-def differing(saved: Any, ours: Any) -> str | None:
-    """How two nested values differ in form: names, shapes and kinds, whatever their numbers."""
-    if isinstance(ours, Tensor):
-        if not isinstance(saved, Tensor):
-            return f"a {type(saved).__name__} for a tensor"
-        theirs, mine = (f"{each.dtype} {tuple(each.shape)}" for each in (saved, ours))
-        return None if theirs == mine else f"{theirs} for {mine}"
-    if isinstance(ours, dict):
-        if not isinstance(saved, dict) or saved.keys() != ours.keys():
-            return "other names"
-        return next((f"{name}: {found}" for name in ours if (found := differing(saved[name], ours[name]))), None)
-    numbers = (int, float)
-    if type(ours) in numbers and type(saved) in numbers:
-        return None
-    return None if type(saved) is type(ours) else f"a {type(saved).__name__} for a {type(ours).__name__}"
-
-
-def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str | None:
-    """Of torch's optimizers, whose state is empty before the first step: {"state": by number, "param_groups": list}."""
-    groups, states = saved.get("param_groups"), saved.get("state")
-    ours = part.state_dict()["param_groups"]
-    if not isinstance(groups, list) or not isinstance(states, dict) or len(groups) != len(ours):
-        return "other groups of parameters"
-    for group, mine in zip(groups, ours, strict=True):
-        if not isinstance(group, dict) or group.get("params") != mine["params"]:
-            return "other parameters"
-        for name in ("lr", "highest_lr", "momentum", "weight_decay"):
-            if type(group.get(name)) not in (int, float) or not math.isfinite(group[name]):
-                return f"its {name} is no number"
-        strange = [name for name in group if name != "params" and not isinstance(group[name], (int, float, type(None)))]
-        if strange:
-            return f"its {strange[0]} is a {type(group[strange[0]]).__name__}"
-    parameters = [each for group in part.param_groups for each in group["params"]]
-    for number, state in states.items():
-        if type(number) is not int or not 0 <= number < len(parameters) or not isinstance(state, dict):
-            return "states of other parameters"
-        for name, value in state.items():
-            if value is not None and (found := differing(value, parameters[number].detach())):
-                return f"{name}: {found}"
-    return None

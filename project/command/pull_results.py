@@ -1,0 +1,51 @@
+"""The run folders of all jobs brought here from their bucket, and their rows into results.csv."""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from project.work.common import UserError
+from project.work.files.disk import absent
+from project.work.machine.bucket import BucketFolder
+from project.work.machine.run_sync import bring
+from project.work.reporter.reporter import Result
+from project.work.reporter.result_file import RESULT_FILE, read_result
+from project.work.reporter.result_table import ResultTable
+
+
+def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
+    """Bring the run folders of all jobs, and merge their rows into the table.
+
+    place: <uuid>/<run folder>/<path> below it. Returns the folders that changed and the number of rows that did.
+    """
+    if not absent(ResultTable(output).path):
+        ResultTable(output).read()  # a table that takes no rows is better known before hours of downloads
+    jobs: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, blob in place.files().items():
+        job, _, path = name.partition("/")
+        jobs[job][path] = blob
+    changed, folders = [], set()
+    for files in jobs.values():
+        changed += bring(place, files, output, watched=True)
+        folders |= {output / path.partition("/")[0] for path in files if path.endswith(f"/{RESULT_FILE}")}
+    return changed, sum(_merge(folder, ResultTable(output)) for folder in sorted(folders))
+
+
+def _merge(folder: Path, table: ResultTable) -> bool:
+    """Bring a finished run's row into the table; says whether that changed anything."""
+    try:
+        row = read_result(folder)
+    except UserError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return False
+    if row is None:
+        return False
+    texts = {name: "" if value is None else str(value) for name, value in row.items()}
+    if not absent(table.path):
+        known = table.read()
+        for old in known[known["uuid"] == texts["uuid"]].to_dict("records"):
+            if texts.items() <= old.items():
+                return False
+    table.write(Result(row, folder))
+    return True
