@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"== {words[0]}: {spent}", flush=True)
             if words[0] == "audit":
                 print(f"== {accept_suggestions(work)} suggestions taken")
-    print(f"{options.epoch} epochs; {measure.machine()}, {measure.cores()} cores")
+    print(f"{options.epoch} epochs; {measure.machine()}")
 
 
 if __name__ == "__main__":
