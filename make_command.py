@@ -1,7 +1,9 @@
 """Settings -> command lines; pure, standard library only."""
 
 import dataclasses
+import inspect
 import itertools
+import re
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +14,12 @@ from project.work.settings.flags import flag
 from project.work.settings.groups import NoiseSettings
 
 REPOSITORY = "/repository"  # where the code is in every image
+SETTINGS_HEAD = """# Settings
+
+<!-- generated: ./inv settings > docs/settings.md; a test compares -->
+Every setting of a run, with its default. `./inv train --help` shows the usual ones, `--help-all` the rest. Your own
+defaults go into `project/work/settings.yaml`; a flag on the command line wins over it.
+"""
 
 
 def script(path: str, values: Mapping[str, Any]) -> list[str]:
@@ -111,14 +119,32 @@ def _clean_at_zero(point: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in point.items() if name not in noise} | {"noise_type": "none", "noise_rate": 0}
 
 
-def settings_table(*classes: type) -> str:
-    """Every field of settings dataclasses as a Markdown table."""
+def settings_page(cls: type) -> str:
+    """docs/settings.md: every field of a settings dataclass, a heading for each class that declares some, in order."""
+    groups = [group for group in reversed(cls.__mro__) if _declared(group)]
+    tables = [f"## {_title(group)}\n\n{inspect.getdoc(group)}\n\n{settings_table(group)}\n" for group in groups]
+    return "\n".join([SETTINGS_HEAD, *tables])
+
+
+def settings_table(cls: type) -> str:
+    """The fields that a settings dataclass itself declares as a Markdown table."""
     rows = [
         f"| `{flag(field.name)}` | {'' if field.default is None else field.default} | {_explained(field)} |"
-        for cls in classes
-        for field in dataclasses.fields(cls)
+        for field in _declared(cls)
     ]
     return "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows])
+
+
+def _declared(cls: type) -> list[dataclasses.Field]:
+    if not dataclasses.is_dataclass(cls):
+        return []
+    own = inspect.get_annotations(cls)
+    return [field for field in dataclasses.fields(cls) if field.name in own]
+
+
+def _title(cls: type) -> str:
+    """RobustLossSettings -> Robust loss."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__.removesuffix("Settings")).capitalize()
 
 
 def _explained(field: dataclasses.Field) -> str:

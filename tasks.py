@@ -164,8 +164,8 @@ def benchmark(c: Context, **values: Any) -> None:
 
 @task
 def settings(c: Context) -> None:
-    """Print every setting as the README's table."""
-    print(make_command.settings_table(Settings))
+    """Print every setting as docs/settings.md shows it: ./inv settings > docs/settings.md."""
+    print(make_command.settings_page(Settings), end="")
 
 
 @task

@@ -30,7 +30,7 @@ from project.work.audit.repeats import Repeats
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.files import disk
+from project.work.files.disk import disk
 from project.work.machine.process import run_command
 from project.work.settings import resolve
 from project.work.settings.flags import parse, setting

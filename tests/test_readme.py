@@ -1,4 +1,4 @@
-"""The README tells the truth: its settings table is the code's, and its example of a new method works."""
+"""README and docs tell the truth: settings, commands, files, links, and the example of a new method."""
 
 import os
 import re
@@ -8,26 +8,40 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from invoke import Collection
 
 import make_command
+import tasks
 from project.work.common import ROOT
 from project.work.settings.groups import Settings
 
-README = (ROOT / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+PLACE = re.compile(r"`((?:project|benchmark)/[^`<*]+)`")
 
 
-def test_the_settings_table_is_the_one_the_code_prints() -> None:
-    table = re.search(r"<!-- settings:.*?-->\n(.*?)\n<!-- end of settings -->", README, re.DOTALL)
-    assert table is not None
-    assert table[1] == make_command.settings_table(Settings)
+def every(pattern: re.Pattern) -> list[tuple[Path, tuple[str, ...]]]:
+    """Each page with each of its matches."""
+    return [(page, match.groups()) for page in PAGES for match in pattern.finditer(page.read_text())]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_page_of_settings_is_the_one_the_code_prints() -> None:
+    assert (ROOT / "docs" / "settings.md").read_text() == make_command.settings_page(Settings)
 
 
 def test_the_patch_that_adds_a_method_applies_and_trains(tmp_path: Path, prepared: Path) -> None:
     if shutil.which("git") is None:
-        pytest.skip("git is not installed, so the README's patch cannot be applied")
+        pytest.skip("git is not installed, so the patch cannot be applied")
     shutil.copytree(ROOT / "project" / "work", tmp_path / "project" / "work")
     shutil.copy(ROOT / "project" / "__init__.py", tmp_path / "project")
-    patch = re.search(r"```diff\n(.*?)```", README, re.DOTALL)[1]
+    patch = re.search(r"```diff\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)[1]
     subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=tmp_path, check=True)
     command = [sys.executable, tmp_path / "project/work/main.py", "--bootstrap", "--epoch=1", "--uuid=b"]
     command += [f"--dataset={prepared}", f"--output={tmp_path / 'output'}"]
@@ -35,8 +49,32 @@ def test_the_patch_that_adds_a_method_applies_and_trains(tmp_path: Path, prepare
     assert (tmp_path / "output" / "bootstrap-b" / "history.csv").exists()
 
 
-@pytest.mark.parametrize(
-    "path", re.findall(r"\]\((fig/[^)]+)\)", README) + re.findall(r"`((?:project|benchmark)/[^`<*]+)`", README)
-)
-def test_every_file_it_names_is_there(path: str) -> None:
-    assert path.startswith(("project/input", "project/output")) or (ROOT / path).exists()
+def test_every_link_and_picture_leads_somewhere() -> None:
+    assert len(every(LINK)) > 20
+    for page, (path, anchor) in every(LINK):
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page.name}: {path}"
+        assert anchor is None or anchor in anchors(target), f"{page.name}: {path}#{anchor}"
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    for page, (path,) in every(PLACE):
+        made = path.startswith(("project/input", "project/output"))
+        assert made or (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_every_command_that_is_shown_is_a_task() -> None:
+    known = set(Collection.from_module(tasks).task_names)
+    for page, (command,) in every(re.compile(r"\./inv ([a-z][a-z-]*)")):
+        assert command in known, f"{page.name}: ./inv {command}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 200
+
+
+def test_the_workflow_runs_the_suite_on_the_oldest_python_that_is_admitted() -> None:
+    job = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())["jobs"]["test"]
+    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert oldest in job["strategy"]["matrix"]["python"]
+    assert "./inv test" in [step.get("run") for step in job["steps"]]

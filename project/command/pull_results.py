@@ -10,8 +10,9 @@ from project.work.files.disk import absent
 from project.work.machine.bucket import BucketFolder
 from project.work.machine.run_sync import bring
 from project.work.reporter.reporter import Result
-from project.work.reporter.result_file import RESULT_FILE, read_result
+from project.work.reporter.result_file import read_result
 from project.work.reporter.result_table import ResultTable
+from project.work.run_folder import RESULT_FILE
 
 
 def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from project.work.common import UserError
 from project.work.reporter.reporter import DATA_DIGEST
-from project.work.reporter.result_file import RESULT_FILE, read_result
+from project.work.reporter.result_file import read_result
+from project.work.run_folder import RESULT_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
