@@ -28,7 +28,7 @@ from project.work import main as work
 from project.work.audit import audit_files, findings
 from project.work.audit.findings import Evidence
 from project.work.audit.repeats import Repeats
-from project.work.dataset import base_dataset, storage
+from project.work.dataset import base_dataset, splits, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.declaration import UserError, parse, run_command, setting
 
@@ -146,7 +146,7 @@ def discriminated(dataset: Dataset, labels: np.ndarray, cell: Cell, folds: int) 
 
     images = dataset.train.records.pictures.pixels.cpu().numpy().astype(np.float32) / 255
     seen = gradients(images) if cell.model == "gradients" else pixels(images)
-    part = base_dataset.fold_numbers(labels, folds, cell.seed, cell.dataset, dataset.names)
+    part = splits.fold_numbers(labels, folds, cell.seed, cell.dataset, dataset.names)
     logits = np.full((len(labels), len(dataset.names)), -20, dtype=np.float32)
     for fold in range(folds):
         held = part == fold

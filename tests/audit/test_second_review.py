@@ -15,8 +15,8 @@ from reviewing import exported, numbers, reviewing, waited
 from project.work.audit import page
 from project.work.audit.page import write_page
 from project.work.dataset import corrections, storage
-from project.work.dataset.base_dataset import split
 from project.work.dataset.corrections import DROPPED
+from project.work.dataset.splits import split
 from project.work.declaration import UserError
 
 HEADER = "row,key_id,given_label,new_label\n"
