@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from project.work.dataset.splits import fold_numbers, split
 from project.work.declaration import UserError
@@ -57,3 +58,17 @@ def test_more_folds_than_rows_of_a_class_are_refused() -> None:
     assert set(fold_numbers(UNEVEN, 20, 0, "here")) == set(range(20))
     with pytest.raises(UserError, match=r"class 2 has 20 training rows, at least 21 are needed.*use fewer --folds"):
         fold_numbers(UNEVEN, 21, 0, "here")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("classes", [2, 3, 10, 171])
+def test_rows_are_those_of_scikit_learn(classes: int, seed: int) -> None:
+    random = np.random.default_rng([classes, seed])
+    for least, rate, folds in ((2, 0.5, 2), (3, 0.37, 3), (5, 1 / 3, 5), (40, 0.1, 10)):
+        counts = least + (random.exponential(20, classes)).astype(int)  # some rare, many equal
+        labels = random.permutation(np.repeat(np.arange(classes) * 3, counts))
+        expected = train_test_split(np.arange(len(labels)), test_size=rate, random_state=seed, stratify=labels)
+        assert all(map(np.array_equal, split(labels, rate, seed, "here"), map(np.sort, expected)))
+        numbers = fold_numbers(labels, folds, seed, "here")
+        parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
+        assert all(np.array_equal(np.flatnonzero(numbers == fold), held) for fold, (_, held) in enumerate(parts))
