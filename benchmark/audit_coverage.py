@@ -28,9 +28,9 @@ from project.work.audit import audit_files, findings
 from project.work.audit.findings import Evidence
 from project.work.audit.repeats import Repeats
 from project.work.common import UserError
-from project.work.dataset import base_dataset
+from project.work.dataset import base_dataset, splits
 from project.work.dataset.base_dataset import Dataset
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.machine.process import run_command
 from project.work.settings import resolve
 from project.work.settings.flags import parse, setting
@@ -149,7 +149,7 @@ def discriminated(dataset: Dataset, labels: np.ndarray, cell: Cell, folds: int) 
 
     images = dataset.train.records.pictures.pixels.cpu().numpy().astype(np.float32) / 255
     seen = gradients(images) if cell.model == "gradients" else pixels(images)
-    part = base_dataset.fold_numbers(labels, folds, cell.seed, cell.dataset, dataset.names)
+    part = splits.fold_numbers(labels, folds, cell.seed, cell.dataset, dataset.names)
     logits = np.full((len(labels), len(dataset.names)), -20, dtype=np.float32)
     for fold in range(folds):
         held = part == fold

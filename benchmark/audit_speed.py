@@ -39,7 +39,7 @@ def make(folder: Path, rows: int, classes: int) -> None:
     import pandas as pd
 
     from project.work.dataset import distillation_dataset, storage
-    from project.work.files.disk import arrays
+    from project.work.files import arrays
 
     random = np.random.default_rng(0)
     names = [f"class {label:04d}" for label in range(classes)]

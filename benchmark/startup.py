@@ -15,11 +15,20 @@ from project.work.machine.process import run_command
 from project.work.settings.flags import parse
 
 MAIN = str(ROOT / "project" / "work" / "main.py")
+TRAINING = """
+import torch
+from project.work import common, main, model, run_folder
+from project.work.dataset import base_dataset
+from project.work.runner import optimizer, parallel, table, teachers
+settings = common.parse(["--device=cpu"])
+optimizer.make(settings, model.make(settings.model, 3, 1, 0))
+"""  # up to the first step, without the data: a network and its optimizer are made, as torch imports more for them
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "./inv --list": ["-m", "invoke", "--search-root", str(ROOT), "--list"],
     "main.py --help": [MAIN, "--help"],
     "main.py, a setting refused": [MAIN, "--batch-size=0"],
+    "main.py, all that plain training imports": ["-c", TRAINING],
     "import torch": ["-c", "import torch"],
     "import the runners": ["-c", "import project.work.runner.table"],
     "import preparation": ["-c", "import project.data_preparation.quickdraw"],

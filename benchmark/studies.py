@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 
 
 def refuse_other(study: Any, growing: Collection[str]) -> None:

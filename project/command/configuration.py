@@ -9,7 +9,7 @@ from typing import Any
 from project.command.containers import LocalSettings, RemoteSettings, section, texts
 from project.command.training_job import JobSettings, PullSettings, PushSettings
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.settings.flags import build, nearest
 
 FILE = "invoke.yaml"

@@ -18,7 +18,7 @@ from project.data_preparation.sources import Source
 from project.work.common import UserError, progress
 from project.work.dataset import raster
 from project.work.dataset.drawings import Drawings
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.labels import class_names
 
 Columns = dict[str, np.ndarray]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.labels import class_names
 
 LONGEST_NAME = 200  # characters; a longer word is none

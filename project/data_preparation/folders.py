@@ -18,7 +18,7 @@ from project.data_preparation.lines import Lines, Text, glance, has_newlines, od
 from project.data_preparation.records import COLUMNS, WORD, BrokenLine, Records, csv_cells, read_csv, read_json
 from project.data_preparation.rows import PIECE, LeftOut, Place, Rows
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.labels import class_names
 
 

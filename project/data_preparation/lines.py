@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 
 LONGEST = 1 << 23  # bytes of a line: a raw drawing of 20 seconds has some 100,000
 MOST_LINES = 20_000_000  # of a file; what is known of each takes memory

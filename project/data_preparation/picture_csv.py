@@ -15,7 +15,7 @@ from project.data_preparation.entries import Entry, PictureList, a_few
 from project.data_preparation.picture_tree import UNREAD, suffix
 from project.work.common import UserError
 from project.work.dataset.unprepared import ARCHIVES, PICTURES
-from project.work.files.disk import disk, tables
+from project.work.files import disk, tables
 from project.work.labels.class_names import canonical
 
 # Names of columns without blanks and signs, the likeliest first.

@@ -15,7 +15,7 @@ from project.data_preparation import decoding, pixels, samples
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.quiet import quiet
 from project.work.common import UserError, progress
-from project.work.files.disk import disk
+from project.work.files import disk
 
 _BLOCK = 64 << 20  # bytes
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts

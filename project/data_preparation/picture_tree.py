@@ -8,7 +8,7 @@ from pathlib import Path
 
 from project.work.common import UserError
 from project.work.dataset.unprepared import PICTURES, is_system
-from project.work.files.disk import disk
+from project.work.files import disk
 
 Place = tuple[str, ...]  # names of folders, from the one that was given
 

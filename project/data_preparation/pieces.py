@@ -25,7 +25,7 @@ from project.data_preparation.repeats import Repeats, Row
 from project.data_preparation.rows import LeftOut
 from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.files.disk import arrays, disk
+from project.work.files import arrays, disk
 from project.work.labels import noise
 
 FOLDER = "pieces"

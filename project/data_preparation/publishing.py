@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from project.data_preparation.sample_sheet import draw_samples
 from project.work.common import INPUT, UserError
 from project.work.dataset import storage
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.machine import process
 from project.work.machine.process import Interrupted
 

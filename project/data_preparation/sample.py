@@ -18,7 +18,7 @@ from project.data_preparation.doodle.pen import Pen
 from project.data_preparation.simplification import simplify
 from project.work.common import UserError, progress
 from project.work.dataset.drawings import pack
-from project.work.files.disk import disk
+from project.work.files import disk
 
 TEMPLATES = {
     function.__name__.replace("_", " "): function

@@ -222,7 +222,7 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
 def _with_audit(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> Settings:
     """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
     from project.work.audit import stage
-    from project.work.files.disk import disk
+    from project.work.files import disk
 
     if settings.clean == "none" or settings.audit_file is not None:
         return settings

@@ -1,13 +1,13 @@
 """Networks by name. Each is a Sequential of named stages (stem, layer1, ..., head) and knows nothing of methods."""
 
 import itertools
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import nn
-from torchvision.models.resnet import BasicBlock
+from torch import Tensor, nn
 
 _INITIALISING = threading.Lock()  # layers draw from the one global generator
 
@@ -29,24 +29,54 @@ def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
 def resnet18(classes: int, channels: int) -> nn.Sequential:
     """ResNet18 (He et al., 2015) with its 7x7/2 stem and max-pool, for any number of channels."""
     stem = nn.Sequential(*_convolution(channels, 64, 7, 2), nn.MaxPool2d(3, stride=2, padding=1))
-    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes)
+    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes, _torchvision_block)
 
 
 def resnet18_small(classes: int, channels: int) -> nn.Sequential:
     """ResNet18 for small pictures: a 3x3/1 stem and no max-pool, for eight times the work."""
     stem = nn.Sequential(*_convolution(channels, 64, 3, 1))
-    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes)
+    return _resnet(stem, (64, 64, 128, 256, 512), 2, classes, _torchvision_block)
 
 
 def narrow(classes: int, channels: int) -> nn.Sequential:
     """The fast one for CPU: half as wide, a 5x5/2 stem, one block a stage, shortcuts that pool (He et al., 2018)."""
     stem = nn.Sequential(*_convolution(channels, 32, 5, 2))
-    network = _resnet(stem, (32, 32, 64, 128, 256), 1, classes)
-    for block in (module for module in network.modules() if isinstance(module, BasicBlock)):
-        if block.downsample is not None:
-            block.downsample[0].stride = (1, 1)
-            block.downsample.insert(0, nn.AvgPool2d(2, ceil_mode=True))
-    return network
+    return _resnet(stem, (32, 32, 64, 128, 256), 1, classes, PoolingBlock)
+
+
+class PoolingBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut that pools before it widens; the parts are named as torchvision's are.
+
+    Where neither size nor width changes the shortcut is none. Takes (B, before, H, W), gives (B, width, H / stride,
+    W / stride), rounded up.
+    """
+
+    def __init__(self, before: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        shortcut = None
+        if stride != 1 or before != width:  # made first, as its weights are drawn first
+            pool, kernel = nn.AvgPool2d(stride, ceil_mode=True), nn.Conv2d(before, width, 1, bias=False)
+            shortcut = nn.Sequential(pool, kernel, nn.BatchNorm2d(width))
+        self.conv1 = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = shortcut
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The sum of both paths, rectified."""
+        changed = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(images)))))
+        changed += images if self.downsample is None else self.downsample(images)
+        return self.relu(changed)
+
+
+def in_order(module: nn.Module) -> bool:
+    """Whether a convolution of a module is followed by the child after it: so in sequences and in blocks."""
+    torchvision = sys.modules.get("torchvision.models.resnet")  # there if the network has its blocks
+    return isinstance(module, nn.Sequential | PoolingBlock) or (
+        torchvision is not None and isinstance(module, torchvision.BasicBlock)
+    )
 
 
 MODELS: Mapping[str, Callable[[int, int], nn.Sequential]] = {
@@ -61,18 +91,23 @@ def _convolution(before: int, width: int, size: int, stride: int) -> list[nn.Mod
     return [kernel, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
 
 
-def _resnet(stem: nn.Module, widths: Sequence[int], blocks: int, classes: int) -> nn.Sequential:
+def _resnet(
+    stem: nn.Module, widths: Sequence[int], blocks: int, classes: int, block: Callable[[int, int, int], nn.Module]
+) -> nn.Sequential:
     """Stages of basic blocks behind a stem of widths[0] channels; each stage but the first halves the picture."""
     stages: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     for number, (before, width) in enumerate(itertools.pairwise(widths), start=1):
         stride = 1 if number == 1 else 2
-        first = BasicBlock(before, width, stride, _shortcut(before, width, stride))
-        stages[f"layer{number}"] = nn.Sequential(first, *(BasicBlock(width, width) for _ in range(blocks - 1)))
+        first = block(before, width, stride)
+        stages[f"layer{number}"] = nn.Sequential(first, *(block(width, width, 1) for _ in range(blocks - 1)))
     stages["head"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
     return nn.Sequential(stages)
 
 
-def _shortcut(before: int, width: int, stride: int) -> nn.Module | None:
-    if stride == 1 and before == width:
-        return None
-    return nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+def _torchvision_block(before: int, width: int, stride: int) -> nn.Module:
+    from torchvision.models.resnet import BasicBlock  # slow to import, and the default network does without
+
+    shortcut = None
+    if stride != 1 or before != width:
+        shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+    return BasicBlock(before, width, stride, shortcut)

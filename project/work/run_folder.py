@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from project.work import common, run_folder
 from project.work.common import CODE, UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.settings import resolve
 from project.work.settings.flags import build
 from project.work.settings.groups import ReportSettings, Settings

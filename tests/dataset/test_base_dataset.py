@@ -1,6 +1,5 @@
 """A prepared set becomes three splits in proportion, and batches that hold every picture once, all normalised alike."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from project.work import common
 from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.dataset.augmentation import Augmentation
-from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, fold_numbers, load, split
+from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, load
 from project.work.dataset.loaded import Records
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import Resident
 from project.work.labels.by_key import unpacked
 
 CPU = torch.device("cpu")
-UNEVEN = np.repeat([0, 1, 2], [50, 30, 20])
 
 
 def save(folder: Path, images: np.ndarray, labels: np.ndarray, names: list[str]) -> str:
@@ -43,14 +41,6 @@ def counting(count: int) -> Split:
 def pixels(part: Split) -> Tensor:
     """Its pictures as they are held, uint8 (n, C, H, W)."""
     return next(part.records.pictures.stream([part.rows]))
-
-
-def test_validation_takes_its_share_of_every_class() -> None:
-    train, valid = split(UNEVEN, 0.1, 0, "here")
-    assert (len(train), len(valid)) == (90, 10)
-    assert np.bincount(UNEVEN[train]).tolist() == [45, 27, 18]
-    assert np.bincount(UNEVEN[valid]).tolist() == [5, 3, 2]
-    assert sorted([*train, *valid]) == list(range(100))
 
 
 def test_the_split_depends_on_its_own_seed_alone(settings: Callable) -> None:
@@ -78,32 +68,6 @@ def test_every_row_keeps_its_picture_label_and_key(dataset: Dataset) -> None:
     assert unpacked(dataset.train_keys).tolist() == truth.keys["key_id"].tolist()
 
 
-@pytest.mark.parametrize(
-    ("labels", "rate", "reason"),
-    [
-        (np.array([0, 0, 0, 1, 1, 1, 2]), 0.3, "class 2 has 1 training rows, at least 2 are needed"),
-        (np.zeros(10, np.int64), 0.5, "all training pictures have one label"),
-        (UNEVEN, 0.01, "--valid-rate 0.01 on here (100 pictures): 1 to validate and 99 to train, but either needs 3"),
-        (UNEVEN, 0.99, "99 to validate and 1 to train, but either needs 3, one of each class; give 0.03 to 0.97"),
-    ],
-)
-def test_a_split_that_cannot_be_is_refused(labels: np.ndarray, rate: float, reason: str) -> None:
-    with pytest.raises(UserError) as refusal:
-        split(labels, rate, 0, "here")
-    assert reason in str(refusal.value)
-
-
-@pytest.mark.parametrize("classes", [2, 7, 24, 170])
-@pytest.mark.parametrize("more", [0, 1, 50, 1234])
-def test_the_rates_that_a_refusal_names_are_possible(classes: int, more: int) -> None:
-    labels = np.concatenate([np.repeat(np.arange(classes), 2), np.zeros(more, np.int64)])
-    with pytest.raises(UserError) as refusal:
-        split(labels, 1e-9, 0, "here")
-    for rate in map(float, re.search(r"give (\S+) to (\S+)$", str(refusal.value)).groups()):
-        parts = split(labels, rate, 0, "here")
-        assert min(map(len, parts)) >= classes
-
-
 def test_data_that_are_not_there_are_refused_with_the_nearest_name(
     settings: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,20 +84,6 @@ def test_a_class_with_too_few_rows_is_called_by_its_name(settings: Callable, tmp
     where = save(tmp_path / "rare", np.zeros((19, 16, 16), np.uint8), labels, ["ant", "bee", "cow"])
     with pytest.raises(UserError, match="/rare: class cow has 1 training rows, at least 2 are needed"):
         load(settings(dataset=where), CPU)
-
-
-def test_folds_hold_every_row_once_in_proportion() -> None:
-    numbers = fold_numbers(UNEVEN, 5, 0, "here")
-    counts = [np.bincount(UNEVEN[numbers == fold]).tolist() for fold in range(5)]
-    assert counts == [[10, 6, 4]] * 5
-    assert np.array_equal(numbers, fold_numbers(UNEVEN, 5, 0, "here"))
-    assert not np.array_equal(numbers, fold_numbers(UNEVEN, 5, 1, "here"))
-
-
-def test_more_folds_than_rows_of_a_class_are_refused() -> None:
-    assert set(fold_numbers(UNEVEN, 20, 0, "here")) == set(range(20))
-    with pytest.raises(UserError, match=r"class 2 has 20 training rows, at least 21 are needed.*use fewer --folds"):
-        fold_numbers(UNEVEN, 21, 0, "here")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import small
 
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.storage import Pictures, Prepared
-from project.work.files.disk import disk
+from project.work.files import disk
 
 
 def write_array(path: Path, array: np.ndarray, protocol: int = 4) -> None:

@@ -15,7 +15,7 @@ import small
 
 from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.files.disk import arrays
+from project.work.files import arrays
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from project.work.common import UserError
-from project.work.files.disk import disk, tables
+from project.work.files import disk, tables
 
 
 def refusal(path: Path, **options: object) -> str:

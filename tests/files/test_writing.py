@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from project.work.common import ROOT
-from project.work.files.disk import disk
+from project.work.files import disk
 
 WRITER = """
 import sys, time

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
-from project.work.runner.metrics import measure
+from project.work.runner.metrics import macro_f1, measure
 
 
 def certain(predictions: list[int], classes: int) -> torch.Tensor:
@@ -41,3 +42,12 @@ def test_top5_counts_labels_among_the_five_highest_logits() -> None:
 
 def test_top5_of_fewer_than_five_classes_is_one() -> None:
     assert measure(certain([0, 1], 3), torch.tensor([1, 2])).top5 == 1.0
+
+
+@pytest.mark.parametrize("classes", [2, 5, 340])
+def test_macro_f1_is_that_of_scikit_learn(classes: int) -> None:
+    random = torch.Generator().manual_seed(classes)
+    for rows in (1, 7, 500):
+        labels, predictions = (torch.randint(classes, (rows,), generator=random) for _ in range(2))
+        expected = f1_score(labels, predictions, average="macro", labels=torch.unique(labels), zero_division=0)
+        assert macro_f1(predictions, labels) == pytest.approx(expected, abs=1e-12)

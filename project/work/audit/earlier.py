@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from project.work.common import UserError
-from project.work.files.disk import tables
+from project.work.files import tables
 from project.work.labels import corrections
 from project.work.labels.corrections import DROP, DROPPED, Corrections
 

@@ -1,7 +1,6 @@
 """How well suspicion finds the labels that are known to be wrong."""
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 
 def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
@@ -10,6 +9,8 @@ def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
     wrong: bool (n,), which labels are; None for each figure where all are, or none. Rows without a score (not a number)
     are left out.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # slow to import and needed here only
+
     there = np.isfinite(score)
     wrong, score = wrong[there], score[there]
     count = int(wrong.sum())

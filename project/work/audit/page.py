@@ -12,7 +12,7 @@ from project.work.audit import confusions, earlier, page_parts, sheets, tables
 from project.work.audit.sheets import Sheets
 from project.work.common import UserError
 from project.work.dataset.pictures import Mapped, Resident
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.labels.noise import read_matrix
 
 FILE = "audit.html"

@@ -17,7 +17,7 @@ from project.work.common import UserError
 from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.files.disk import arrays, disk
+from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.by_key import unpacked
 from project.work.machine.distributed import Parallel

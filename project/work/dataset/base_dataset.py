@@ -1,22 +1,20 @@
 """A prepared data set as splits: row numbers of files that are held once, and the batches gathered from them."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
-from project.work.common import UserError
 from project.work.dataset import normaliser, prepared_data
 from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.loaded import Records, loaded
 from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import staged
+from project.work.dataset.splits import split
 from project.work.labels import label_correction, noise
 from project.work.labels.label_correction import LabelCorrection
 from project.work.labels.noise import Noise
@@ -174,45 +172,3 @@ def _with_corrected(records: Records, corrected: LabelCorrection) -> Records:
     labels = torch.from_numpy(corrected.labels).to(records.labels.device)
     weights = None if corrected.weights is None else torch.from_numpy(corrected.weights).to(labels.device)
     return dataclasses.replace(records, labels=labels, weights=weights)
-
-
-def split(
-    labels: np.ndarray, valid_rate: float, seed: int, where: str, names: Sequence[str] = ()
-) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of training and validation, sorted, every class in proportion. Raises UserError when too few."""
-    _refuse_rare(labels, 2, where, "one row to train and one to validate", names)
-    rows, classes = len(labels), len(np.unique(labels))
-    held_out = math.ceil(valid_rate * rows)
-    if not classes <= held_out <= rows - classes:
-        least, most = math.ceil(1000 * classes / rows) / 1000, math.floor(1000 * (1 - classes / rows)) / 1000
-        raise UserError(
-            f"--valid-rate {valid_rate} on {where} ({rows} pictures): {held_out} to validate and {rows - held_out} to"
-            f" train, but either needs {classes}, one of each class; give {least:g} to {most:g}"
-        )
-    parts = train_test_split(np.arange(rows), test_size=valid_rate, random_state=seed, stratify=labels)
-    return np.sort(parts[0]), np.sort(parts[1])
-
-
-def refuse_few_rows(labels: np.ndarray, folds: int, where: str, names: Sequence[str] = ()) -> None:
-    """Raises UserError when a class has fewer rows than folds. names: of the classes."""
-    _refuse_rare(labels, folds, where, f"one for each of {folds} folds; use fewer --folds", names)
-
-
-def fold_numbers(labels: np.ndarray, folds: int, seed: int, where: str, names: Sequence[str] = ()) -> np.ndarray:
-    """The fold (0 .. folds-1) of each row, stratified. Raises UserError when a class has fewer rows than folds."""
-    refuse_few_rows(labels, folds, where, names)
-    numbers = np.empty(len(labels), dtype=np.int64)
-    parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
-    for number, (_, held_out) in enumerate(parts):
-        numbers[held_out] = number
-    return numbers
-
-
-def _refuse_rare(labels: np.ndarray, least: int, where: str, why: str, names: Sequence[str]) -> None:
-    values, counts = np.unique(labels, return_counts=True)
-    if len(values) < 2:
-        raise UserError(f"{where}: all training pictures have one label; a classifier needs at least 2")
-    if counts.min() < least:
-        rare = values[counts.argmin()]
-        rare = names[rare] if len(names) else rare
-        raise UserError(f"{where}: class {rare} has {counts.min()} training rows, at least {least} are needed ({why})")

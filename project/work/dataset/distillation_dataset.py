@@ -14,7 +14,7 @@ import torch
 
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
-from project.work.files.disk import arrays, disk
+from project.work.files import arrays, disk
 from project.work.labels.by_key import unpacked
 
 VALIDATION, DROPPED, SEEN = -1, -2, -3

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from project.work.dataset import storage
 from project.work.dataset.pictures import Mapped, Resident, hold
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.labels.by_key import packed
 
 

@@ -9,7 +9,8 @@ from project.work import common
 from project.work.common import UserError
 from project.work.dataset import unprepared
 from project.work.dataset.unprepared import FILES
-from project.work.files.disk import disk, shown
+from project.work.files import disk
+from project.work.files.disk import shown
 from project.work.settings.flags import nearest
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import UserError
-from project.work.files.disk import arrays, disk, replace_file, tables
+from project.work.files import arrays, disk, tables
+from project.work.files.disk import replace_file
 from project.work.labels.class_names import canonical
 from project.work.settings.groups import RunSettings
 

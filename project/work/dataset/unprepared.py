@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from project.work.files.disk import disk
+from project.work.files import disk
 
 # Any of these makes a folder a prepared set, whole or not; project/work/dataset/storage.py writes them.
 FILES = (

@@ -15,7 +15,8 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from project.work.common import UserError
-from project.work.files.disk import disk, replacing
+from project.work.files import disk
+from project.work.files.disk import replacing
 from project.work.files.pickles import Built, Call, Machine, TooLarge, Unlike
 
 _LEVEL = 1  # the fastest that compresses; drawings become an eighth

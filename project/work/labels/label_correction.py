@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import UserError
-from project.work.files.disk import arrays, disk, tables
+from project.work.files import arrays, disk, tables
 from project.work.labels import by_key, corrections
 from project.work.labels.by_key import unpacked
 from project.work.labels.corrections import DROPPED, Corrections

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import UserError
-from project.work.files.disk import disk, tables
+from project.work.files import disk, tables
 from project.work.labels import by_key
 from project.work.labels.by_key import unpacked
 from project.work.settings.groups import Settings

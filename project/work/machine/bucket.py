@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from project.work.common import UserError, progress
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.machine import google_account
 
 CHUNK = 16 * 2**20  # bytes of an upload that are sent again when the connection breaks

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 LARGEST = 1 << 20  # bytes of a key file

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.reporter import comparison_words as words
 from project.work.reporter.comparison import Comparison
 from project.work.reporter.comparison_plot import DARK, LIGHT, picture

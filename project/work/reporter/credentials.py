@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.common import ROOT, UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.settings.groups import ReportSettings
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]

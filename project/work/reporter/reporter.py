@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 
 SHEET_COLUMNS = (
     "uuid",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.reporter.reporter import Result
 from project.work.run_folder import RESULT_FILE
 

@@ -12,7 +12,7 @@ import pandas as pd
 from filelock import FileLock
 
 from project.work.common import UserError
-from project.work.files.disk import disk, tables
+from project.work.files import disk, tables
 from project.work.reporter import result_cells, result_names, sheet_rows
 from project.work.reporter.reporter import Result
 from project.work.settings.flags import inside

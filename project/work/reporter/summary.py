@@ -18,7 +18,7 @@ import pandas as pd
 
 from project.work import common
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 from project.work.machine.process import run_command
 from project.work.reporter import result_cells, run_words, sheet_rows, summary_text, unfinished
 from project.work.reporter.reporter import DATA_DIGEST

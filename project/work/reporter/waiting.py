@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.common import UserError
-from project.work.files.disk import disk
+from project.work.files import disk
 
 FILE = "waits_for_sheet.json"
 LARGEST = 1 << 16  # bytes; a mark has a hundred

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
-from project.work.files.disk import disk, tensors
+from project.work.files import disk, tensors
 from project.work.runner import checkpoint
 from project.work.settings import resolve
 from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work.files.disk import disk
+from project.work.files import disk
 
 
 @dataclass(frozen=True)

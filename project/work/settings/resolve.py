@@ -65,7 +65,7 @@ def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of settings from a YAML file; empty when the file is absent or all comments."""
-    from project.work.files.disk import disk
+    from project.work.files import disk
 
     if not os.path.lexists(path):
         return {}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from project.work.common import UserError
-from project.work.dataset import base_dataset
+from project.work.dataset import splits
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.labels.by_key import unpacked
@@ -88,13 +88,13 @@ def make(
 def parts(teacher: Settings, dataset: Dataset) -> np.ndarray:
     """The fold of each training picture, int (n,). Raises UserError when a class has fewer rows than folds."""
     labels = dataset.train.labels.cpu().numpy()
-    return base_dataset.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names)
+    return splits.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names)
 
 
 def refuse_few_rows(teacher: Settings, dataset: Dataset) -> None:
     """The refusal of `parts` alone, for before anything is made."""
     labels = dataset.train.labels.cpu().numpy()
-    base_dataset.refuse_few_rows(labels, teacher.folds, teacher.dataset, dataset.names)
+    splits.refuse_few_rows(labels, teacher.folds, teacher.dataset, dataset.names)
 
 
 def refuse_twins(keys: np.ndarray, where: str) -> None:
