@@ -10,16 +10,16 @@ import numpy as np
 
 from project.data_preparation import repeats
 from project.data_preparation.options import PreparationSettings
-from project.data_preparation.pieces import Piece, Pieces
+from project.data_preparation.parsing.rows import Rows
 from project.data_preparation.publishing import check_classes, split
-from project.data_preparation.rows import Rows
-from project.data_preparation.simplification import simplify
-from project.data_preparation.sources import Source
+from project.data_preparation.shards import Piece, Pieces
+from project.data_preparation.sources.source import Source
 from project.work import class_names, files
 from project.work.common import progress
-from project.work.dataset import raster
-from project.work.dataset.drawings import Drawings
 from project.work.declaration import UserError
+from project.work.raster import raster
+from project.work.raster.drawings import Drawings
+from project.work.raster.simplification import simplify
 
 Columns = dict[str, np.ndarray]
 LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes

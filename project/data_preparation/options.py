@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from project.work.declaration import setting
 
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
-RASTERS = ("distance", "upstream")  # the methods of project/work/dataset/raster.py, which is costly to import
+RASTERS = ("distance", "upstream")  # the methods of project/work/raster/raster.py, which is costly to import
 FITS = ("pad", "crop", "stretch")  # what project/data_preparation/pixels.py can do
 
 

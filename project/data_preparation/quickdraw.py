@@ -16,12 +16,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from project.data_preparation import sources
 from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece, warm_up
 from project.data_preparation.options import PreparationSettings
-from project.data_preparation.pieces import Pieces
 from project.data_preparation.publishing import LEFT_OUT, Target, publish, summarise, train_count
 from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
+from project.data_preparation.shards import Pieces
+from project.data_preparation.sources import source as sources
 from project.data_preparation.workers import each, keep_memory
 from project.work import class_names, room
 from project.work.common import progress

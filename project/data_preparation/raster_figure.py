@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from project.data_preparation import sample
-from project.work.dataset import raster
+from project.data_preparation.sources import sample
+from project.work.raster import raster
 
 WORDS = ("umbrella", "house", "snowman", "flower", "sailboat", "clock", "tree", "key")
 SIZE = 32

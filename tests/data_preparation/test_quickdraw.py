@@ -15,12 +15,15 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from project.data_preparation import pieces, quickdraw, sources
+from project.data_preparation import quickdraw
+from project.data_preparation import shards as pieces
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.publishing import split
 from project.data_preparation.quickdraw import main
-from project.work.dataset import noise_manifest, raster, storage
+from project.data_preparation.sources import source as sources
+from project.work.dataset import noise_manifest, storage
 from project.work.declaration import UserError, run_command
+from project.work.raster import raster
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
 HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"
