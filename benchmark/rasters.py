@@ -20,7 +20,7 @@ from measure import Contender, Options
 from project.data_preparation.sources.folders import KaggleFolder
 from project.work.declaration import parse, run_command, setting
 from project.work.raster import raster
-from project.work.raster.drawings import pack
+from project.work.raster.raster import pack
 
 
 @dataclass(frozen=True)

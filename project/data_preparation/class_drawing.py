@@ -18,8 +18,7 @@ from project.work import class_names, files
 from project.work.common import progress
 from project.work.declaration import UserError
 from project.work.raster import raster
-from project.work.raster.drawings import Drawings
-from project.work.raster.simplification import simplify
+from project.work.raster.raster import Drawings, simplify
 
 Columns = dict[str, np.ndarray]
 LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes

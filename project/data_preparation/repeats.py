@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from project.work.raster.drawings import compiled
+from project.work.raster.raster import compiled
 
 FEW, MANY = 1 << 20, 1 << 22  # marks that are compared at a time, so that memory does not grow with the set
 _PRIME, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)

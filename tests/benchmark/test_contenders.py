@@ -15,8 +15,7 @@ import sampling
 import torch
 
 from project.work.raster import raster
-from project.work.raster.drawings import pack
-from project.work.raster.simplification import simplify
+from project.work.raster.raster import pack, simplify
 
 PICTURES = inputs.drawn(300), np.arange(300) % 7
 LOADERS = list(loader_peers.every(*PICTURES, Path()))

@@ -10,8 +10,7 @@ import pytest
 
 from project.data_preparation.options import RASTERS
 from project.work.declaration import UserError
-from project.work.raster.drawings import join, pack
-from project.work.raster.raster import METHODS, render
+from project.work.raster.raster import METHODS, join, pack, render
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
 ACROSS = np.array([[0, 128], [255, 128]])

@@ -6,7 +6,7 @@ careful readers of lines.py, which know every form and what to say of a broken o
 
 import numpy as np
 
-from project.work.raster.drawings import compiled
+from project.work.raster.raster import compiled
 
 QUOTE, COMMA, COLON, BACKSLASH, RETURN, SPACE, TAB = 34, 44, 58, 92, 13, 32, 9
 _PLAIN = np.array([SPACE <= code < 127 and code not in (QUOTE, BACKSLASH) for code in range(256)])

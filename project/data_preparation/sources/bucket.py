@@ -8,9 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from project.data_preparation.parsing.records import read_json
-from project.data_preparation.parsing.rows import PIECE, LeftOut, Place, Rows
-from project.data_preparation.sources.lines import Text, text_of
+from project.data_preparation.parsing.rows import AT_ONCE, LeftOut, LineOrigin, Rows, Text, read_json, text_of
 from project.work.declaration import UserError
 
 BUCKET = "quickdraw_dataset"
@@ -90,11 +88,11 @@ class Bucket:
         positions = sorted(found)
         if generator is not None:
             positions = sorted(generator.choice(positions, count, replace=False).tolist())
-        for start in range(0, count, PIECE):
-            chosen = positions[start : min(start + PIECE, count)]
-            text, place = self._at(word, {at: found[at] for at in chosen})
+        for start in range(0, count, AT_ONCE):
+            chosen = positions[start : min(start + AT_ONCE, count)]
+            text, origin = self._at(word, {at: found[at] for at in chosen})
             broken = tuple(left[at] for at in sorted(left)) if start == 0 else ()
-            yield dataclasses.replace(place.rows(text), left_out=broken)
+            yield dataclasses.replace(origin.rows(text), left_out=broken)
 
     @staticmethod
     def _next_windows(
@@ -112,20 +110,20 @@ class Bucket:
         """The lines of a window that may be taken, by their places, and those that are broken."""
         lines, faults = dict(self._lines(word, start, stop)), {}
         if self.skip_broken:
-            text, place = self._at(word, lines)
+            text, origin = self._at(word, lines)
             places = list(lines)
-            faults = {places[number]: fault for number, fault in place.left_out(text).items()}
+            faults = {places[number]: fault for number, fault in origin.left_out(text).items()}
             lines = {at: line for at, line in lines.items() if at not in faults}
         if not self.recognized or not lines:
             return lines, faults
-        text, place = self._at(word, lines)
-        recognized = place.records(text).keys["recognized"]
+        text, origin = self._at(word, lines)
+        recognized = origin.unparsed(text).keys["recognized"]
         return {at: line for (at, line), taken in zip(lines.items(), recognized, strict=True) if taken}, faults
 
-    def _at(self, word: str, lines: dict[int, bytes]) -> tuple[Text, Place]:
+    def _at(self, word: str, lines: dict[int, bytes]) -> tuple[Text, LineOrigin]:
         file, positions = f"gs://{BUCKET}/{self._prefix}{word}.ndjson", np.array(list(lines), dtype=np.int64)
-        place = Place(file, positions, read_json, "byte", "take another class or source", self.raw)
-        return text_of(list(lines.values())), place
+        origin = LineOrigin(file, positions, read_json, "byte", "take another class or source", self.raw)
+        return text_of(list(lines.values())), origin
 
     def _lines(self, word: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         """Every line whose first byte lies in [start, stop), with the place of that byte."""

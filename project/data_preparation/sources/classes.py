@@ -1,18 +1,36 @@
-"""Which class each file of a folder holds: the word that its rows say, or its own name where they say none."""
+"""Which class each file of a folder holds: the word that its rows say, or its own name where they say none.
+
+A file is looked at where it begins and ends, and never read whole.
+"""
 
 import filecmp
+import os
 import re
 import urllib.parse
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import orjson
+
+from project.data_preparation.parsing.rows import WORD, csv_cells
 from project.work import class_names, files
 from project.work.declaration import UserError
 
 LONGEST_NAME = 200  # characters; a longer word is none
+LONGEST = 1 << 23  # bytes of a line: a raw drawing of 20 seconds has some 100,000
 GLANCED = 8  # rows at the start of a file whose words are looked at
+_GLANCE = 1 << 15  # bytes at either end of a file that say what it holds
+_FORMS = {
+    b"\x1f\x8b": "gzipped: unpack it",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or save it as CSV",
+    b"BZh": "packed with bzip2: unpack it",
+    b"\xfd7zXZ": "packed with xz: unpack it",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
 # What browsers and Google's bucket put around a class's name: full_simplified_cat, full/raw/cat, cat (1), cat - Copy.
 _AROUND = re.compile(r"^full[_/](?:simplified|raw)[_/]|(?: ?\(\d+\)| - Copy)+$")
 
@@ -45,6 +63,17 @@ class ClassFiles:
     def _written(self, path: Path) -> str:
         word = self.said[path]
         return stem_name(path) if word is None else word
+
+
+def present(folder: Path) -> Path:
+    """A folder that can be read. Raises UserError."""
+    if not folder.exists():
+        raise UserError(f"{folder} is missing: give the folder that holds the drawings with --input FOLDER")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file: give the folder that holds the drawings with --input FOLDER")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{folder} cannot be read: mend its permissions, or give another --input FOLDER")
+    return folder
 
 
 def listed(folder: Path, suffix: str) -> list[Path]:
@@ -94,3 +123,62 @@ def _same(path: Path, other: Path) -> bool:
         return path.stat().st_size == other.stat().st_size > 0 and filecmp.cmp(path, other, shallow=False)
     except OSError:
         return False
+
+
+def words_of_csv(path: Path) -> list[str]:
+    """The words that the first rows and the last of Kaggle's CSV say; none where it has no such column."""
+    header, *lines = [csv_cells_of(line) for line in glance(path, 1 + GLANCED)] or [[]]
+    if WORD not in header:
+        return []
+    return [cells[header.index(WORD)] for cells in lines if len(cells) == len(header)]
+
+
+def csv_cells_of(line: bytes) -> list[str]:
+    """The cells of one line; none where it is no CSV."""
+    try:
+        return csv_cells(line)
+    except ValueError:
+        return []
+
+
+def words_of_ndjson(path: Path) -> list[str]:
+    """The words that the first rows and the last of Google's ndjson say."""
+    rows = []
+    for line in glance(path, GLANCED):
+        try:
+            rows.append(orjson.loads(line.removeprefix(b"\xef\xbb\xbf")))
+        except orjson.JSONDecodeError:  # said when the line is read
+            continue
+    words = [row.get(WORD) for row in rows if isinstance(row, dict)]
+    return [str(word) for word in words if word and isinstance(word, (str, int))]
+
+
+def glance(path: Path, rows: int) -> list[bytes]:
+    """The first lines of a file that are not blank, and its last; none where it cannot be read."""
+    if files.fault(path) is not None:
+        return []
+    try:
+        with open(path, "rb", buffering=0) as file:
+            start = file.read(_GLANCE)
+            while b"\n" not in start and len(start) < LONGEST and (more := file.read(len(start))):
+                start += more
+            size = file.seek(0, 2)
+            rest = stretch(file, max(len(start), size - _GLANCE), size)
+    except OSError:
+        return []
+    lines = start.split(b"\n") if size == len(start) else start.split(b"\n")[:-1]
+    last = [line for line in rest.split(b"\n")[1:] if line.strip()][-1:]
+    return [line for line in lines if line.strip()][:rows] + last
+
+
+def stretch(file: BinaryIO, start: int, end: int) -> bytes:
+    """Some bytes of a file."""
+    file.seek(start)
+    return file.read(end - start)
+
+
+def odd_form(path: Path) -> str | None:
+    """What a file is when it is no plain text, and what to do; None where nothing tells."""
+    with files.opened(path) as file:
+        start = file.read(8)
+    return next((form for mark, form in _FORMS.items() if start.startswith(mark)), None)

@@ -18,8 +18,7 @@ from project.data_preparation.sources.doodle.pen import Pen
 from project.work.common import progress
 from project.work.dataset import storage
 from project.work.declaration import UserError
-from project.work.raster.drawings import pack
-from project.work.raster.simplification import simplify
+from project.work.raster.raster import pack, simplify
 
 TEMPLATES = {
     function.__name__.replace("_", " "): function

@@ -9,7 +9,7 @@ import numpy as np
 
 from project.data_preparation.options import PreparationSettings
 from project.data_preparation.parsing.rows import Rows
-from project.data_preparation.sources import classes as class_files
+from project.data_preparation.sources import classes
 from project.data_preparation.sources.bucket import Bucket
 from project.data_preparation.sources.folders import KaggleFolder, NdjsonFolder
 from project.work.declaration import UserError
@@ -56,7 +56,7 @@ def choose(settings: PreparationSettings) -> str:
     if settings.input is None and not folder.exists():
         raise UserError(WAYS)
     places = (folder, folder / "simplified", folder / "raw")
-    return "ndjson" if any(class_files.listed(place, ".ndjson") for place in places) else "kaggle"
+    return "ndjson" if any(classes.listed(place, ".ndjson") for place in places) else "kaggle"
 
 
 def open_source(settings: PreparationSettings, scratch: Path) -> Source:

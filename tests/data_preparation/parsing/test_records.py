@@ -6,10 +6,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from project.data_preparation.parsing import records
-from project.data_preparation.parsing.records import BrokenLine, read_csv, read_json
+from project.data_preparation.parsing import rows as records
+from project.data_preparation.parsing.rows import BrokenLine, read_csv, read_json, text_of
 from project.data_preparation.parsing.strokes import BrokenDrawing, parse, read
-from project.data_preparation.sources.lines import text_of
 
 HEADER = ["countrycode", "drawing", "key_id", "recognized", "timestamp", "word"]
 DRAWING = "[[[0, 12, 255], [3, 4, 5]], [[7], [8.25]]]"

@@ -7,8 +7,7 @@ import orjson
 import pytest
 
 from project.data_preparation.parsing.strokes import BrokenDrawing, has_times, parse, read
-from project.work.raster.drawings import pack
-from project.work.raster.simplification import reduce_points, resample, simplify
+from project.work.raster.raster import pack, reduce_points, resample, simplify
 
 QUICKDRAW = Path(__file__).resolve().parents[4] / "shared" / "data" / "quickdraw"
 
