@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from project.data_preparation.finalize import counts, split
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import copies, pixels
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few, check_counts
@@ -25,7 +26,7 @@ from project.data_preparation.pictures.listing import FORMS, read_list, set_name
 from project.data_preparation.pictures.parts import PARTS
 from project.data_preparation.pictures.reading import read_pictures
 from project.data_preparation.pictures.tree import UNREAD, suffix
-from project.data_preparation.publishing import READY, Target, counts, publish, split, summarise
+from project.data_preparation.publishing import READY, Target, publish, summarise
 from project.work.common import DataSettings
 from project.work.dataset import storage
 from project.work.declaration import UserError, parse, run_command

@@ -8,7 +8,7 @@ import pytest
 AGAIN = """
 import resource, sys
 import numpy as np
-from project.data_preparation.workers import keep_memory
+from project.data_preparation.quickdraw import keep_memory
 if sys.argv[1] == "kept":
     keep_memory()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

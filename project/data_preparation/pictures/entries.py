@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from project.data_preparation.finalize import check_classes
 from project.data_preparation.pictures.parts import PARTS
-from project.data_preparation.publishing import check_classes
 from project.work.declaration import UserError
 from project.work.files import shown
 
