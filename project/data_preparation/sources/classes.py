@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import orjson
 
@@ -23,14 +22,6 @@ LONGEST_NAME = 200  # characters; a longer word is none
 LONGEST = 1 << 23  # bytes of a line: a raw drawing of 20 seconds has some 100,000
 GLANCED = 8  # rows at the start of a file whose words are looked at
 _GLANCE = 1 << 15  # bytes at either end of a file that say what it holds
-_FORMS = {
-    b"\x1f\x8b": "gzipped: unpack it",
-    b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or save it as CSV",
-    b"BZh": "packed with bzip2: unpack it",
-    b"\xfd7zXZ": "packed with xz: unpack it",
-    b"\xff\xfe": "UTF-16: save it as UTF-8",
-    b"\xfe\xff": "UTF-16: save it as UTF-8",
-}
 # What browsers and Google's bucket put around a class's name: full_simplified_cat, full/raw/cat, cat (1), cat - Copy.
 _AROUND = re.compile(r"^full[_/](?:simplified|raw)[_/]|(?: ?\(\d+\)| - Copy)+$")
 
@@ -163,22 +154,10 @@ def glance(path: Path, rows: int) -> list[bytes]:
             while b"\n" not in start and len(start) < LONGEST and (more := file.read(len(start))):
                 start += more
             size = file.seek(0, 2)
-            rest = stretch(file, max(len(start), size - _GLANCE), size)
+            begin = file.seek(max(len(start), size - _GLANCE))
+            rest = file.read(size - begin)
     except OSError:
         return []
     lines = start.split(b"\n") if size == len(start) else start.split(b"\n")[:-1]
     last = [line for line in rest.split(b"\n")[1:] if line.strip()][-1:]
     return [line for line in lines if line.strip()][:rows] + last
-
-
-def stretch(file: BinaryIO, start: int, end: int) -> bytes:
-    """Some bytes of a file."""
-    file.seek(start)
-    return file.read(end - start)
-
-
-def odd_form(path: Path) -> str | None:
-    """What a file is when it is no plain text, and what to do; None where nothing tells."""
-    with files.opened(path) as file:
-        start = file.read(8)
-    return next((form for mark, form in _FORMS.items() if start.startswith(mark)), None)

@@ -32,7 +32,7 @@ from project.data_preparation.parsing.rows import (
     text_of,
 )
 from project.data_preparation.sources import classes
-from project.data_preparation.sources.classes import LONGEST, stretch
+from project.data_preparation.sources.classes import LONGEST
 from project.work import class_names, files
 from project.work.declaration import UserError
 
@@ -41,6 +41,14 @@ TOGETHER = 1 << 26  # bytes of lines that are in memory at a time
 _BLOCK = 1 << 16  # bytes scanned at a time, which stay in the cache
 _SPARSE = 8  # lines are read one by one when the stretch they lie in is so many times as long as they are
 _NEWLINE, _RETURN = 10, 13
+_FORMS = {
+    b"\x1f\x8b": "gzipped: unpack it",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or save it as CSV",
+    b"BZh": "packed with bzip2: unpack it",
+    b"\xfd7zXZ": "packed with xz: unpack it",
+    b"\xff\xfe": "UTF-16: save it as UTF-8",
+    b"\xfe\xff": "UTF-16: save it as UTF-8",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Lines:
         starts, ends = self.starts[rows], self.ends[rows]
         with open(self.path, "rb") as file:
             if len(rows) == 0 or ends[-1] - starts[0] > _SPARSE * (ends - starts).sum():
-                return text_of([stretch(file, *span) for span in zip(starts, ends, strict=True)])
+                return text_of([_stretch(file, *span) for span in zip(starts, ends, strict=True)])
             data = np.empty(ends[-1] - starts[0], dtype=np.uint8)
             file.seek(starts[0])
             file.readinto(data)
@@ -282,7 +290,7 @@ def _read_header(path: Path) -> list[str]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         columns = f"column {missing[0]}" if len(missing) == 1 else f"columns {', '.join(missing)}"
-        form = classes.odd_form(path)
+        form = odd_form(path)
         hint = f" (it is {form})" if form else ", separated by commas" if len(header) == 1 else ""
         raise UserError(f"{path} has no {columns}: its first line must name Kaggle's columns{hint}")
     twice = next((name for name in (*COLUMNS, WORD) if header.count(name) > 1), None)
@@ -317,7 +325,7 @@ class NdjsonFolder(LineFolder):
         return False
 
     def _scan(self, path: Path, enough: int | None) -> Lines:
-        form = classes.odd_form(path)
+        form = odd_form(path)
         if form is not None:
             raise UserError(f"{path} is {form}")
         return super()._scan(path, enough)
@@ -325,6 +333,11 @@ class NdjsonFolder(LineFolder):
     def _reader(self, path: Path) -> Callable[[Text], UnparsedRows]:
         word = self._said(path)
         return lambda text: read_json(text, word)
+
+
+def _stretch(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
 
 
 def has_newlines(path: Path, count: int) -> bool:
@@ -342,6 +355,13 @@ def has_newlines(path: Path, count: int) -> bool:
                 raise _too_long(path)
             count -= found
     return count <= 0
+
+
+def odd_form(path: Path) -> str | None:
+    """What a file is when it is no plain text, and what to do; None where nothing tells."""
+    with files.opened(path) as file:
+        start = file.read(8)
+    return next((form for mark, form in _FORMS.items() if start.startswith(mark)), None)
 
 
 def scan(path: Path, enough: int | None = None) -> Lines:
