@@ -40,7 +40,7 @@ _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://|data:")
 
 
 @dataclass(frozen=True)
-class Columns:
+class CsvColumns:
     """The header's names for what is read; others are those that may be read too, or are not."""
 
     path: str
@@ -66,7 +66,7 @@ def read_csv(file: Path, path_column: str | None, label_column: str | None, skip
     division, said = _division(file, table, beside)
     group = next((name for name in beside if name != division and _is_group(table[name], name)), None)
     groups = [""] * len(table) if group is None else table[group].str.strip()
-    rows = _Rows(file)
+    rows = _CsvRows(file)
     for line, *cells in zip(table.index, table[columns.path], table[columns.label], said, groups, strict=True):
         rows.add(line, *cells)
     if rows.missing and (not skip or not rows.entries):
@@ -89,7 +89,7 @@ def _refuse_other_kinds(file: Path) -> None:
             raise UserError(f"{file} {what}")
 
 
-def _columns(file: Path, text: str, path_column: str | None, label_column: str | None) -> Columns:
+def _columns(file: Path, text: str, path_column: str | None, label_column: str | None) -> CsvColumns:
     given = [name.strip() for name in (path_column, label_column) if name is not None]
     header = files.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
     for flag, name in (("--path-column", path_column), ("--label-column", label_column)):
@@ -107,7 +107,7 @@ def _columns(file: Path, text: str, path_column: str | None, label_column: str |
             f"{file} has no column {missing}: line 1 must be path,label, but is {line!r}; --path-column and"
             " --label-column name others"
         )
-    return Columns(path, label, [name for name in header if name and name not in (path, label)])
+    return CsvColumns(path, label, [name for name in header if name and name not in (path, label)])
 
 
 def _first(header: Sequence[str], names: str, but: str | None) -> str | None:
@@ -126,7 +126,7 @@ def _flag(name: str) -> str | None:
     return getattr(parts.spelled(found[1]), "part", None) if found else None
 
 
-def _may_divide(name: str, columns: Columns) -> bool:
+def _may_divide(name: str, columns: CsvColumns) -> bool:
     """Whether a column may say which part of the set a row belongs to."""
     usual = _plain(name) in DIVISIONS.split() or _flag(name) is not None
     return usual or bool(_MAY_DIVIDE.search(_plain(name)) and columns.others.count(name) == 1)
@@ -162,7 +162,7 @@ def _is_group(texts: pd.Series, name: str) -> bool:
     return _plain(name) in GROUPS.split() or bool(numbered and _plain(name) in DIVISIONS.split())
 
 
-def _notes(columns: Columns, unread: Sequence[str], division: str | None, group: str | None) -> dict[str, str]:
+def _notes(columns: CsvColumns, unread: Sequence[str], division: str | None, group: str | None) -> dict[str, str]:
     notes = {}
     if (_plain(columns.path), _plain(columns.label)) != ("path", "label") or unread:
         also = f"; not read: {a_few(unread, 8)}" if unread else ""
@@ -197,7 +197,7 @@ def _spellings(written: str) -> Iterator[str]:
 
 
 @dataclass
-class _Rows:
+class _CsvRows:
     """The rows of a CSV as they are read. missing: paths that lead to no plain file; fault: the first one's.
 
     Paths are kept as text: objects of them took most of the time for a million rows.

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImagePalette, TiffImagePlugin
 
 from project.data_preparation.pictures import png_file
-from project.data_preparation.pictures.samples import Samples
+from project.data_preparation.pictures.pixels import Samples, shown
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP", "AVIF")
 MEGAPIXELS = 100.0  # of a picture, at most: decoding takes up to 12 bytes a pixel
@@ -59,6 +59,14 @@ def header(data: bytes, megapixels: float = MEGAPIXELS) -> Header:
     found = _png(data) if data.startswith(png_file.MAGIC) else _plain_jpeg(data) or _other(data, megapixels)
     check_size(found.width, found.height, megapixels)
     return found
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decode a picture: RGB uint8 (H, W, 3), upright by its orientation, transparency laid on white.
+
+    Of 16 bits the upper 8 are taken. Raises ValueError that says what is wrong with the bytes.
+    """
+    return shown(header(data).decode())
 
 
 def check_size(width: int, height: int, megapixels: float) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from project.data_preparation.pictures import parts
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few
-from project.data_preparation.pictures.tree import Place, Tree, convert, scan
+from project.data_preparation.pictures.tree import FolderPath, Tree, convert, scan
 from project.work.declaration import UserError
 
 _NEUTRAL = "images image imgs img pics pictures photos jpg jpeg png data raw original originals"
@@ -18,7 +18,7 @@ _NEUTRAL = "images image imgs img pics pictures photos jpg jpeg png data raw ori
 class Branch:
     """One folder of a class: all pictures in it, however deep. said: the part that a folder above it names."""
 
-    place: Place
+    place: FolderPath
     label: str
     said: str = ""
     group: str = ""
@@ -79,7 +79,7 @@ def _understand(tree: Tree) -> list[Branch]:
     return _parts(tree, at) or _folds(tree, at) or _classes(tree, at)
 
 
-def _unwrapped(tree: Tree, at: Place) -> Place:
+def _unwrapped(tree: Tree, at: FolderPath) -> FolderPath:
     """The folder in which there is something to choose: one that holds nothing but another is passed through."""
     while True:
         full = tree.full(at)
@@ -92,23 +92,23 @@ def _unwrapped(tree: Tree, at: Place) -> Place:
         at = full[0]
 
 
-def _has_other_files(tree: Tree, place: Place) -> bool:
+def _has_other_files(tree: Tree, place: FolderPath) -> bool:
     return any(here.others for other, here in tree.places.items() if other[: len(place)] == place)
 
 
-def _unlabelled(tree: Tree, place: Place) -> bool:
+def _unlabelled(tree: Tree, place: FolderPath) -> bool:
     """Whether a folder that would be a part has no class folders in it: pictures alone, perhaps in one more folder."""
     inner = tree.full(_unwrapped(tree, place))
     return not inner or (len(inner) == 1 and _is_wrapper(tree, inner[0]))
 
 
-def _is_wrapper(tree: Tree, place: Place) -> bool:
+def _is_wrapper(tree: Tree, place: FolderPath) -> bool:
     """Whether a folder adds nothing to the one that it is alone in: cat/images, seg_pred/seg_pred, with pictures."""
     usual = place[-1].casefold() in _NEUTRAL.split() or place[-1].casefold() == place[-2].casefold()
     return len(place) > 1 and usual and not tree.full(place)
 
 
-def _parts(tree: Tree, at: Place) -> list[Branch]:
+def _parts(tree: Tree, at: FolderPath) -> list[Branch]:
     """The classes in train/ and test/, however these are spelled; none where there are no parts."""
     full = tree.full(at)
     labelled = [place for place in full if not _unlabelled(tree, place)]
@@ -138,7 +138,7 @@ def _parts(tree: Tree, at: Place) -> list[Branch]:
     return branches
 
 
-def _same_classes(tree: Tree, labelled: list[Place], chosen: dict[Place, str]) -> dict[Place, str]:
+def _same_classes(tree: Tree, labelled: list[FolderPath], chosen: dict[FolderPath, str]) -> dict[FolderPath, str]:
     """Further parts beside those that were found: PublicTest/ beside Training/, where both hold the same folders."""
     names = {place: {inner[-1] for inner in tree.full(_unwrapped(tree, place))} for place in labelled}
     known, have = [names[place] for place in chosen], {*chosen.values(), parts.UNLABELLED}
@@ -146,7 +146,7 @@ def _same_classes(tree: Tree, labelled: list[Place], chosen: dict[Place, str]) -
     return {place: word.part for place, word in spelled.items() if word is not None and word.part not in have}
 
 
-def _folds(tree: Tree, at: Place) -> list[Branch]:
+def _folds(tree: Tree, at: FolderPath) -> list[Branch]:
     """The classes in fold1/, fold2/ ..., which are pooled; none where there are no folds."""
     full = tree.full(at)
     folds = len(full) > 1 and all(parts.is_fold(place[-1]) and not _unlabelled(tree, place) for place in full)
@@ -169,7 +169,7 @@ def _folds(tree: Tree, at: Place) -> list[Branch]:
     ]
 
 
-def _classes(tree: Tree, at: Place) -> list[Branch]:
+def _classes(tree: Tree, at: FolderPath) -> list[Branch]:
     """Each folder in one is a class. Raises UserError where it is not clear that they are."""
     full = tree.full(at)
     for place in tree.folders(at):
@@ -183,7 +183,7 @@ def _classes(tree: Tree, at: Place) -> list[Branch]:
     return _parts_of_classes(tree, inner) or _refuse_unclear(tree, at, full, inner)
 
 
-def _refuse_flat_parts(tree: Tree, at: Place, full: list[Place]) -> None:
+def _refuse_flat_parts(tree: Tree, at: FolderPath, full: list[FolderPath]) -> None:
     said = parts.spellings(place[-1] for place in full)
     # train/ and test/ themselves were classes always where pictures lie right in them; a line says so.
     usual = {place[-1].casefold() for place in full} == {"train", "test"}
@@ -197,7 +197,7 @@ def _refuse_flat_parts(tree: Tree, at: Place, full: list[Place]) -> None:
         )
 
 
-def _parts_of_classes(tree: Tree, inner: dict[Place, list[Place]]) -> list[Branch]:
+def _parts_of_classes(tree: Tree, inner: dict[FolderPath, list[FolderPath]]) -> list[Branch]:
     """The parts in each class, cat/train and cat/test; none where that is not what the folders are."""
     below = [(above[-1], place) for above, places in inner.items() for place in places]
     names = {place[-1] for _, place in below}
@@ -207,7 +207,9 @@ def _parts_of_classes(tree: Tree, inner: dict[Place, list[Place]]) -> list[Branc
     return [Branch(place, label, said[place[-1]]) for label, place in below if said[place[-1]] != parts.UNLABELLED]
 
 
-def _refuse_unclear(tree: Tree, at: Place, full: list[Place], inner: dict[Place, list[Place]]) -> NoReturn:
+def _refuse_unclear(
+    tree: Tree, at: FolderPath, full: list[FolderPath], inner: dict[FolderPath, list[FolderPath]]
+) -> NoReturn:
     same = set.intersection(*({place[-1] for place in places} for places in inner.values()))
     what = sorted(same) if same else sorted({place[-1] for places in inner.values() for place in places})
     alike, depth = " in all of them" if same else "", len(at) + 1
@@ -238,18 +240,18 @@ def _at_depth(tree: Tree, depth: int) -> list[Branch]:
     return branches
 
 
-def _without_pictures(tree: Tree, place: Place) -> str:
+def _without_pictures(tree: Tree, place: FolderPath) -> str:
     if tree.unread[place]:
         return f"{tree.path(place)} holds no picture that can be read: {convert(tree.unread[place])}"
     return f"{tree.path(place)} holds no picture (.jpg, .png ...): add some, or remove the folder"
 
 
-def _owner(owners: dict[Place, Branch], place: Place) -> Branch | None:
+def _owner(owners: dict[FolderPath, Branch], place: FolderPath) -> Branch | None:
     lengths = range(len(place), 0, -1)
     return next((owners[place[:length]] for length in lengths if place[:length] in owners), None)
 
 
-def _refuse_two_classes(tree: Tree, owners: dict[Place, Branch]) -> None:
+def _refuse_two_classes(tree: Tree, owners: dict[FolderPath, Branch]) -> None:
     """A folder that links reach from two classes would give the same pictures two labels."""
     for place, first in sorted(tree.again.items()):
         one, other = _owner(owners, place), _owner(owners, first)
@@ -282,12 +284,12 @@ def _says(name: str, part: str) -> bool:
     return spelling is not None and spelling.part == part
 
 
-def _listed(places: Sequence[Place]) -> str:
+def _listed(places: Sequence[FolderPath]) -> str:
     return a_few(f"{place[-1]}/" for place in places)
 
 
 def _notes(
-    tree: Tree, owners: dict[Place, Branch], roles: dict[str, str], alone: list[str], nested: list[str]
+    tree: Tree, owners: dict[FolderPath, Branch], roles: dict[str, str], alone: list[str], nested: list[str]
 ) -> dict[str, str]:
     """How the folders were understood and what was left out, by the first word of a line."""
     notes, branches = {}, list(owners.values())

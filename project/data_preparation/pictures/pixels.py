@@ -1,19 +1,97 @@
-"""From the bytes of a picture file to a small square of pixels; no I/O."""
+"""From the numbers in a picture file (bits, transparency, paper, orientation) to a small square uint8 RGB; no I/O."""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from project.data_preparation.pictures import decoding, samples
-
+DEPTHS = (8, 10, 12, 16)  # bits that 16-bit files are known to hold
+_BAND = 1 << 18  # pixels that are turned into 8 bits at once, so that a large picture is not copied whole
 _CHUNK = 1 << 10  # pictures that are compared at once
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Decode a picture: RGB uint8 (H, W, 3), upright by its orientation, transparency laid on white.
+@dataclass
+class Samples:
+    """A decoded picture before its numbers are shown.
 
-    Of 16 bits the upper 8 are taken. Raises ValueError that says what is wrong with the bytes.
+    colour: uint8 or uint16, (H, W) grey or (H, W, 3) RGB; alpha: the same type, (H, W), None where all is opaque.
+    orientation: EXIF's, 1 to 8. paper: 0 is white. premultiplied: colours are weighted by alpha already.
+    open_ended: whether 16 bits may hold fewer, which nothing in the file tells; least_bits: those that it does tell of.
     """
-    return samples.shown(decoding.header(data).decode())
+
+    colour: np.ndarray
+    alpha: np.ndarray | None = None
+    orientation: int = 1
+    paper: bool = False
+    premultiplied: bool = False
+    open_ended: bool = True
+    least_bits: int = 8
+
+    @property
+    def peak(self) -> int | None:
+        """The highest number of a picture of 16 bits that may hold fewer; None for all others."""
+        return int(self.colour.max()) if self.colour.dtype == np.uint16 and self.open_ended else None
+
+
+def bits_in_use(peak: int, least: int = 8) -> int:
+    """How many of 16 bits a set uses whose highest number is `peak` and whose files tell of `least` at least."""
+    return next(bits for bits in DEPTHS if peak < 1 << bits and (least <= bits or bits == DEPTHS[-1]))
+
+
+def shown(samples: Samples, bits: int = 16) -> np.ndarray:
+    """RGB uint8 (H, W, 3), upright, what is transparent on white. bits: how many of an open-ended 16 are in use."""
+    bits = bits if samples.open_ended else 16
+    plain = samples.colour.dtype == np.uint8 and samples.alpha is None and not samples.paper
+    if plain and samples.colour.ndim == 3:
+        picture = samples.colour
+    elif plain:
+        picture = cv2.cvtColor(np.ascontiguousarray(samples.colour), cv2.COLOR_GRAY2RGB)
+    else:
+        picture = _in_bands(samples, bits)
+    return np.ascontiguousarray(_upright(picture, samples.orientation))
+
+
+def _in_bands(samples: Samples, bits: int) -> np.ndarray:
+    height, width = samples.colour.shape[:2]
+    picture = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _BAND // width)
+    clear = samples.alpha
+    # Transparency may use all 16 bits where the colours do not.
+    clear_bits = bits if clear is None or clear.dtype == np.uint8 or clear.max() < 1 << bits else 16
+    for top in range(0, height, rows):
+        band = slice(top, top + rows)
+        colour = _eight(samples.colour[band], bits)
+        if samples.paper:
+            colour = 255 - colour
+        if colour.ndim == 2:
+            colour = colour[..., None]
+        if clear is not None:
+            colour = _on_white(colour, _eight(clear[band], clear_bits)[..., None], samples.premultiplied)
+        picture[band] = colour
+    return picture
+
+
+def _eight(numbers: np.ndarray, bits: int) -> np.ndarray:
+    return numbers if numbers.dtype == np.uint8 else np.minimum(numbers >> (bits - 8), 255).astype(np.uint8)
+
+
+def _on_white(colour: np.ndarray, alpha: np.ndarray, premultiplied: bool) -> np.ndarray:
+    """Colour uint8 (H, W, C) under alpha uint8 (H, W, 1), as on white paper."""
+    colour, alpha = colour.astype(np.uint32), alpha.astype(np.uint32)
+    if premultiplied:
+        return np.minimum(colour + (255 - alpha), 255).astype(np.uint8)
+    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of a picture (H, W, 3) as EXIF's orientation 1 to 8 says it is to be seen; any other number is 1."""
+    if orientation in (5, 6, 7, 8):
+        picture = picture.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        picture = picture[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        picture = picture[::-1]
+    return picture
 
 
 def fit(picture: np.ndarray, size: int, how: str) -> np.ndarray:

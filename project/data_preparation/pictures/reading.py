@@ -1,19 +1,27 @@
-"""Reads a list of picture files into one array of small squares: in threads, and within memory."""
+"""Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound.
+
+What decoders of pictures print by themselves is kept off the screen (`quiet`).
+"""
 
 import contextlib
+import io
+import logging
 import os
+import sys
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import decoding, pixels, samples
-from project.data_preparation.pictures.quiet import quiet
+from project.data_preparation.pictures import decoding, pixels
 from project.work import files
 from project.work.common import progress
 from project.work.declaration import UserError
@@ -63,7 +71,7 @@ def read_pictures(paths: Sequence[Path], settings: ImageFolderSettings) -> Readi
         deep = [row for row in reader.peaks if row not in found.faults]
         found.deep, found.more = len(deep), len(reader.more)
         if deep:
-            found.bits = samples.bits_in_use(max(reader.peaks[row] for row in deep), max(reader.least.values()))
+            found.bits = pixels.bits_in_use(max(reader.peaks[row] for row in deep), max(reader.least.values()))
         if found.bits < 16:
             _watched(pool.map(reader.read, deep), len(deep), "reading 16 bits again")
         found.black = sum(not found.images[row].any() for row in deep)
@@ -95,7 +103,7 @@ class _Reader:
     def __init__(self, paths: Sequence[Path], settings: ImageFolderSettings, found: Reading) -> None:
         self.paths, self.settings, self.found = paths, settings, found
         self.largest = int(settings.largest_file * 1e6)
-        self.bytes, self.pixels = Room(self.largest), Room(int(settings.largest_picture * 1e6))
+        self.bytes, self.pixels = Allowance(self.largest), Allowance(int(settings.largest_picture * 1e6))
         self.peaks: dict[int, int] = {}
         self.least: dict[int, int] = {}
         self.more: set[int] = set()
@@ -122,14 +130,14 @@ class _Reader:
                 decoded = header.decode()
                 if decoded.peak is not None:
                     self.peaks[row], self.least[row] = decoded.peak, decoded.least_bits
-                whole = samples.shown(decoded, self.found.bits)
+                whole = pixels.shown(decoded, self.found.bits)
                 del decoded
                 self.found.images[row] = pixels.fit(whole, self.settings.size, self.settings.fit)
             if header.more:
                 self.more.add(row)
 
 
-class Room:
+class Allowance:
     """So much of something, which threads take parts of and give back; what is larger than all of it takes all."""
 
     def __init__(self, whole: int) -> None:
@@ -173,3 +181,60 @@ def free_memory() -> int | None:
         limit = int((group / "memory.max").read_text())
         free = min(free, limit - int((group / "memory.current").read_text()))
     return max(free, 0)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the decoders' own reports of broken files from the screen; what Python itself prints goes there as ever.
+
+    The libraries below OpenCV and Pillow write to file number 2 whatever they are told, so that leads nowhere
+    meanwhile, and Python's standard error goes on by another number. To be entered once around all threads: nothing is
+    switched while they run.
+    """
+    level, most, log = cv2.utils.logging.getLogLevel(), Image.MAX_IMAGE_PIXELS, logging.getLogger("PIL")
+    heard = log.level
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    Image.MAX_IMAGE_PIXELS = None  # --largest-picture says it
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings(), _silent_standard_error():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+        Image.MAX_IMAGE_PIXELS = most
+        log.setLevel(heard)
+
+
+@contextlib.contextmanager
+def _silent_standard_error() -> Iterator[None]:
+    stream = sys.stderr
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed: nothing is to be seen anyway
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        if stream is not None:
+            stream.flush()
+            if _number(stream) == 2:
+                sys.stderr = io.TextIOWrapper(
+                    io.FileIO(kept, "w", closefd=False), stream.encoding, stream.errors, write_through=True
+                )
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        if sys.stderr is not stream:
+            sys.stderr.flush()
+        sys.stderr = stream
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _number(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):  # a test's stand-in has none
+        return None

@@ -10,7 +10,7 @@ from project.work import files
 from project.work.declaration import UserError
 from project.work.unprepared import PICTURES, is_system
 
-Place = tuple[str, ...]  # names of folders, from the one that was given
+FolderPath = tuple[str, ...]  # names of folders, from the one that was given
 
 _UNREAD = """3fr ai arw cr2 cr3 czi dcm dds dicom dng eps exr fits hdr heic heics heif hif icns ico jxl jxr kdc mef mos
 mrw nd2 ndpi nef nii npy nrw orf pcx pdf pef psb psd raf raw rw2 rwl sr2 srf srw svg svgz svs tga wdp x3f xcf"""
@@ -40,22 +40,22 @@ class Tree:
     """
 
     root: Path
-    places: dict[Place, Content] = field(default_factory=dict)
-    again: dict[Place, Place] = field(default_factory=dict)
-    back: list[Place] = field(default_factory=list)
+    places: dict[FolderPath, Content] = field(default_factory=dict)
+    again: dict[FolderPath, FolderPath] = field(default_factory=dict)
+    back: list[FolderPath] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
-    counts: Counter[Place] = field(default_factory=Counter)
-    unread: dict[Place, Counter[str]] = field(default_factory=dict)
+    counts: Counter[FolderPath] = field(default_factory=Counter)
+    unread: dict[FolderPath, Counter[str]] = field(default_factory=dict)
 
-    def folders(self, place: Place) -> list[Place]:
+    def folders(self, place: FolderPath) -> list[FolderPath]:
         """The folders right in one, sorted."""
         return [(*place, name) for name in self.places[place].folders]
 
-    def full(self, place: Place) -> list[Place]:
+    def full(self, place: FolderPath) -> list[FolderPath]:
         """Those of them with pictures in them, however deep."""
         return [folder for folder in self.folders(place) if self.counts[folder]]
 
-    def path(self, place: Place) -> Path:
+    def path(self, place: FolderPath) -> Path:
         """Where a folder is."""
         return self.root.joinpath(*place)
 
@@ -83,8 +83,8 @@ def scan(root: Path) -> Tree:
     """
     tree = Tree(root)
     above = {_identity(place) for place in Path(os.path.realpath(root)).parents} - {_identity(root)}
-    seen: dict[tuple[int, int], Place] = {_identity(root): ()}
-    waiting: list[Place] = [()]
+    seen: dict[tuple[int, int], FolderPath] = {_identity(root): ()}
+    waiting: list[FolderPath] = [()]
     while waiting:
         place = waiting.pop()
         here, folders = _content(tree, place)
@@ -112,7 +112,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return facts.st_dev, facts.st_ino
 
 
-def _content(tree: Tree, place: Place) -> tuple[Content, list[str]]:
+def _content(tree: Tree, place: FolderPath) -> tuple[Content, list[str]]:
     """What lies in a folder, and the names of the folders in it; real ones come before links to them."""
     here, folders = Content(), []
     for entry in _entries(tree.path(place)):

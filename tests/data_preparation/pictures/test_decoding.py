@@ -8,9 +8,8 @@ import pytest
 from picture_files import png, saved, shorts, tiff
 from PIL import Image
 
-from project.data_preparation.pictures.decoding import header
-from project.data_preparation.pictures.pixels import decode
-from project.data_preparation.pictures.quiet import quiet
+from project.data_preparation.pictures.decoding import decode, header
+from project.data_preparation.pictures.reading import quiet
 
 W = 255
 

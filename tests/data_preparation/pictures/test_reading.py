@@ -12,8 +12,8 @@ from picture_files import png, saved, shorts, tiff
 from PIL import Image
 
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import reading as picture_reading
-from project.data_preparation.pictures.reading import Room, read_pictures
+from project.data_preparation.pictures import reading
+from project.data_preparation.pictures.reading import Allowance, read_pictures
 from project.work.declaration import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -96,13 +96,13 @@ def test_decoders_are_not_heard(tmp_path, capfd):
 
 
 def test_what_cannot_fit_in_memory_is_refused_before_anything_is_read(monkeypatch):
-    monkeypatch.setattr(picture_reading, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(reading, "free_memory", lambda: 10**9)
     with pytest.raises(UserError, match=r"1,000,000 pictures of 32x32 take 6.8 GB .* 1.0 GB are free: .*--size"):
         read_pictures([Path("none")] * 1_000_000, ImageFolderSettings(size=32))
 
 
 def test_threads_take_turns_for_what_does_not_fit_at_once():
-    room, most, now, lock = Room(10), 0, 0, threading.Lock()
+    room, most, now, lock = Allowance(10), 0, 0, threading.Lock()
 
     def work(part):
         nonlocal most, now
