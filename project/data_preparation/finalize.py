@@ -215,9 +215,13 @@ def _compare(result: EqualDrawings, some: list[list[np.ndarray]]) -> None:
 
 def earlier_places(marks: np.ndarray) -> np.ndarray:
     """For each mark, uint64 (N,), where it first stood; NOTHING for one that is the first. Returns int64 (N,)."""
-    order = np.argsort(marks, kind="stable")
-    begins = np.append(True, marks[order[1:]] != marks[order[:-1]])[: len(marks)]
-    first = order[begins][np.cumsum(begins) - 1]
-    earlier = np.empty(len(marks), np.int64)
-    earlier[order] = np.where(begins, NOTHING, first)
+    earlier = np.full(len(marks), NOTHING)
+    repeated = _repeated(marks)
+    if len(repeated) > 0:  # few are, so that to look for these takes less time than to order all places
+        number = np.minimum(np.searchsorted(repeated, marks), len(repeated) - 1)
+        places = np.flatnonzero(repeated[number] == marks)
+        first = np.empty(len(repeated), np.int64)
+        first[number[places[::-1]]] = places[::-1]
+        earlier[places] = first[number[places]]
+        earlier[first] = NOTHING
     return earlier

@@ -28,3 +28,12 @@ def test_equal_pictures_are_counted_by_kind(monkeypatch, few):
     # rows 3 and 4, test row 3.
     assert found.twins == {"of the same class": 2, "of test equal to one of train": 2, "of another class": 3}
     assert found.first["of the same class"] in [(("train", 0), ("train", 2)), (("train", 1), ("test", 1))]
+
+
+def test_every_equal_mark_is_led_back_to_the_first():
+    marks = np.random.default_rng(0).integers(0, 400, 1000, dtype=np.uint64)
+    first = {}
+    expected = [first.setdefault(mark, row) for row, mark in enumerate(marks.tolist())]
+    expected = [before if before != row else finalize.NOTHING for row, before in enumerate(expected)]
+    assert finalize.earlier_places(marks).tolist() == expected
+    assert finalize.earlier_places(np.arange(5, dtype=np.uint64)).tolist() == [finalize.NOTHING] * 5

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from project.data_preparation.parsing import rows as records
+from project.data_preparation.parsing import rows
 from project.data_preparation.parsing.rows import BrokenLine, read_csv, read_json, text_of
 from project.data_preparation.parsing.strokes import BrokenDrawing, parse, read
 
@@ -24,9 +24,9 @@ STRANGE = b"true null NaN Infinity -Infinity 1e999 -0 01 +1 1. .5 0x1F [1] [] 1.
     b" "
 )
 FORMATS = {
-    "long csv": (LONG_CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
-    "csv": (CSV, lambda text: read_csv(text, HEADER), lambda line: records._csv_record(line, HEADER)),
-    "json": (JSON, read_json, records._json_record),
+    "long csv": (LONG_CSV, lambda text: read_csv(text, HEADER), lambda line: rows._csv_record(line, HEADER)),
+    "csv": (CSV, lambda text: read_csv(text, HEADER), lambda line: rows._csv_record(line, HEADER)),
+    "json": (JSON, read_json, rows._json_record),
 }
 
 
@@ -62,7 +62,7 @@ def damaged(line, generator):
 def test_a_plain_line_is_read_fast(form, monkeypatch):
     line, quick, careful = FORMATS[form]
     expected = careful(line)
-    monkeypatch.setattr(records, "_read_carefully", lambda *_: pytest.fail("read carefully"))
+    monkeypatch.setattr(rows, "_read_carefully", lambda *_: pytest.fail("read carefully"))
     for ending in (b"", b"\r"):
         found = row(quick(text_of([line + ending])), 0)
         assert {name: found[name] for name in ("key_id", "countrycode", "recognized")} == {
@@ -85,7 +85,7 @@ def test_a_plain_line_is_read_fast(form, monkeypatch):
 def test_odd_lines_of_csv_are_read_all_the_same(line):
     found = read_csv(text_of([CSV, line, CSV]), HEADER)
     for number, expected in enumerate((CSV, line, CSV)):
-        assert row(found, number) == records._csv_record(expected, HEADER)
+        assert row(found, number) == rows._csv_record(expected, HEADER)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_odd_lines_of_csv_are_read_all_the_same(line):
 def test_odd_lines_of_ndjson_are_read_all_the_same(line):
     found = read_json(text_of([JSON, line, JSON]))
     for number, text in enumerate((JSON, line, JSON)):
-        expected = records._json_record(text)
+        expected = rows._json_record(text)
         assert {**row(found, number), "drawing": None} == {**expected, "drawing": None}
         assert json.loads(row(found, number)["drawing"]) == json.loads(expected["drawing"])
 
