@@ -1,7 +1,7 @@
 """Where the fields of plain lines lie: compiled scanners of CSV and JSON text.
 
 They admit less than the formats do (ASCII, no escapes) and say so line by line; what they do not admit is left to the
-careful readers of lines.py, which know every form and what to say of a broken one.
+careful readers of rows.py, which know every form and what to say of a broken one.
 """
 
 import numpy as np
