@@ -84,7 +84,7 @@ def prepared_folder(folder: Path, pictures: int, classes: int = 10, seed: int = 
 
 def drawn(count: int, seed: int = 0) -> np.ndarray:
     """uint8 (count, 32, 32): up to a thousand different drawings, repeated."""
-    from project.work.dataset import raster
+    from project.work.raster import raster
 
     return np.resize(raster.render(drawings(min(count, 1000), seed)), (count, 32, 32))
 

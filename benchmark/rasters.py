@@ -17,10 +17,10 @@ import table
 from inputs import Drawing
 from measure import Contender, Options
 
-from project.data_preparation.folders import KaggleFolder
-from project.work.dataset import raster
-from project.work.dataset.drawings import pack
+from project.data_preparation.sources.folders import KaggleFolder
 from project.work.machine.process import run_command
+from project.work.raster import raster
+from project.work.raster.raster import pack
 from project.work.settings.flags import parse, setting
 
 

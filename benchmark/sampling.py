@@ -39,7 +39,7 @@ def ours() -> Callable[[Path], int]:
     """The source that preparation reads from, which parses the strokes too."""
     import numpy as np
 
-    from project.data_preparation.folders import KaggleFolder
+    from project.data_preparation.sources.folders import KaggleFolder
 
     def read(path: Path) -> int:
         parts = KaggleFolder(path.parent.parent).read(path.stem, COUNT, np.random.default_rng(0))

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.data_preparation import copies, pixels
-from project.data_preparation.entries import Entry, PictureList, a_few, check_counts
+from project.data_preparation.finalize import counts, split
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.parts import PARTS
-from project.data_preparation.picture_list import FORMS, read_list, set_name
-from project.data_preparation.picture_reading import read_pictures
-from project.data_preparation.picture_tree import UNREAD, suffix
-from project.data_preparation.publishing import READY, Target, counts, publish, split, summarise
+from project.data_preparation.pictures import copies, pixels
+from project.data_preparation.pictures.entries import Entry, PictureList, a_few, check_counts
+from project.data_preparation.pictures.listing import FORMS, read_list, set_name
+from project.data_preparation.pictures.parts import PARTS
+from project.data_preparation.pictures.reading import read_pictures
+from project.data_preparation.pictures.tree import UNREAD, suffix
+from project.data_preparation.publishing import READY, Target, publish, summarise
 from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.machine.process import run_command

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from project.work.settings.flags import setting
 
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
-RASTERS = ("distance", "upstream")  # the methods of project/work/dataset/raster.py, which is costly to import
-FITS = ("pad", "crop", "stretch")  # what project/data_preparation/pixels.py can do
+RASTERS = ("distance", "upstream")  # the methods of project/work/raster/raster.py, which is costly to import
+FITS = ("pad", "crop", "stretch")  # what project/data_preparation/pictures/pixels.py can do
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every kind of preparation shares: dividing a class, replacing an older set whole, saying what to do next."""
+"""A set that is made takes its place: an older one is replaced whole, and a person is told what to do next."""
 
 import contextlib
 import os
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from project.data_preparation.sample_sheet import draw_samples
@@ -21,34 +20,6 @@ from project.work.machine.process import Interrupted
 
 READY = "ready"  # in a scratch folder, what becomes the data set
 LEFT_OUT = "left_out.csv"  # in a data set, the rows of its source that it has not
-
-
-def split(rows: int, train_ratio: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Divide the rows of one class at random: round(train_ratio x rows) for training, at least 1 on either side.
-
-    Returns two sorted int arrays that together hold 0..rows-1; rows must be 2 or more.
-    """
-    count = train_count(rows, train_ratio)
-    order = generator.permutation(rows)
-    return np.sort(order[:count]), np.sort(order[count:])
-
-
-def train_count(rows: int, train_ratio: float) -> int:
-    """How many of the rows of a class are for training; rows must be 2 or more."""
-    return min(max(round(train_ratio * rows), 1), rows - 1)
-
-
-def check_classes(names: list[str]) -> None:
-    """Raise UserError when there are too few classes to tell apart."""
-    if len(names) < 2:
-        given = ", ".join(names) or "none"
-        raise UserError(f"a classifier needs at least 2 classes, but there is {len(names)} ({given}): add some")
-
-
-def counts(train: storage.Pictures, test: storage.Pictures, names: list[str]) -> dict[str, dict[str, int]]:
-    """Pictures of each class in both parts, for the provenance."""
-    parts = (np.bincount(part.labels, minlength=len(names)).tolist() for part in (train, test))
-    return {name: {"train": a, "test": b} for name, a, b in zip(names, *parts, strict=True)}
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,48 @@ if __name__ == "__main__":  # before anything that takes a while to load
     process.begin()
 
 
+import ctypes
 import dataclasses
 import itertools
+import multiprocessing
+import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 from tqdm import tqdm
 
-from project.data_preparation import sources
-from project.data_preparation.class_drawing import check_rows, choose_classes, draw_piece, warm_up
+from project.data_preparation.class_choice import check_rows, choose_classes
+from project.data_preparation.finalize import Assembly, split, train_count
 from project.data_preparation.options import PreparationSettings
-from project.data_preparation.pieces import Pieces
-from project.data_preparation.publishing import LEFT_OUT, Target, publish, summarise, train_count
+from project.data_preparation.parsing.rows import Rows
+from project.data_preparation.publishing import LEFT_OUT, Target, publish, summarise
 from project.data_preparation.sample_sheet import PER_CLASS, shown_labels
-from project.data_preparation.workers import each, keep_memory
-from project.work.common import progress
+from project.data_preparation.shards import Shard, Shards, any_twice, key_marks, picture_marks
+from project.data_preparation.sources import source as sources
+from project.data_preparation.sources.source import Source
+from project.work.common import UserError, progress
 from project.work.dataset import storage
 from project.work.labels import class_names
 from project.work.machine import memory_budget
+from project.work.machine.launch import end_with_parent
 from project.work.machine.process import run_command
+from project.work.raster import raster
+from project.work.raster.raster import Drawings, simplify
 from project.work.settings.flags import parse
 
+KeyColumns = dict[str, np.ndarray]
+T = TypeVar("T")
+# Of glibc's mallopt: the most memory that is kept when freed, and the least that is asked for and given back by itself.
+KEPT, APART = (-1, 1 << 28), (-3, 1 << 25)
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
 SCREEN = 20  # lines
@@ -48,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def make(scratch: Path) -> storage.Prepared:
         return prepare(settings, kind, scratch, notes)
 
-    published = publish(target, make, Pieces.begun)
+    published = publish(target, make, Shards.begun)
     summarise(published, f"{kind} (synthetic)" if published.prepared.provenance["synthetic"] else kind, notes)
 
 
@@ -64,23 +82,24 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path, notes: dict
     check_rows(source, names, settings.per_class)
     train = train_count(settings.per_class, settings.train_ratio)
     rows = {"train": train, "test": settings.per_class - train}
-    pieces = Pieces(scratch, names, rows, settings.size, PER_CLASS)
+    shards = Shards(scratch, names, rows, settings.size, PER_CLASS)
     provenance = _provenance(settings, kind, source, {name: rows for name in names})
-    pieces.open(provenance)
-    missing = pieces.missing(source.version)
+    shards.open(provenance)
+    assembly = Assembly(shards)
+    missing = shards.missing(source.version)
     processes = min(_processes(settings, sum(map(len, missing))), max(1, len(missing)))
     if processes > 1:
         warm_up(settings, source, names[0])
-    work = partial(draw_piece, settings, source, pieces)
-    ready = [labels for labels in pieces.all() if labels not in missing]
+    work = partial(draw_shard, settings, source, shards)
+    ready = [labels for labels in shards.all() if labels not in missing]
     done = len(names) - sum(map(len, missing))
     with (
         progress(total=len(names), initial=done, desc="drawing pictures", unit="class") as bar,
-        closing(each(work, missing, processes)) as made,
+        closing(in_processes(work, missing, processes)) as made,
     ):
-        provenance = pieces.assemble(provenance, itertools.chain(ready, _counted(made, bar)))
-    notes |= _notes(pieces)
-    shown = storage.Pictures(*pieces.preview(shown_labels(len(names))))
+        provenance = assembly.assemble(provenance, itertools.chain(ready, _counted(made, bar)))
+    notes |= _notes(assembly)
+    shown = storage.Pictures(*assembly.preview(shown_labels(len(names))))
     return storage.Prepared(shown, shown, names, provenance)
 
 
@@ -93,16 +112,15 @@ def _warn(lines: Iterable[str]) -> None:
         print(f"warning: and {len(lines) - SCREEN} more of the kind", file=sys.stderr)
 
 
-def _notes(pieces: Pieces) -> dict[str, str]:
+def _notes(assembly: Assembly) -> dict[str, str]:
     """What a person should know of a set that is made, by the first word of its line in the summary."""
-    notes, found = {}, pieces.twice
-    left = list(itertools.islice(pieces.left_out(), 1))
+    notes, found, left = {}, assembly.twice, assembly.shards.left_out()
     if left:
-        count = sum(1 for _ in pieces.left_out())
-        notes["left out"] = f"{count} broken drawings, listed in {LEFT_OUT}: {left[0].file} {left[0].line} the first"
+        first = f"{left[0].file} {left[0].line} the first"
+        notes["left out"] = f"{len(left)} broken drawings, listed in {LEFT_OUT}: {first}"
     if len(found.keys):
         notes["key ids"] = f"{len(found.keys)} are those of drawings of several classes: there they are CLASS/key_id"
-    pairs = {kind: pieces.key_ids(pair) for kind, pair in found.first.items()}
+    pairs = {kind: assembly.key_ids(pair) for kind, pair in found.first.items()}
     copies = [f"{found.twins[kind]} {kind} ({' and '.join(keys)})" for kind, keys in pairs.items()]
     if copies:
         notes["copies"] = f"pictures equal to an earlier one: {', '.join(copies)}"
@@ -122,7 +140,7 @@ def _processes(settings: PreparationSettings, classes: int) -> int:
 
 
 def _provenance(
-    settings: PreparationSettings, kind: str, source: sources.Source, counts: dict[str, dict[str, int]]
+    settings: PreparationSettings, kind: str, source: Source, counts: dict[str, dict[str, int]]
 ) -> dict[str, object]:
     """Where the data came from; no date and no output folder, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
@@ -137,6 +155,138 @@ def _provenance(
         "options": options,
         "counts": counts,
     }
+
+
+def warm_up(settings: PreparationSettings, source: Source, word: str) -> None:
+    """Draw the first row of a class and keep nothing: what that compiles or loads, forked processes have already."""
+    for rows in source.read(word, 1, None):
+        pictures = raster.render(_simplified(source, rows.drawings), settings.size, settings.raster)
+        picture_marks(pictures), key_marks(rows.keys["key_id"])
+
+
+def draw_shard(settings: PreparationSettings, source: Source, shards: Shards, labels: range) -> None:
+    """Sample, draw and divide some classes. Raises UserError for bad input."""
+    versions = {shards.names[label]: source.version(shards.names[label]) for label in labels}
+    keys: dict[str, list[KeyColumns]] = {part: [] for part in shards.rows}
+    shard = shards.begin(labels)
+    for label in labels:
+        for part, columns in _draw_class(settings, source, shards, shard, label):
+            keys[part].append(columns)
+    whole = {
+        part: {name: np.concatenate([columns[name] for columns in each]) for name in each[0]}
+        for part, each in keys.items()
+    }
+    shards.finish(shard, whole, versions.__getitem__)
+
+
+def _draw_class(
+    settings: PreparationSettings, source: Source, shards: Shards, shard: Shard, label: int
+) -> Iterator[tuple[str, KeyColumns]]:
+    """Put one class's pictures into their places; gives its keys by part, in the order of the pictures."""
+    word = shards.names[label]
+    generator = np.random.default_rng([settings.seed, *word.encode()])
+    rows = source.read(word, settings.per_class, None if settings.first else generator)
+    rows = itertools.chain([next(rows)], rows)  # the sample is drawn before the parts are
+    parts = dict(zip(shards.rows, split(settings.per_class, settings.train_ratio, generator), strict=True))
+    start, seen = 0, _SeenKeys(word)
+    for some in rows:
+        shard.left_out.extend(some.left_out)
+        marks = seen.add(some)
+        columns, end = _keys(some.keys, shards.names), start + len(some)
+        first = {part: int(np.searchsorted(chosen, start)) for part, chosen in parts.items()}
+        within = {part: chosen[first[part] : np.searchsorted(chosen, end)] - start for part, chosen in parts.items()}
+        order = np.concatenate(list(within.values()))
+        pictures = raster.render(_simplified(source, some.drawings), settings.size, settings.raster, order)
+        for part, own in within.items():
+            place = (label - shard.labels.start) * shards.rows[part] + first[part]
+            shards.put(shard, part, place, pictures[: len(own)], marks[own])
+            yield part, {name: column[own] for name, column in columns.items()}
+            pictures = pictures[len(own) :]
+        start = end
+    seen.check()
+
+
+class _SeenKeys:
+    """The keys of a class so far, each of which may name one drawing alone."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.marks: list[np.ndarray] = []
+        self.rows: list[tuple[np.ndarray, Callable[[int], str]]] = []
+
+    def add(self, rows: Rows) -> np.ndarray:
+        """Take note of some keys; returns their marks, uint64 (N,)."""
+        keys = rows.keys["key_id"]
+        self.marks.append(key_marks(keys))
+        self.rows.append((keys, rows.places))
+        return self.marks[-1]
+
+    def check(self) -> None:
+        """Raise UserError when a key is there twice."""
+        if not any_twice(np.concatenate(self.marks)):
+            return
+        first: dict[str, str] = {}
+        for keys, places in self.rows:
+            for number, key in enumerate(keys.tolist()):
+                if key in first:
+                    raise UserError(
+                        f"{self.word}: key_id {key} is in {first[key]} and in {places(number)}, but names one drawing:"
+                        " delete one of them, or leave such out with --skip-broken"
+                    )
+                first[key] = places(number)
+
+
+def _simplified(source: Source, drawings: Drawings) -> Drawings:
+    return simplify(drawings) if source.raw else drawings
+
+
+def _keys(keys: KeyColumns, names: list[str]) -> KeyColumns:
+    if "true_word" not in keys:
+        return keys
+    labels = {name: label for label, name in enumerate(names)}
+    # -1: known to show a class that was not taken, hence surely wrong whatever its label.
+    true = [labels.get(word, -1) for word in keys["true_word"].tolist()]
+    return {name: column for name, column in keys.items() if name != "true_word"} | {"true_label": np.array(true)}
+
+
+def keep_memory() -> None:
+    """Have this process, and those it forks, use memory again in place of giving it back and asking anew.
+
+    A sixth of the time of preparation went into that. Where glibc is not, nothing changes.
+    """
+    change = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    for parameter, size in (KEPT, APART) if change is not None else ():
+        change(parameter, size)
+
+
+def in_processes(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iterator[T]:
+    """Do the work on things; gives each when it is done. What fails ends it all.
+
+    work, things: what can be pickled, for more than one process. Raises UserError when a process is killed.
+    """
+    if processes == 1:
+        for thing in things:
+            work(thing)
+            yield thing
+        return
+    # A fork has what is loaded and compiled; elsewhere that is not safe.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin_process, initargs=(os.getpid(),))
+    try:
+        waiting = {pool.submit(work, thing): thing for thing in things}
+        for future in as_completed(waiting):
+            future.result()
+            yield waiting[future]
+    except BrokenProcessPool as error:
+        raise UserError("one of the processes was killed (out of memory, perhaps); the same command goes on") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_process(parent: int) -> None:
+    """Ctrl-C is the first process's to answer; and none stays behind when that one is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
 
 
 if __name__ == "__main__":

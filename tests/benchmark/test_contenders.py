@@ -14,9 +14,8 @@ import raster_peers
 import sampling
 import torch
 
-from project.data_preparation.simplification import simplify
-from project.work.dataset import raster
-from project.work.dataset.drawings import pack
+from project.work.raster import raster
+from project.work.raster.raster import pack, simplify
 
 PICTURES = inputs.drawn(300), np.arange(300) % 7
 LOADERS = list(loader_peers.every(*PICTURES, Path()))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from project.data_preparation import architecture, figures, sample_sheet
+from project.data_preparation import figures, sample_sheet
 from project.work.common import ROOT, UserError
 from project.work.dataset.storage import Pictures, Prepared, write
 
@@ -129,14 +129,14 @@ def test_pictures_are_drawn_beside_those_of_the_readme_unless_told_otherwise(tmp
 
 
 def test_every_arrow_of_the_architecture_ends_at_the_edge_of_its_boxes_and_no_boxes_overlap():
-    boxes = architecture.BOXES
+    boxes = figures.BOXES
 
     def on_edge(box, point):
         across, up = abs(point[0] - box.x) / (box.width / 2), abs(point[1] - box.y) / (box.height / 2)
         return max(across, up) == pytest.approx(1)
 
-    for start, end, route in architecture.ARROWS:
-        points = architecture.waypoints(boxes[start], boxes[end], route)
+    for start, end, route in figures.ARROWS:
+        points = figures.waypoints(boxes[start], boxes[end], route)
         assert on_edge(boxes[start], points[0]), (start, end)
         assert on_edge(boxes[end], points[-1]), (start, end)
         steps = np.diff(points, axis=0)

@@ -15,14 +15,16 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from project.data_preparation import pieces, quickdraw, sources
+from project.data_preparation import finalize, quickdraw, shards
+from project.data_preparation.finalize import split
 from project.data_preparation.options import PreparationSettings
-from project.data_preparation.publishing import split
 from project.data_preparation.quickdraw import main
+from project.data_preparation.sources import source as sources
 from project.work.common import UserError
-from project.work.dataset import raster, storage
+from project.work.dataset import storage
 from project.work.labels import noise
 from project.work.machine.process import run_command
+from project.work.raster import raster
 
 QUICKDRAW = Path(__file__).resolve().parents[3] / "shared" / "data" / "quickdraw"
 HEADER = "countrycode,drawing,key_id,recognized,timestamp,word\n"
@@ -287,25 +289,25 @@ def test_the_default_settings_are_the_predecessors():
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
-    """Every class a piece of its own, however few drawings it has."""
-    monkeypatch.setattr(pieces, "ROWS", 1)
+def small_shards(monkeypatch):
+    """Every class a shard of its own, however few drawings it has."""
+    monkeypatch.setattr(shards, "ROWS", 1)
 
 
 def count_drawn(monkeypatch):
     """The labels of classes as they are drawn from here on."""
     drawn = []
-    real = quickdraw.draw_piece
-    monkeypatch.setattr(quickdraw, "draw_piece", lambda *arguments: (drawn.extend(arguments[-1]), real(*arguments)))
+    real = quickdraw.draw_shard
+    monkeypatch.setattr(quickdraw, "draw_shard", lambda *arguments: (drawn.extend(arguments[-1]), real(*arguments)))
     return drawn
 
 
-def test_an_interruption_keeps_the_older_set_and_what_was_drawn(tmp_path, monkeypatch, small_pieces):
+def test_an_interruption_keeps_the_older_set_and_what_was_drawn(tmp_path, monkeypatch, small_shards):
     folder, out = kaggle(tmp_path / "in", words=("ant", "cat", "dog")), tmp_path / "out"
     expected = contents(prepared_folder(folder, tmp_path / "other", "--seed", 1))
     prepare(folder, out)
     before = contents(out / "quickdraw")
-    real = quickdraw.draw_piece
+    real = quickdraw.draw_shard
 
     def interrupt(*arguments):
         if 2 in arguments[-1]:
@@ -313,7 +315,7 @@ def test_an_interruption_keeps_the_older_set_and_what_was_drawn(tmp_path, monkey
         real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(quickdraw, "draw_piece", interrupt)
+        patch.setattr(quickdraw, "draw_shard", interrupt)
         refuses("stopped; .*quickdraw is as it was, and the same command goes on", folder, out, "--seed", 1)
     assert contents(out / "quickdraw") == before
     drawn = count_drawn(monkeypatch)
@@ -331,27 +333,27 @@ def test_an_interruption_before_anything_is_drawn_leaves_nothing(tmp_path, monke
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(quickdraw, "draw_piece", interrupt)
+    monkeypatch.setattr(quickdraw, "draw_shard", interrupt)
     refuses("stopped; .*the same command starts again", kaggle(tmp_path / "in"), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, monkeypatch, processes):
-    # 3 classes of 1,300 drawings are a piece: ten pieces.
+    # 3 classes of 1,300 drawings are a shard: ten shards.
     words = [f"class{number:02}" for number in range(30)]
     folder, out = kaggle(tmp_path / "in", rows=1300, words=words), tmp_path / "out"
     flags = ["--input", folder, "--output", out, "--per-class", 1300, "--size", 64, "--raster", "upstream"]
     command = [sys.executable, quickdraw.__file__, *map(str, flags), "--processes", str(processes)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    marks = out / ".quickdraw.partial" / "pieces"
-    while len(list(marks.glob("*.piece"))) < 3:
+    marks = out / ".quickdraw.partial" / "shards"
+    while len(list(marks.glob("*.shard"))) < 3:
         assert process.poll() is None
         time.sleep(0.002)
     process.kill()
     process.wait()
     time.sleep(1)  # the processes that it had started end by themselves
-    done = {int(path.stem) for path in marks.glob("*.piece")}
+    done = {int(path.stem) for path in marks.glob("*.shard")}
     assert 3 <= len(done) < 10
     changed = folder / "train_simplified" / f"{words[min(done)]}.csv"
     os.utime(changed, (1, 1))  # as if it had been fetched again
@@ -365,33 +367,33 @@ def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, m
 
 
 @pytest.mark.parametrize("left", [0, 20, 2000])
-def test_a_piece_that_the_disk_did_not_keep_whole_is_drawn_again(tmp_path, monkeypatch, small_pieces, left):
+def test_a_piece_that_the_disk_did_not_keep_whole_is_drawn_again(tmp_path, monkeypatch, small_shards, left):
     folder, out = kaggle(tmp_path / "in", rows=40, words=("ant", "cat")), tmp_path / "out"
     expected = contents(prepared_folder(folder, tmp_path / "other"))
     with monkeypatch.context() as patch:
-        patch.setattr(pieces.Pieces, "_in_order", lambda self, finished: (list(finished), 1 / 0))
+        patch.setattr(finalize.Assembly, "_in_order", lambda self, finished: (list(finished), 1 / 0))
         with pytest.raises(ZeroDivisionError):
             prepare(folder, out)
-    piece = out / ".quickdraw.partial" / "pieces" / "1.piece"
-    os.truncate(piece, left)
+    shard = out / ".quickdraw.partial" / "shards" / "1.shard"
+    os.truncate(shard, left)
     drawn = count_drawn(monkeypatch)
     assert contents(prepared_folder(folder, out)) == expected
     assert drawn == [1]
 
 
-def test_a_piece_of_other_content_is_drawn_again(tmp_path, monkeypatch, small_pieces):
+def test_a_piece_of_other_content_is_drawn_again(tmp_path, monkeypatch, small_shards):
     folder, out = kaggle(tmp_path / "in", rows=40, words=("ant", "bee", "cat", "dog")), tmp_path / "out"
     monkeypatch.setattr(storage, "RESIDENT", 0)  # the pictures lie in files to map
     expected = contents(prepared_folder(folder, tmp_path / "other"))
     with monkeypatch.context() as patch:
-        patch.setattr(pieces.Pieces, "_in_order", lambda self, finished: (list(finished), 1 / 0))
+        patch.setattr(finalize.Assembly, "_in_order", lambda self, finished: (list(finished), 1 / 0))
         with pytest.raises(ZeroDivisionError):
             prepare(folder, out)
     scratch = out / ".quickdraw.partial"
-    piece = scratch / "pieces" / "0.piece"
-    data = piece.read_bytes()
-    piece.write_bytes(data[:-30] + b"\xff" * 30)  # as large as before
-    (scratch / "pieces" / "1.piece").write_bytes(b"[1]\n\xff")
+    shard = scratch / "shards" / "0.shard"
+    data = shard.read_bytes()
+    shard.write_bytes(data[:-30] + b"\xff" * 30)  # as large as before
+    (scratch / "shards" / "1.shard").write_bytes(b"[1]\n\xff")
     with open(scratch / "ready" / "train_images.npy", "r+b") as file:
         file.seek(-5, 2)  # of the last class
         file.write(b"wrong")
@@ -403,7 +405,7 @@ def test_a_piece_of_other_content_is_drawn_again(tmp_path, monkeypatch, small_pi
     assert contents(prepared_folder(folder, out)) == expected
 
 
-def test_two_processes_make_the_same_bytes_as_one(tmp_path, small_pieces):
+def test_two_processes_make_the_same_bytes_as_one(tmp_path, small_shards):
     folder = kaggle(tmp_path / "in", rows=40, words=("ant", "cat", "dog"))
     one, two = (prepared_folder(folder, tmp_path / count, "--processes", count) for count in "12")
     assert contents(one) == contents(two)
@@ -482,7 +484,7 @@ def broken(folder):
     return folder
 
 
-def test_broken_drawings_are_left_out_when_asked_and_listed(tmp_path, capsys, monkeypatch, small_pieces):
+def test_broken_drawings_are_left_out_when_asked_and_listed(tmp_path, capsys, monkeypatch, small_shards):
     folder, out = broken(tmp_path / "in"), tmp_path / "out"
     refuses(r"cat.csv line \d+: stroke 1 has coordinates that are not numbers; .*--skip-broken", folder, out)
     prepared = prepare(folder, out, "--skip-broken")
@@ -495,7 +497,7 @@ def test_broken_drawings_are_left_out_when_asked_and_listed(tmp_path, capsys, mo
     assert "left out  3 broken drawings, listed in left_out.csv: " in capsys.readouterr().out
     expected = contents(out / "quickdraw")
     with monkeypatch.context() as patch:
-        patch.setattr(pieces.Pieces, "_in_order", lambda self, finished: (list(finished), 1 / 0))
+        patch.setattr(finalize.Assembly, "_in_order", lambda self, finished: (list(finished), 1 / 0))
         with pytest.raises(ZeroDivisionError):
             prepare(folder, tmp_path / "again", "--skip-broken", "--processes", 2)
     assert contents(prepared_folder(folder, tmp_path / "again", "--skip-broken")) == expected
