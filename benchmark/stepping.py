@@ -17,6 +17,7 @@ from project.work.dataset import base_dataset, storage
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, with_soft_targets
+from project.work.machine.run_context import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.table import runner_class
 from project.work.settings.groups import RECIPES, Settings
@@ -43,7 +44,7 @@ class Bench:
         if settings.distillation or settings.nts:
             temperature = settings.nts_temperature if settings.nts else settings.softmax_temperature
             dataset = with_soft_targets(dataset, self.logits, temperature, "made-up logits")
-        return runner_class(settings)(settings, dataset, self.device, self.folder)
+        return runner_class(settings)(RunContext(settings, self.device), dataset, self.folder)
 
     def epoch(self, runner: BaseRunner) -> Callable[[], float]:
         """A pass over the training pictures, as fit makes it."""
@@ -68,7 +69,7 @@ class Bench:
         def run() -> float:
             runner.model.train()
             for _ in range(steps):
-                logits, seen, _ = runner._backward(batch, len(batch))
+                logits, seen, _ = runner.backward(batch, len(batch))
                 runner.observe(logits, seen)
                 runner._step()
             synchronise(self.device)
@@ -82,7 +83,7 @@ class Bench:
 
         batch = next(self.dataset.train.batches(runner.settings.batch_size))
         with FlopCounterMode(display=False) as counter:
-            runner._backward(batch, len(batch))
+            runner.backward(batch, len(batch))
         for each in runner.optimizers:
             each.zero_grad()
         return counter.get_total_flops() / len(batch)

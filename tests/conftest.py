@@ -64,13 +64,14 @@ def make_runner(settings: Callable, dataset: "Dataset", tmp_path: Path) -> Calla
     """Makes the runner that some settings ask for, in a folder of its own unless one is named."""
     import torch
 
+    from project.work.machine.run_context import RunContext
     from project.work.runner.table import runner_class
 
     def make(data: "Dataset" = dataset, folder: str | None = None, **values: Any) -> "BaseRunner":
         place = Path(tempfile.mkdtemp(dir=tmp_path)) if folder is None else tmp_path / folder
         place.mkdir(exist_ok=True)
         wanted = settings(**values)
-        return runner_class(wanted)(wanted, data, torch.device("cpu"), place)
+        return runner_class(wanted)(RunContext(wanted, torch.device("cpu")), data, place)
 
     return make
 

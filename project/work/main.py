@@ -31,10 +31,9 @@ KEPT = "stopped; every finished epoch is kept"
 LOWER = "--batch-size, --image-size, --processes or a sweep's --parallel"  # where memory runs out
 
 if TYPE_CHECKING:
-    import torch
-
     from project.work.dataset.base_dataset import Dataset
-    from project.work.machine.distributed import Parallel
+    from project.work.machine.distributed import Distributed
+    from project.work.machine.run_context import RunContext
     from project.work.machine.run_sync import RunSync
     from project.work.run_folder import Run
     from project.work.runner.base_runner import BaseRunner
@@ -55,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             start_processes(settings, sys.argv[1:] if argv is None else argv, machine, processes)
     from project.work.machine.distributed import joined
 
-    with joined() as parallel:
-        work(parallel.first(lambda: settings), parallel, resolve.typed(argv))
+    with joined() as distributed:
+        work(distributed.first(lambda: settings), distributed, resolve.typed(argv))
 
 
 def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
@@ -79,26 +78,37 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
     sys.exit(code)
 
 
-def work(settings: Settings, parallel: "Parallel", typed: Mapping[str, Any]) -> None:
+def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any]) -> None:
     """Do what the settings ask for, as one of the processes that do it. typed: those of the command line itself."""
     from project.work import run_folder
-    from project.work.machine import run_sync
+    from project.work.machine.run_context import RunContext
     from project.work.runner.table import method_name
 
-    device = parallel.all(lambda: parallel.choose_device(settings))
+    device = distributed.all(lambda: distributed.choose_device(settings))
     settings = run_folder.placed(settings)
-    copy = run_sync.RunSync(None, Path())
-    if parallel.rank == 0:
-        copy = run_sync.open_sync(settings.output_uri, run_folder.output_folder(settings))
-        copy.fetch()
+    context = RunContext(settings, device, distributed, _fetched(settings) if distributed.rank == 0 else None)
     if not resolve.is_run(settings):
         with interruptible("the same command goes on"), within_memory(LOWER):
-            (audit if settings.stage == "audit" else make_logits)(settings, device, copy, parallel)
+            (audit if settings.stage == "audit" else oof)(context)
         return
-    run = parallel.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
+    run = distributed.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
     # A run that found no room is not one that was refused: the disk's errors are put in words outside of it.
     with interruptible(f"go on with: {run.command}"), run, within_memory(LOWER):
-        train(run, device, copy, parallel)
+        train(run, context.using(run.settings))
+
+
+def _fetched(settings: Settings) -> "RunSync | None":
+    """What keeps the output folder in step with --output-uri, once it has brought what an earlier machine left."""
+    from project.work import run_folder
+
+    output = run_folder.output_folder(settings)
+    if settings.output_uri is None:
+        return None
+    from project.work.machine import run_sync
+
+    sync = run_sync.open_sync(settings.output_uri, output)
+    sync.fetch()
+    return sync
 
 
 @contextmanager
@@ -118,31 +128,33 @@ def interruptible(how: str) -> Iterator[None]:
             sys.exit(process.code(stop))
 
 
-def train(run: "Run", device: "torch.device", copy: "RunSync", parallel: "Parallel") -> None:
+def train(run: "Run", context: "RunContext") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
+    from project.work.classifier import MODEL_FILE
     from project.work.labels import label_correction, noise
     from project.work.result import result_row
     from project.work.runner.table import method_name, runner_class
     from project.work.teacher import teachers
 
-    settings = run.settings
-    copy.send(run.folder)  # a bucket that refuses is better known now than after an epoch
-    dataset = _load(_with_audit(settings, device, copy, parallel), device, parallel)
+    settings, first = run.settings, context.distributed.rank == 0
+    context.send(run.folder)  # a bucket that refuses is better known now than after an epoch
+    dataset = _load(_with_audit(context))
     data_digest = prepared_data.digest(common.input_folder(settings.dataset))
-    if dataset.noise is not None and parallel.rank == 0:
+    if dataset.noise is not None and first:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
-    if dataset.correction is not None and parallel.rank == 0:
+    if dataset.correction is not None and first:
         print("\n".join(label_correction.write(run.folder, dataset.correction, dataset.train_keys, dataset.names)))
-    dataset = teachers.with_soft_targets(settings, dataset, device, copy, parallel)
-    runner = runner_class(settings)(settings, dataset, device, run.folder, parallel)
+    dataset = teachers.with_soft_targets(context, dataset)
+    runner = runner_class(settings)(context, dataset, run.folder)
     trained: list[Path] = []  # folders, one an epoch
-    runner.fit(lambda: copy.try_send(run.folder) or trained.append(run.folder))
-    row = parallel.first(lambda: None if trained else earlier_row(run))
+    runner.fit(lambda: context.try_send(run.folder) or trained.append(run.folder))
+    row = context.distributed.first(lambda: None if trained else earlier_row(run))
     if row is None:
         row = result_row(settings, runner, method_name(settings), data_digest)
-    if parallel.rank == 0:
+    if first:
         write_margins(run.folder, runner)
-        report(run, row, copy)
+        runner.save_classifier(run.folder / MODEL_FILE)
+        report(run, row, context)
 
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:
@@ -172,14 +184,14 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
     write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
-def report(run: "Run", row: dict[str, Any], copy: "RunSync") -> None:
+def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
     """Send a finished run's row to every destination and say what came out."""
     from project.work.reporter.destinations import destinations
     from project.work.reporter.reporter import Reporter, Result
 
     reporter = Reporter(destinations(run.settings, run.folder))
     places = reporter.report(Result(row, run.folder))
-    copy.send(run.folder)
+    context.send(run.folder)
     print(
         f"top-1 accuracy on the test split: {row['best_test_accuracy']:.1%} at epoch {row['selected_epoch']},"
         f" selected on validation ({row['last_test_accuracy']:.1%} at the last epoch)"
@@ -189,51 +201,54 @@ def report(run: "Run", row: dict[str, Any], copy: "RunSync") -> None:
         sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 
-def make_logits(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> None:
-    """Train the fold models and say where their logits are."""
+def oof(context: "RunContext") -> None:
+    """Train the fold models and say where their out-of-fold logits are."""
     from project.work.teacher import teachers
 
     kind = teachers.OUT_OF_FOLD
-    teacher = kind.settings(settings)
-    dataset = _load(_with_audit(teacher, device, copy, parallel), device, parallel)
-    print(f"OOF logits in {teachers.logits_file(kind, teacher, dataset, device, copy, parallel)}")
+    context = _with_audit(context.using(kind.settings(context.settings)))
+    print(f"OOF logits in {teachers.logits_file(kind, context, _load(context))}")
 
 
-def audit(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> None:
+def audit(context: "RunContext") -> None:
     """Find the wrong labels of the training file."""
     from project.work.audit import stage
 
-    stage.run(settings, _load(settings, device, parallel), device, copy, parallel)
+    stage.run(context, _load(context))
 
 
-def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "Dataset":
+def _load(context: "RunContext") -> "Dataset":
     from project.work.dataset import base_dataset, remote_data
 
-    def load() -> "Dataset":
-        remote_data.fetch(common.input_folder(settings.dataset), settings.data_uri)
-        return base_dataset.load(settings, device)
+    settings, distributed = context.settings, context.distributed
 
-    dataset = parallel.all(load)
-    if len(set(parallel.gather(dataset.fingerprint))) > 1:
+    def load() -> "Dataset":
+        if settings.data_uri is not None:
+            remote_data.fetch(common.input_folder(settings.dataset), settings.data_uri)
+        return base_dataset.load(settings, context.device)
+
+    dataset = distributed.all(load)
+    if len(set(distributed.gather(dataset.fingerprint))) > 1:
         raise UserError(f"{settings.dataset}: the machines of this run hold different pictures; prepare them once")
     return dataset
 
 
-def _with_audit(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> Settings:
-    """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
+def _with_audit(context: "RunContext") -> "RunContext":
+    """The same with the audit that --clean goes by; that of the same settings is made first when none is given."""
     from project.work.audit import stage
     from project.work.files import disk
 
+    settings, distributed = context.settings, context.distributed
     if settings.clean == "none" or settings.audit_file is not None:
-        return settings
-    before = stage.audited(settings)
-    path = stage.audit_file(before, _load(before, device, parallel), device, copy, parallel)
-    if not all(parallel.gather(path.exists())):  # several machines, of which the first has written it
-        text = parallel.first(path.read_bytes)
+        return context
+    before = context.using(stage.audited(settings))
+    path = stage.audit_file(before, _load(before))
+    if not all(distributed.gather(path.exists())):  # several machines, of which the first has written it
+        text = distributed.first(path.read_bytes)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             disk.replace_file(path, text)
-    return dataclasses.replace(settings, audit_file=str(path))
+    return context.using(dataclasses.replace(settings, audit_file=str(path)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 
 from project.work.audit import votes
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.distributed import ALONE
+from project.work.machine.run_context import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.teacher import oof
 
@@ -29,7 +29,7 @@ def test_votes_are_the_disagreements_of_models_that_did_not_learn_from_a_row(
 
     monkeypatch.setattr(BaseRunner, "predict", watch)
     teacher = oof.audit_settings(settings(folds=3, epoch=1, batch_size=16))
-    found = votes.against(teacher, dataset, torch.device("cpu"), tmp_path / "vote", lambda place: None, ALONE)
+    found = votes.against(RunContext(teacher, torch.device("cpu")), dataset, tmp_path / "vote")
     parts = oof.parts(teacher, dataset)
     assert [len(rows) for rows in learnt[::2]] == np.bincount(parts).tolist()
     labels = dataset.train.records.labels.tolist()

@@ -14,7 +14,8 @@ from project.work import model
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.distributed import Parallel, joined
+from project.work.machine.distributed import Distributed, joined
+from project.work.machine.run_context import RunContext
 from project.work.runner.table import runner_class
 from project.work.settings.groups import Settings
 
@@ -46,9 +47,9 @@ def with_soft_targets(dataset: Dataset) -> Dataset:
     return dataclasses.replace(dataset, train=dataset.train.with_soft_targets(soft))
 
 
-def trained(settings: Settings, dataset: Dataset, parallel: Parallel) -> dict[str, torch.Tensor]:
+def trained(settings: Settings, dataset: Dataset, distributed: Distributed) -> dict[str, torch.Tensor]:
     """What a run computes: predictions before it, gradients of each step, and the whole state after it."""
-    runner = runner_class(settings)(settings, dataset, CPU, Path(tempfile.mkdtemp()), parallel)
+    runner = runner_class(settings)(RunContext(settings, CPU, distributed), dataset, Path(tempfile.mkdtemp()))
     before, gradients, step = runner.predict(dataset.test), [], runner.optimizers[0].step
 
     def record(*arguments: object) -> None:
@@ -68,12 +69,12 @@ def epochs(base: Settings, path: Path) -> None:
     """An epoch or two of each method, in one process or as one of several; the first of them writes what came out."""
     model.MODELS["tiny"] = small.tiny
     torch.set_num_threads(1)
-    with joined() as parallel:
+    with joined() as distributed:
         dataset = with_soft_targets(base_dataset.load(base, CPU))
         done = {}
         for name, values in METHODS.items():
-            done[name] = trained(dataclasses.replace(base, **{"model": "tiny"} | values), dataset, parallel)
-        if parallel.rank == 0:
+            done[name] = trained(dataclasses.replace(base, **{"model": "tiny"} | values), dataset, distributed)
+        if distributed.rank == 0:
             torch.save(done, path)
 
 
@@ -113,7 +114,7 @@ def test_weights_statistics_and_history_come_out_the_same(both: tuple[dict, dict
 
 @pytest.mark.parametrize(("count", "size"), [(40, 3), (2, 3), (0, 2), (7, 7), (5, 1)])
 def test_shares_are_all_there_is_once_and_differ_by_one_at_most(count: int, size: int) -> None:
-    shares = [range(count)[Parallel(rank, size).share(count)] for rank in range(size)]
+    shares = [range(count)[Distributed(rank, size).share(count)] for rank in range(size)]
     assert [each for share in shares for each in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
@@ -151,14 +152,14 @@ def test_a_refusal_is_said_once(prepared: Path, tmp_path: Path, words: list[str]
 
 def fails_in_the_second(folder: Path) -> None:
     def work() -> None:
-        if parallel.rank == 1:
+        if distributed.rank == 1:
             raise UserError("its data are missing")
 
-    with joined() as parallel:
+    with joined() as distributed:
         try:
-            parallel.all(work)
+            distributed.all(work)
         except UserError as error:
-            (folder / str(parallel.rank)).write_text(str(error))
+            (folder / str(distributed.rank)).write_text(str(error))
 
 
 def test_what_fails_in_one_process_fails_in_all_with_the_same_words(tmp_path: Path) -> None:

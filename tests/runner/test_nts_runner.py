@@ -14,6 +14,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Batch, Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, read
+from project.work.machine.run_context import RunContext
 from project.work.runner.nts_runner import taught_targets
 from project.work.teacher import oof, teachers
 
@@ -48,7 +49,7 @@ def test_the_teacher_is_the_run_without_nts_at_its_selected_epoch_and_sees_the_c
     teacher = teachers.noisy_teacher_settings(settings(nts=True, mixup=True, seed=3, epoch=3))
     assert teacher == settings(mixup=True, seed=3, epoch=3)
     (tmp_path / "teacher").mkdir()
-    made = teachers.make_noisy_teacher(teacher, dataset, CPU, tmp_path / "teacher")
+    made = teachers.make_noisy_teacher(RunContext(teacher, CPU), dataset, tmp_path / "teacher")
     plain = make_runner(mixup=True, seed=3, epoch=3)
     plain.fit()
     for split, fold in ((dataset.train, SEEN), (dataset.valid, VALIDATION)):
@@ -69,7 +70,8 @@ def test_keys_that_name_two_rows_are_refused_before_training(
 ) -> None:
     twins = dataclasses.replace(dataset, train_keys=np.array([b"same", b"same", *dataset.train_keys[2:]]))
     with pytest.raises(UserError, match=r"1 key ids of train_keys.csv.gz occur more than once"):
-        teachers.make_noisy_teacher(teachers.noisy_teacher_settings(settings(nts=True)), twins, CPU, tmp_path)
+        context = RunContext(teachers.noisy_teacher_settings(settings(nts=True)), CPU)
+        teachers.make_noisy_teacher(context, twins, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
+from project.work.machine.run_context import RunContext
 from project.work.result import result_row
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.metrics import measure
@@ -49,12 +50,13 @@ def test_the_test_split_is_not_touched_by_training_in_any_way(make_runner: Calla
 
 def test_the_test_split_is_not_touched_by_fold_models(settings: Callable, dataset: Dataset, tmp_path) -> None:
     teacher = oof.teacher_settings(settings(folds=2, epoch=1))
-    oof.make(teacher, dataclasses.replace(dataset, test=Poison()), torch.device("cpu"), tmp_path)
+    oof.make(RunContext(teacher, torch.device("cpu")), dataclasses.replace(dataset, test=Poison()), tmp_path)
 
 
 def test_the_test_split_is_not_touched_by_the_teacher_of_nts(settings: Callable, dataset: Dataset, tmp_path) -> None:
     teacher = teachers.noisy_teacher_settings(settings(nts=True, epoch=1))
-    teachers.make_noisy_teacher(teacher, dataclasses.replace(dataset, test=Poison()), torch.device("cpu"), tmp_path)
+    context = RunContext(teacher, torch.device("cpu"))
+    teachers.make_noisy_teacher(context, dataclasses.replace(dataset, test=Poison()), tmp_path)
 
 
 def test_the_selected_weights_are_those_of_the_best_validation_epoch(wavering: BaseRunner) -> None:
@@ -90,5 +92,5 @@ def test_predictions_are_in_the_order_of_the_split_and_do_not_depend_on_the_batc
     runner = make_runner(epoch=1)
     runner.fit()
     together = runner.predict(dataset.test)
-    monkeypatch.setattr("project.work.runner.base_runner.EVALUATION_BATCH", 7)
+    monkeypatch.setattr("project.work.classifier.BATCH", 7)
     assert torch.allclose(runner.predict(dataset.test), together, atol=1e-4)

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import processes
@@ -14,6 +15,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
+from project.work.machine.run_context import RunContext
 from project.work.settings.groups import Settings
 from project.work.teacher import oof
 
@@ -32,9 +34,8 @@ def test_logits_are_the_same_to_the_last_bit(settings: Callable, dataset: Datase
     made = {}
     for at_once, names in kept.items():
         folder = tmp_path / str(at_once)
-        made[at_once] = oof.make(
-            teacher, dataset, CPU, folder, lambda place, to=names: to.append(place.name), at_once=at_once
-        )
+        context = RunContext(teacher, CPU, sync=SimpleNamespace(try_send=lambda place, to=names: to.append(place.name)))
+        made[at_once] = oof.make(context, dataset, folder, at_once)
     assert made[1].logits.tobytes() == made[2].logits.tobytes()
     assert made[1].logits.any(axis=1).all()
     assert np.array_equal(made[1].folds, made[2].folds)
@@ -47,7 +48,7 @@ def test_an_error_in_one_ends_all_with_that_error(settings: Callable, dataset: D
     (tmp_path / "fold-1" / "checkpoint.pt").write_bytes(b"damaged")
     teacher = oof.teacher_settings(settings(folds=4, epoch=500))
     with pytest.raises(UserError, match=r"fold-1/checkpoint\.pt: damaged"):
-        oof.make(teacher, dataset, CPU, tmp_path, at_once=2)
+        oof.make(RunContext(teacher, CPU), dataset, tmp_path, at_once=2)
     assert sum(epochs(tmp_path)) < 500
 
 
@@ -55,7 +56,7 @@ def make_until_interrupted(teacher: Settings, folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     try:
-        oof.make(teacher, base_dataset.load(teacher, CPU), CPU, folder, at_once=2)
+        oof.make(RunContext(teacher, CPU), base_dataset.load(teacher, CPU), folder, at_once=2)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 

@@ -17,6 +17,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, read
+from project.work.machine.run_context import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.teacher import oof
 
@@ -37,7 +38,7 @@ def recording(settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch:
     """Three fold models, each watched by the rows that pass through it."""
     learnt: dict[int, set[int]] = {}
     predicted: dict[int, dict[int, list[float]]] = {}
-    backward, predict = BaseRunner._backward, BaseRunner.predict
+    backward, predict = BaseRunner.backward, BaseRunner.predict
 
     def watch_backward(runner: BaseRunner, batch, share: float) -> torch.Tensor:
         learnt.setdefault(id(runner), set()).update(batch.rows.tolist())
@@ -51,10 +52,10 @@ def recording(settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch:
         return logits
 
     keep: list[BaseRunner] = []  # so that no two runners share an id
-    monkeypatch.setattr(BaseRunner, "_backward", watch_backward)
+    monkeypatch.setattr(BaseRunner, "backward", watch_backward)
     monkeypatch.setattr(BaseRunner, "predict", watch_predict)
     teacher = oof.teacher_settings(settings(folds=3, epoch=1))
-    logits = oof.make(teacher, dataset, CPU, tmp_path)
+    logits = oof.make(RunContext(teacher, CPU), dataset, tmp_path)
     return Recording([learnt[runner] for runner in predicted], list(predicted.values()), logits)
 
 
@@ -93,7 +94,7 @@ def test_a_rows_margin_is_the_mean_of_what_the_models_that_learnt_from_it_saw(
         observe(runner, logits, batch)
 
     monkeypatch.setattr(BaseRunner, "observe", watch)
-    made = oof.make(oof.teacher_settings(settings(folds=3, epoch=2)), dataset, CPU, tmp_path)
+    made = oof.make(RunContext(oof.teacher_settings(settings(folds=3, epoch=2)), CPU), dataset, tmp_path)
     assert {len(values) for values in seen.values()} == {4}  # two models, two epochs each
     for row in dataset.train.rows.tolist():
         assert made.margins[row] == pytest.approx(np.mean(seen[row]), abs=1e-4)
@@ -142,7 +143,7 @@ def test_more_folds_than_rows_of_a_class_are_refused_before_training(
     settings: Callable, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="class bar has 27 training rows, at least 28 are needed"):
-        oof.make(oof.teacher_settings(settings(folds=28)), dataset, CPU, tmp_path)
+        oof.make(RunContext(oof.teacher_settings(settings(folds=28)), CPU), dataset, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,7 +166,7 @@ def test_keys_that_name_two_rows_are_refused_before_training(
 ) -> None:
     twins = dataclasses.replace(dataset, train_keys=np.array([b"same", b"same", *dataset.train_keys[2:]]))
     with pytest.raises(UserError, match=r"1 key ids of train_keys.csv.gz occur more than once, the first is same"):
-        oof.make(oof.teacher_settings(settings(folds=2)), twins, CPU, tmp_path)
+        oof.make(RunContext(oof.teacher_settings(settings(folds=2)), CPU), twins, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

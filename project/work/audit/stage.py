@@ -5,10 +5,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 
 from project.work import run_folder
 from project.work.audit import audit_files, earlier, findings, page, repeats, summary, votes
@@ -20,14 +19,11 @@ from project.work.dataset.distillation_dataset import DROPPED, OofLogits
 from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.by_key import unpacked
-from project.work.machine.distributed import Parallel
+from project.work.machine.run_context import RunContext
 from project.work.runner.table import method_name
 from project.work.settings import resolve
 from project.work.settings.groups import Settings
 from project.work.teacher import oof, teachers
-
-if TYPE_CHECKING:
-    from project.work.machine.run_sync import RunSync
 
 FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
@@ -60,28 +56,29 @@ class Audit:
         how = "" if self.settings.flag_by == "channel" else f"-{self.settings.flag_by}"
         return run_folder.output_folder(self.settings) / f"audit-{self.fingerprint}{how}"
 
-    def logits(self, device: torch.device, copy: "RunSync", parallel: Parallel) -> tuple[OofLogits | None, Path]:
+    def logits(self, context: RunContext) -> tuple[OofLogits | None, Path]:
         """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
+        distributed = context.distributed
         if self.settings.oof_logits is None:
             kind, usable = teachers.OUT_OF_FOLD, distillation_dataset.has_margins
-            path = teachers.logits_file(kind, self.teacher, self.dataset, device, copy, parallel, usable)
+            path = teachers.logits_file(kind, context.using(self.teacher), self.dataset, usable)
         else:
-            path = parallel.first(self._given_logits)
+            path = distributed.first(self._given_logits)
         made = None
-        if parallel.rank == 0:
+        if distributed.rank == 0:
             made = distillation_dataset.aligned(self.dataset, distillation_dataset.read(path), str(path))
             absent = int((self._kept & (made.folds == DROPPED)).sum())
             if absent > 0:
                 raise UserError(f"{path}: {absent} rows of this data set were left out when it was made; make new ones")
         return made, path
 
-    def votes(self, device: torch.device, copy: "RunSync", parallel: Parallel) -> np.ndarray | None:
+    def votes(self, context: RunContext) -> np.ndarray | None:
         """See `votes.against`; None when no vote is asked for."""
         if not self.settings.vote:
             return None
         name = f"vote-{oof.fingerprint(self.teacher, self.dataset)}"
-        folder = parallel.first(lambda: run_folder.output_folder(self.settings) / name)
-        return votes.against(self.teacher, self.dataset, device, folder, copy.try_send, parallel)
+        folder = context.distributed.first(lambda: run_folder.output_folder(self.settings) / name)
+        return votes.against(context.using(self.teacher), self.dataset, folder)
 
     def evidence(self, logits: OofLogits, voted: np.ndarray | None) -> Evidence:
         """All that is known of the rows, but for those that corrections have dropped."""
@@ -109,20 +106,22 @@ def audited(settings: Settings) -> Settings:
     return found if settings.recipe != "default" else resolve.robust(found)
 
 
-def audit_file(settings: Settings, dataset: Dataset, device: torch.device, copy: "RunSync", parallel: Parallel) -> Path:
+def audit_file(context: RunContext, dataset: Dataset) -> Path:
     """The audit.csv of a data set as it is now, for these settings; made first when missing."""
-    path = parallel.first(lambda: Audit(settings, dataset).folder) / ROWS
-    if not parallel.first(path.exists):
-        run(settings, dataset, device, copy, parallel)
-    return parallel.first(lambda: path)  # the others wait until the first has written it
+    first = context.distributed.first
+    path = first(lambda: Audit(context.settings, dataset).folder) / ROWS
+    if not first(path.exists):
+        run(context, dataset)
+    return first(lambda: path)  # the others wait until the first has written it
 
 
-def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "RunSync", parallel: Parallel) -> None:
+def run(context: RunContext, dataset: Dataset) -> None:
     """Audit a data set: train what is missing, write the audit's folder and say what is in it."""
+    settings = context.settings
     audit = Audit(settings, dataset)
-    logits, path = audit.logits(device, copy, parallel)
-    voted = audit.votes(device, copy, parallel)
-    if parallel.rank > 0:
+    logits, path = audit.logits(context)
+    voted = audit.votes(context)
+    if context.distributed.rank > 0:
         return
     found = findings.find(audit.evidence(logits, voted), settings.flag_by, settings.split_seed)
     facts = {
@@ -142,7 +141,7 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "RunSy
     if dataset.correction is not None:  # by a person alone, as an audit is made before any cleaning
         earlier.write(folder, dataset.correction.done, dataset.train_keys, dataset.names)
     shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
-    copy.send(folder)
+    context.send(folder)
     print(f"to look at and to mend: {shown}\naudit folder {folder}")
 
 

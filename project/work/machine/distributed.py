@@ -15,7 +15,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+import torch.distributed as dist
+from torch import Tensor, nn
 
 from project.work.common import UserError
 from project.work.machine import device as devices
@@ -32,7 +33,7 @@ class PeerLost(Exception):
 
 
 @dataclass(frozen=True)
-class Parallel:
+class Distributed:
     """The place of this process among those of a run; alone it passes on what it is given."""
 
     rank: int = 0
@@ -71,7 +72,7 @@ class Parallel:
         done = _attempt(work) if self.rank == 0 else None
         box = [None if done is None else _pack(done)]
         with _watched():
-            distributed.broadcast_object_list(box)
+            dist.broadcast_object_list(box)
         return _open(done or torch.load(io.BytesIO(box[0]), map_location="cpu", weights_only=False))
 
     def all(self, work: Callable[[], T]) -> T:
@@ -86,7 +87,7 @@ class Parallel:
         values = [value] * self.size
         if self.size > 1:
             with _watched():
-                distributed.all_gather_object(values, value)
+                dist.all_gather_object(values, value)
         return values
 
     def choose_device(self, settings: Settings) -> torch.device:
@@ -97,7 +98,7 @@ class Parallel:
         return device
 
 
-ALONE = Parallel()
+ALONE = Distributed()
 
 
 class _Total(torch.autograd.Function):
@@ -113,12 +114,12 @@ class _Total(torch.autograd.Function):
 def _sum(values: Tensor) -> Tensor:
     values = values.clone(memory_format=torch.contiguous_format)
     with _watched():
-        distributed.all_reduce(values)
+        dist.all_reduce(values)
     return values
 
 
 @contextmanager
-def joined() -> Iterator[Parallel]:
+def joined() -> Iterator[Distributed]:
     """This process's place among those that torchrun started, for as long as they work together.
 
     Process 0 alone speaks: what the others print, and their UserErrors, it says too.
@@ -126,26 +127,26 @@ def joined() -> Iterator[Parallel]:
     if WORKER not in os.environ:
         yield ALONE
         return
-    parallel = Parallel(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    distributed = Distributed(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
     with contextlib.ExitStack() as stack:
-        if parallel.rank > 0:
+        if distributed.rank > 0:
             silence = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(contextlib.redirect_stdout(silence))
             stack.enter_context(contextlib.redirect_stderr(silence))
         try:
             with _watched():
                 backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-                distributed.init_process_group(backend, timeout=PATIENCE)
-            yield parallel
-            distributed.destroy_process_group()
+                dist.init_process_group(backend, timeout=PATIENCE)
+            yield distributed
+            dist.destroy_process_group()
         except PeerLost:
             sys.exit(LOST)
         except OutOfMemory:  # in this process alone, perhaps
-            if parallel.rank > 0:
+            if distributed.rank > 0:
                 sys.exit(STARVED)
             raise
         except UserError:
-            if parallel.rank > 0:
+            if distributed.rank > 0:
                 sys.exit(2)
             raise
 
@@ -178,37 +179,37 @@ def _pack(value: object) -> bytes:
     return data.getvalue()
 
 
-def join_norms(network: nn.Module, parallel: Parallel, device: torch.device) -> nn.Module:
+def join_norms(network: nn.Module, distributed: Distributed, device: torch.device) -> nn.Module:
     """The network with its batch normalisation joined: torch's own on CUDA, ours elsewhere; alone as it is."""
-    if parallel.size == 1:
+    if distributed.size == 1:
         return network
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
-                setattr(parent, name, JointBatchNorm(child, parallel))
+                setattr(parent, name, JointBatchNorm(child, distributed))
     return network
 
 
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by mean and variance of the whole batch; what nn.SyncBatchNorm is, which needs CUDA."""
 
-    def __init__(self, norm: nn.BatchNorm2d, parallel: Parallel) -> None:
+    def __init__(self, norm: nn.BatchNorm2d, distributed: Distributed) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
         self.load_state_dict(norm.state_dict())
-        self.parallel = parallel
+        self.distributed = distributed
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
         values = input.to(self.weight.dtype)
         ones = values.new_full((1,), values.numel() / self.num_features)
-        sums = self.parallel.total(torch.cat([values.sum((0, 2, 3)), ones]))
+        sums = self.distributed.total(torch.cat([values.sum((0, 2, 3)), ones]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
         centred = values - mean[:, None, None]
-        variance = self.parallel.total((centred**2).sum((0, 2, 3))) / count
+        variance = self.distributed.total((centred**2).sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)

@@ -1,7 +1,9 @@
 """The training loop. A method is a subclass that says how a batch is seen (`forward`) or what it costs (`loss`)."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +12,24 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from project.work import common, model
+from project.work import classifier, common
+from project.work.classifier import Classifier
 from project.work.common import UserError, progress
 from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.labels.noise_channel import channel_rate
-from project.work.machine.device import MixedPrecision, apply, choose, look
-from project.work.machine.distributed import ALONE, Parallel, join_norms
-from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE
+from project.work.machine.device import MixedPrecision
+from project.work.machine.run_context import RunContext
+from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, git_revision
 from project.work.runner import optimizer, sam
-from project.work.runner.checkpoint import CheckpointFile, identity
-from project.work.runner.folding import folded
+from project.work.runner.checkpoint import CheckpointFile, Known
 from project.work.runner.history import EpochRow, History, speed
 from project.work.runner.metrics import measure
+from project.work.runner.network import make_network
 from project.work.runner.optimizer import schedule_factor
 from project.work.runner.row_memory import RowMemory, margins
-from project.work.settings.groups import Settings
+from project.work.settings import resolve
 
-EVALUATION_BATCH = 512
 Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory
 
 
@@ -51,18 +53,17 @@ class BaseRunner:
 
     cost: float = 1.0
 
-    def __init__(
-        self, settings: Settings, dataset: Dataset, device: torch.device, folder: Path, parallel: Parallel = ALONE
-    ) -> None:
-        self.settings, self.dataset, self.device, self.parallel = settings, dataset, device, parallel
-        self.sizes = batch_sizes(len(dataset.train), settings.batch_size)
-        self.steps = -(-len(self.sizes) // settings.accumulation_steps)  # an epoch
+    def __init__(self, context: RunContext, dataset: Dataset, folder: Path) -> None:
+        self.context, self.dataset = context, dataset
+        self.settings, self.device, self.distributed = context.settings, context.device, context.distributed
+        self.sizes = batch_sizes(len(dataset.train), self.settings.batch_size)
+        self.steps = -(-len(self.sizes) // self.settings.accumulation_steps)  # an epoch
         self.model = self.make_network("weights")
         self.trained = [self.model]
-        self.average = optimizer.make_average(self.model, settings.ema)
-        self.optimizers = optimizer.make(settings, self.model)
-        self.precision = MixedPrecision(device, settings.amp, min(dataset.train.shape[1:]))
-        self.history = History(folder / HISTORY_FILE if parallel.rank == 0 else None)
+        self.average = optimizer.make_average(self.model, self.settings.ema)
+        self.optimizers = optimizer.make(self.settings, self.model)
+        self.precision = MixedPrecision(self.device, self.settings.amp, min(dataset.train.shape[1:]))
+        self.history = History(folder / HISTORY_FILE if self.distributed.rank == 0 else None)
         self.selected: dict[str, Tensor] = {}
         self.valid_logits: Tensor | None = None  # of the epoch before, in this process
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
@@ -72,12 +73,7 @@ class BaseRunner:
 
     def make_network(self, purpose: str) -> torch.nn.Module:
         """A new network on the device; its weights depend on seed and purpose."""
-        settings, split, parallel = self.settings, self.dataset.train, self.parallel
-        seed = common.derive_seed(settings.seed, purpose)
-        network = model.make(settings.model, len(self.dataset.names), split.shape[0], seed)
-        network = join_norms(network, parallel, self.device).to(self.device, memory_format=torch.channels_last)
-        apply(choose(settings, look(self.device), settings.epoch * self.steps, parallel.size), network)
-        return network
+        return make_network(self.context, self.dataset, self.settings.epoch * self.steps, purpose)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Logits of this process's share of a batch, and that share as they answer to it (a method may have mixed it).
@@ -88,11 +84,11 @@ class BaseRunner:
 
     def seen(self, count: int) -> slice:
         """Which pictures of a batch of so many this process reads: its share, all when alone."""
-        return self.parallel.share(count)
+        return self.distributed.share(count)
 
     def mine(self, batch: Batch, images: Tensor) -> Batch:
         """This process's share of a batch, with the pictures given."""
-        return batch.part(self.parallel.share(len(batch)), images)
+        return batch.part(self.distributed.share(len(batch)), images)
 
     def estimated_noise(self) -> float:
         """The share of labels that seems wrong, by those of validation, which cannot be memorised."""
@@ -138,7 +134,7 @@ class BaseRunner:
                 row = self._epoch(epoch, bar)
                 if self.history.add(row):
                     self.selected = {name: value.clone() for name, value in self.network.state_dict().items()}
-                if self.parallel.rank == 0:
+                if self.distributed.rank == 0:
                     self._save()
                     after_epoch()
                 bar.set_postfix(valid=f"{row.valid_accuracy:.1%}", refresh=False)
@@ -149,23 +145,37 @@ class BaseRunner:
         """The network that is evaluated: the average of the weights if there is one."""
         return self.model if self.average is None else self.average.module
 
-    @torch.inference_mode()
+    def classifier(self) -> Classifier:
+        """The network as it is now, as a classifier."""
+        settings, split = self.settings, self.dataset.train
+        chosen = {name: getattr(settings, name) for name in resolve.experiment_settings()}
+        return Classifier(self.network, settings.model, self.dataset.names, split.shape, split.normalise, chosen)
+
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""
-        network = folded(self.network)
-        none, mine = torch.empty(0, split.classes, device=self.device), self.parallel.share(len(split))
-        with self.precision.autocast():
-            logits = [network(batch.images).float() for batch in split.subset(mine).batches(EVALUATION_BATCH)]
-        return self.parallel.whole(torch.cat([none, *logits]), len(split))
+        mine = split.subset(self.distributed.share(len(split)))
+        logits = self.classifier().logits(batch.images for batch in mine.batches(classifier.BATCH))
+        return self.distributed.whole(logits, len(split))
 
-    def predict_selected(self, split: Split) -> Tensor:
-        """The same by the network as it was at the selected epoch."""
+    @contextmanager
+    def at_selected(self) -> Iterator[None]:
+        """The network as it was at the selected epoch; afterwards as it is."""
         last = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.selected)
         try:
-            return self.predict(split)
+            yield
         finally:
             self.network.load_state_dict(last)
+
+    def predict_selected(self, split: Split) -> Tensor:
+        """Logits as `predict` gives them, by the network as it was at the selected epoch."""
+        with self.at_selected():
+            return self.predict(split)
+
+    def save_classifier(self, path: Path) -> None:
+        """Write the network of the selected epoch as a classifier."""
+        with self.at_selected():
+            dataclasses.replace(self.classifier(), git_revision=git_revision()).save(path)
 
     def _epoch(self, epoch: int, bar: tqdm) -> EpochRow:
         started = time.perf_counter()
@@ -203,18 +213,18 @@ class BaseRunner:
             for batch, pictures in group:
                 if self.settings.sam:
                     passes.append(sam.Pass.now(batch, pictures, self.generator, self.numpy_generator))
-                logits, seen, total = self._backward(batch, pictures)
+                logits, seen, total = self.backward(batch, pictures)
                 said.append((logits, seen))
                 totals += total
                 bar.update(len(batch))
             if self.settings.sam:
-                self._repeat(passes)
+                sam.repeat(self, passes, self.settings.sam_radius)
             for logits, seen in said:  # after SAM has passed them again: what is remembered may decide what is learnt
                 self.observe(logits, seen)
             self._step()
         for memory in self.memories.values():
-            memory.end_epoch(self.parallel)
-        loss, accuracy = (self.parallel.total(totals) / len(self.dataset.train)).tolist()
+            memory.end_epoch(self.distributed)
+        loss, accuracy = (self.distributed.total(totals) / len(self.dataset.train)).tolist()
         return loss, accuracy
 
     def _groups(self) -> Iterator[tuple[int, Iterator[tuple[Batch, int]]]]:
@@ -226,7 +236,7 @@ class BaseRunner:
             sizes = self.sizes[first : first + steps]
             yield first, ((next(batches), sum(sizes)) for _ in sizes)
 
-    def _backward(self, batch: Batch, pictures: int) -> tuple[Tensor, Batch, Tensor]:
+    def backward(self, batch: Batch, pictures: int) -> tuple[Tensor, Batch, Tensor]:
         """Add a batch's gradients, as its share of a step of so many pictures.
 
         Returns logits and batch of this process's share, as `losses` does, and the sums of loss and accuracy over it,
@@ -238,22 +248,13 @@ class BaseRunner:
         right = seen.targets.gather(1, logits.argmax(dim=1, keepdim=True)).sum()
         return logits, seen, torch.stack([losses[0].detach() * len(seen), right])
 
-    def _repeat(self, passes: list[sam.Pass]) -> None:
-        """Replace the gradients of a step by those that SAM steps by."""
-        self._add_gradients()
-        with sam.ascended(self.trained, self.settings.sam_radius):
-            self.repeating = True
-            for each in passes:
-                each.rewind(self.generator, self.numpy_generator)
-                self._backward(each.batch, each.pictures)
-            self.repeating = False
-
-    def _add_gradients(self) -> None:
+    def add_gradients(self) -> None:
+        """Add up the gradients of all processes."""
         for network in self.trained:
-            self.parallel.add_gradients(network)
+            self.distributed.add_gradients(network)
 
     def _step(self) -> None:
-        self._add_gradients()
+        self.add_gradients()
         for each in self.optimizers:
             self.precision.scaler.step(each)
             each.zero_grad()
@@ -271,24 +272,13 @@ class BaseRunner:
         return parts if self.average is None else parts | {"average": self.average}
 
     def _save(self) -> None:
-        states = {name: part.state_dict() for name, part in self._parts().items()}
-        state = {"states": states, "selected": self.selected, "history": self.history.as_dicts()}
-        self.file.save(state | {"data": self.dataset.fingerprint} | identity(self.settings, self.dataset))
+        self.file.save_run(self._parts(), self.selected, self.history, Known.of(self.settings, self.dataset))
         self.history.write()
 
     def _restore(self) -> None:
-        saved = self.parallel.first(lambda: self.file.load(self.device))
+        saved = self.distributed.first(lambda: self.file.load(self.device))
         if saved is None:
             return
-        if "data" not in saved:
-            raise self.file.damaged("it does not say what it learnt from")
-        if saved["data"] != self.dataset.fingerprint:
-            raise UserError(f"{self.file.path}: learnt from other data than {self.settings.dataset} holds now")
         parts = {"selected": self.network} | self._parts()  # the network first as it was when selected, then as it is
-        self.file.restore(parts, {"selected": saved.get("selected"), **self.file.states(saved)})
-        self.file.refuse_other(saved, identity(self.settings, self.dataset))
+        self.file.restore_run(saved, parts, self.history, Known.of(self.settings, self.dataset))
         self.selected = saved["selected"]
-        try:
-            self.history.restore(saved.get("history"), self.settings.epoch)
-        except ValueError as error:
-            raise self.file.damaged(str(error)) from error

@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.files import disk, tensors
-from project.work.runner import checkpoint
+from project.work.runner.history import History
 from project.work.settings import resolve
 from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings
 
@@ -33,6 +34,22 @@ def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
     for split in (dataset.train, dataset.valid):
         digest.update(split.rows.cpu().numpy())
     return {"settings": {name: getattr(settings, name) for name in names}, "rows": digest.hexdigest()[:12]}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a run is known by. dataset: as its settings name it; data: fingerprint of its data; epochs: how many it has
+    in all; identity: of its settings and rows, see `identity`."""
+
+    dataset: str
+    data: str
+    epochs: int
+    identity: dict[str, Any]
+
+    @classmethod
+    def of(cls, settings: Settings, dataset: Dataset) -> "Known":
+        """Of a run with these settings on these data."""
+        return cls(settings.dataset, dataset.fingerprint, settings.epoch, identity(settings, dataset))
 
 
 class CheckpointFile:
@@ -60,6 +77,28 @@ class CheckpointFile:
         if not isinstance(state, dict):
             raise self.damaged(f"it holds {type(state).__name__}, not the state of a run")
         return state
+
+    def save_run(self, parts: Mapping[str, Any], selected: dict[str, Tensor], history: History, known: Known) -> None:
+        """Save all of a run: its parts by name, the selected weights, its history, and what it is known by."""
+        states = {name: part.state_dict() for name, part in parts.items()}
+        state = {"states": states, "selected": selected, "history": history.as_dicts()}
+        self.save(state | {"data": known.data} | known.identity)
+
+    def restore_run(self, saved: Mapping[str, Any], parts: Mapping[str, Any], history: History, known: Known) -> None:
+        """Bring all of a run to a saved state. Raises UserError when it is not this run's.
+
+        parts: in order; one called selected is given the selected weights.
+        """
+        if "data" not in saved:
+            raise self.damaged("it does not say what it learnt from")
+        if saved["data"] != known.data:
+            raise UserError(f"{self.path}: learnt from other data than {known.dataset} holds now")
+        self.restore(parts, {"selected": saved.get("selected"), **self.states(saved)})
+        self.refuse_other(saved, known.identity)
+        try:
+            history.restore(saved.get("history"), known.epochs)
+        except ValueError as error:
+            raise self.damaged(str(error)) from error
 
     def damaged(self, why: str) -> UserError:
         """What to raise for a file that is none of this run's making."""
@@ -94,7 +133,7 @@ class CheckpointFile:
     def restore(self, parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
         """Give each part of a run its saved state, in order. Raises UserError when they are of another run's kind."""
         for name, part in parts.items():
-            wrong = f"it has no {name}" if name not in states else checkpoint.unlike(states[name], part)
+            wrong = f"it has no {name}" if name not in states else unlike(states[name], part)
             if wrong is not None:
                 self._refuse_other(f"{name}: {wrong}")
         try:

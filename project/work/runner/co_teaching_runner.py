@@ -59,10 +59,10 @@ class CoTeachingRunner(BaseRunner):
     def _choose(self, logits: Tensor, seen: Batch, pictures: int, count: int) -> Tensor:
         """Which pictures of this process's share are among the `count` of the batch with the smallest loss."""
         mine = functional.cross_entropy(logits, seen.targets, reduction="none")
-        chosen = small_losses(self.parallel.whole(mine, pictures), count)
-        if self.parallel.size == 1:
+        chosen = small_losses(self.distributed.whole(mine, pictures), count)
+        if self.distributed.size == 1:
             return chosen
-        share = self.parallel.share(pictures)  # how many of them are here is not known without waiting for the device
+        share = self.distributed.share(pictures)  # how many are here is not known without waiting for the device
         return chosen[(chosen >= share.start) & (chosen < share.stop)] - share.start
 
     def _taught(self, logits: Tensor, seen: Batch, chosen: Tensor, weight: float) -> Tensor:

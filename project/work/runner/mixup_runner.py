@@ -7,7 +7,7 @@ from torch import Tensor
 
 from project.work.dataset.base_dataset import Batch
 from project.work.dataset.pictures import staged
-from project.work.machine.distributed import ALONE, Parallel
+from project.work.machine.distributed import ALONE, Distributed
 from project.work.runner.base_runner import BaseRunner
 
 MIX_AFTER = ("input", "layer1", "layer2")
@@ -53,7 +53,7 @@ class MixupRunner(BaseRunner):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
-        images = mix(batch.images, partners, weight)[self.parallel.share(len(batch))]
+        images = mix(batch.images, partners, weight)[self.distributed.share(len(batch))]
         return self.model(images), self.mine(mix_targets(batch, partners, weight), images)
 
     def _draw(self, batch: Batch) -> tuple[float, Tensor]:
@@ -66,17 +66,22 @@ class ManifoldMixupRunner(MixupRunner):
 
     def seen(self, count: int) -> slice:
         """This process's share: what is mixed comes from the others as values of a stage."""
-        return self.parallel.share(count)
+        return self.distributed.share(count)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
         place = MIX_AFTER[self.numpy_generator.integers(len(MIX_AFTER))]
-        logits = mixed_forward(self.model, batch.images, partners, weight, place, self.parallel)
+        logits = mixed_forward(self.model, batch.images, partners, weight, place, self.distributed)
         return logits, self.mine(mix_targets(batch, partners, weight), batch.images)
 
 
 def mixed_forward(
-    model: torch.nn.Sequential, images: Tensor, partners: Tensor, weight: float, place: str, parallel: Parallel = ALONE
+    model: torch.nn.Sequential,
+    images: Tensor,
+    partners: Tensor,
+    weight: float,
+    place: str,
+    distributed: Distributed = ALONE,
 ) -> Tensor:
     """Logits of a network of named stages whose values are mixed after one stage, or before the first ("input").
 
@@ -84,5 +89,5 @@ def mixed_forward(
     """
     names = [name for name, _ in model.named_children()]
     cut = 0 if place == "input" else names.index(place) + 1
-    values = parallel.whole(model[:cut](images), len(partners))
-    return model[cut:](mix(values, partners, weight)[parallel.share(len(partners))])
+    values = distributed.whole(model[:cut](images), len(partners))
+    return model[cut:](mix(values, partners, weight)[distributed.share(len(partners))])

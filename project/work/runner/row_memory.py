@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from project.work.labels.by_key import unpacked
-from project.work.machine.distributed import Parallel
+from project.work.machine.distributed import Distributed
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
@@ -45,12 +45,12 @@ class RowMemory:
         self.values = torch.zeros(rows, *shape, device=device)
         self._before: Tensor | None = None
 
-    def end_epoch(self, parallel: Parallel) -> None:
+    def end_epoch(self, distributed: Distributed) -> None:
         """Bring the changes of all processes together."""
-        if parallel.size == 1:
+        if distributed.size == 1:
             return
         before = torch.zeros_like(self.values) if self._before is None else self._before
-        self.values.copy_(before + parallel.total(self.values - before))
+        self.values.copy_(before + distributed.total(self.values - before))
         self._before = self.values.clone()
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -49,6 +49,32 @@ def _climb(network: nn.Module, radius: float) -> None:
     for parameter, way in zip(learnt, ascent([each.grad for each in learnt], radius), strict=True):
         parameter.add_(way)
     network.zero_grad()
+
+
+class SteppingRunner(Protocol):
+    """What SAM needs of a runner. trained: the networks that learn; repeating: whether a batch is passed again."""
+
+    trained: list[nn.Module]
+    repeating: bool
+    generator: torch.Generator
+    numpy_generator: np.random.Generator
+
+    def add_gradients(self) -> None:
+        """Add up the gradients of all processes."""
+
+    def backward(self, batch: Batch, pictures: int) -> Any:
+        """Add a batch's gradients, as its share of a step of so many pictures."""
+
+
+def repeat(runner: SteppingRunner, passes: Sequence["Pass"], radius: float) -> None:
+    """Replace the gradients of a step by those at the top of the ascent: its batches are passed again, drawn alike."""
+    runner.add_gradients()
+    with ascended(runner.trained, radius):
+        runner.repeating = True
+        for each in passes:
+            each.rewind(runner.generator, runner.numpy_generator)
+            runner.backward(each.batch, each.pictures)
+        runner.repeating = False
 
 
 @dataclass(frozen=True)

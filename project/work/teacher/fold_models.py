@@ -19,9 +19,8 @@ import torch
 from project.work.common import progress
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import memory_budget
-from project.work.machine.distributed import Parallel
+from project.work.machine.run_context import RunContext
 from project.work.runner.table import runner_class
-from project.work.settings.groups import Settings
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -44,26 +43,28 @@ class Prediction:
 
 @dataclass
 class FoldModels:
-    """How each fold's model is trained. part_of: the fold of each training picture; keep: called after each epoch.
+    """How each fold's model is trained. context: with their settings; part_of: the fold of each training image.
 
     voting: each learns from its own fold alone and names the classes of all else.
     """
 
-    teacher: Settings
+    context: RunContext
     dataset: Dataset
-    device: torch.device
     folder: Path
-    keep: Callable[[Path], None]
-    parallel: Parallel
     part_of: np.ndarray
     voting: bool = False
     trained: bool = False
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def device(self) -> torch.device:
+        """Where they are trained."""
+        return self.context.device
+
     def predictions(self, at_once: int | None) -> list[Prediction]:
         """Of every fold, in order. at_once None: one after another or, on a GPU, as many as fit beside each other."""
-        folds, found = range(self.teacher.folds), []
-        if at_once is None and (self.device.type != "cuda" or self.parallel.size > 1):
+        folds, found = range(self.context.settings.folds), []
+        if at_once is None and (self.device.type != "cuda" or self.context.distributed.size > 1):
             at_once = 1
         with progress(total=len(folds), desc="fold models", unit="model") as bar:
             while at_once is None and len(found) < len(folds):
@@ -78,12 +79,12 @@ class FoldModels:
         own = self.part_of == fold
         learnt_from, held = (np.flatnonzero(mask) for mask in ((own, ~own) if self.voting else (~own, own)))
         place = self.folder / f"fold-{fold}"
-        if self.parallel.rank == 0:
+        if self.context.distributed.rank == 0:
             place.mkdir(parents=True, exist_ok=True)
         with self._stream():
             held_out = self.dataset.train.subset(held)
             learnt = dataclasses.replace(self.dataset, train=self.dataset.train.subset(learnt_from))
-            runner = runner_class(self.teacher)(self.teacher, learnt, self.device, place, self.parallel)
+            runner = runner_class(self.context.settings)(self.context, learnt, place)
             runner.model.register_forward_pre_hook(lambda *_: go_on())
             runner.fit(lambda: self._keep(place))
             logits, valid = (self._said(runner.predict(split)) for split in (held_out, self.dataset.valid))
@@ -96,7 +97,7 @@ class FoldModels:
     def _keep(self, place: Path) -> None:
         self.trained = True
         with self._alone:  # a bucket is sent one folder at a time
-            self.keep(place)
+            self.context.try_send(place)
 
     def _stream(self) -> AbstractContextManager:
         """A queue of a GPU's work for each thread, so that one does not wait for another's."""

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from project.work.dataset import splits
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
 from project.work.labels.by_key import unpacked
-from project.work.machine.distributed import ALONE, Parallel
+from project.work.machine.run_context import RunContext
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.row_memory import means
 from project.work.settings import resolve
@@ -44,8 +43,8 @@ def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
 
-    Noise and mending are named by the labels they left, a recipe by what it sets; a setting that is added to the code
-    later, at its default, changes no name.
+    Noise and corrections are named by the labels they left, a recipe by what it sets; a setting that is added to the
+    code later, at its default, changes no name.
     """
     groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
     within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset", "recipe"}
@@ -53,25 +52,18 @@ def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def make(
-    teacher: Settings,
-    dataset: Dataset,
-    device: torch.device,
-    folder: Path,
-    keep: Callable[[Path], None] = lambda place: None,
-    parallel: Parallel = ALONE,
-    at_once: int | None = None,
-) -> OofLogits:
-    """Train the fold models (each resumes in its own folder) and collect their logits.
+def make(context: RunContext, dataset: Dataset, folder: Path, at_once: int | None = None) -> OofLogits:
+    """Train the fold models (each resumes in its own folder) and collect their logits. context: with their settings.
 
     Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
-    the mean over all fold models. keep: called with a fold model's folder after each of its epochs; at_once: fold
-    models beside each other, when not given one or, on a GPU, as many as fit there.
+    the mean over all fold models. at_once: fold models beside each other, when not given one or, on a GPU, as many as
+    fit there.
     """
+    teacher = context.settings
     keys = unpacked(dataset.train_keys)
     refuse_twins(keys, teacher.dataset)
     part_of = parts(teacher, dataset)
-    models = FoldModels(teacher, dataset, device, folder, keep, parallel, part_of)
+    models = FoldModels(context, dataset, folder, part_of)
     logits = np.zeros((len(keys), len(dataset.names)), dtype=np.float32)
     sums = np.zeros((len(keys), 2), dtype=np.float64)
     folds = np.full(len(keys), DROPPED, dtype=np.int64)

@@ -16,8 +16,7 @@ from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, OofLogits
 from project.work.labels.by_key import unpacked
-from project.work.machine.distributed import ALONE, Parallel
-from project.work.machine.run_sync import RunSync
+from project.work.machine.run_context import RunContext
 from project.work.runner.table import runner_class
 from project.work.settings.groups import Settings
 from project.work.settings.methods import NtsSettings
@@ -31,19 +30,12 @@ def noisy_teacher_settings(settings: Settings) -> Settings:
     return dataclasses.replace(settings, **student)
 
 
-def make_noisy_teacher(
-    teacher: Settings,
-    dataset: Dataset,
-    device: torch.device,
-    folder: Path,
-    keep: Callable[[Path], None] = lambda place: None,
-    parallel: Parallel = ALONE,
-) -> OofLogits:
+def make_noisy_teacher(context: RunContext, dataset: Dataset, folder: Path) -> OofLogits:
     """Train the teacher from wherever it stands; its logits of every row of the training file, not augmented."""
     keys = unpacked(dataset.train_keys)
-    refuse_twins(keys, teacher.dataset)
-    runner = runner_class(teacher)(teacher, dataset, device, folder, parallel)
-    runner.fit(lambda: keep(folder))
+    refuse_twins(keys, context.settings.dataset)
+    runner = runner_class(context.settings)(context, dataset, folder)
+    runner.fit(lambda: context.try_send(folder))
     everything = dataclasses.replace(dataset.train, rows=torch.arange(len(keys)))
     logits = runner.predict_selected(everything).cpu().numpy()
     folds = np.full(len(keys), SEEN, dtype=np.int64)
@@ -60,7 +52,7 @@ class Kind:
     prefix: str
     file: str
     settings: Callable[[Settings], Settings]
-    make: Callable[..., OofLogits]
+    make: Callable[[RunContext, Dataset, Path], OofLogits]
     what: str
     refuse: Callable[[Settings, Dataset], None] = lambda teacher, dataset: None
 
@@ -73,51 +65,44 @@ OUT_OF_FOLD = Kind(
     "{folds} fold models for out-of-fold logits",
     oof.refuse_few_rows,
 )
-SELECTED = Kind(
-    "teacher", run_folder.TEACHER_FILE, noisy_teacher_settings, make_noisy_teacher, "a teacher (NTS)"
-)
+SELECTED = Kind("teacher", run_folder.TEACHER_FILE, noisy_teacher_settings, make_noisy_teacher, "a teacher (NTS)")
 
 
-def with_soft_targets(
-    settings: Settings, dataset: Dataset, device: torch.device, copy: RunSync, parallel: Parallel
-) -> Dataset:
+def with_soft_targets(context: RunContext, dataset: Dataset) -> Dataset:
     """The data set with the soft targets that a student's method learns from, as it is for other methods."""
+    settings, first = context.settings, context.distributed.first
     if not settings.distillation and not settings.nts:
         return dataset
     kind, temperature = OUT_OF_FOLD, settings.softmax_temperature
     if settings.nts:
         kind, temperature = SELECTED, settings.nts_temperature
     if settings.nts or settings.oof_logits is None:
-        path = logits_file(kind, kind.settings(settings), dataset, device, copy, parallel)
+        path = logits_file(kind, context.using(kind.settings(settings)), dataset)
     else:
-        path = parallel.first(lambda: remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings)))
-    logits = parallel.first(lambda: distillation_dataset.read(path, seen=settings.nts))
+        path = first(lambda: remote_data.local_copy(settings.oof_logits, run_folder.output_folder(settings)))
+    logits = first(lambda: distillation_dataset.read(path, seen=settings.nts))
     return distillation_dataset.with_soft_targets(dataset, logits, temperature, str(path))
 
 
 def logits_file(
-    kind: Kind,
-    teacher: Settings,
-    dataset: Dataset,
-    device: torch.device,
-    copy: RunSync,
-    parallel: Parallel,
-    usable: Callable[[Path], bool] = Path.exists,
+    kind: Kind, context: RunContext, dataset: Dataset, usable: Callable[[Path], bool] = Path.exists
 ) -> Path:
-    """The file of logits for these data and teacher; made first when it is not usable, by one run at a time."""
+    """The file of logits for these data and a teacher; made first when it is not usable, by one run at a time.
+
+    context: with the settings of the teacher.
+    """
+    teacher, distributed = context.settings, context.distributed
     kind.refuse(teacher, dataset)
     name = f"{kind.prefix}-{oof.fingerprint(teacher, dataset)}"
-    folder = parallel.first(lambda: run_folder.output_folder(teacher) / name)
+    folder = distributed.first(lambda: run_folder.output_folder(teacher) / name)
     path = folder / kind.file
-    if parallel.rank == 0:
+    if distributed.rank == 0:
         folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock") if parallel.rank == 0 else nullcontext():
-        if not parallel.first(lambda: usable(path)):
+    with FileLock(folder / ".lock") if distributed.rank == 0 else nullcontext():
+        if not distributed.first(lambda: usable(path)):
             print(f"training {kind.what.format(folds=teacher.folds)} in {folder}", file=sys.stderr)
-            logits = kind.make(teacher, dataset, device, folder, copy.try_send, parallel)
-            if parallel.rank == 0:
+            logits = kind.make(context, dataset, folder)
+            if distributed.rank == 0:
                 distillation_dataset.write(path, logits)
-    copy.send(folder)
+    context.send(folder)
     return path
-
-

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from project.work import model
-from project.work.runner.folding import folded
+from project.work.classifier import folded
 
 
 @pytest.mark.parametrize("name", sorted(model.MODELS))
