@@ -15,7 +15,7 @@ from project.command.training_job import CloudSettings, JobSettings, PullSetting
 from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT, Settings
 from project.work.declaration import run_command
-from project.work.reporter.resend import ResendSettings
+from project.work.reporter.sheet.resend import ResendSettings
 from project.work.reporter.summary_settings import SummarySettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
@@ -146,7 +146,7 @@ def results(c: Context, **values: Any) -> None:
 @takes(ResendSettings)
 def report(c: Context, **values: Any) -> None:
     """Send the rows of results.csv that the spreadsheet does not have."""
-    run(c, make_command.script("project/work/reporter/resend.py", values))
+    run(c, make_command.script("project/work/reporter/sheet/resend.py", values))
 
 
 @takes(FigureSettings)

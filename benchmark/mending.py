@@ -22,7 +22,7 @@ import studies
 import make_command
 from project.work.dataset import corrections, noise_manifest
 from project.work.declaration import UserError, parse, run_command, setting
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 
 WAYS = ("clean", "noisy", "drop", "relabel", "reweight", "reviewer")
 ACCURACIES = ("best_test_accuracy", "last_test_accuracy")

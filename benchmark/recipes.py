@@ -18,7 +18,7 @@ import measure
 import make_command
 from project.work.common import RECIPES
 from project.work.declaration import parse, run_command, setting
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from project.work.reporter.patience import Patience
+from project.work.machine.patience import Patience
 from project.work.reporter.reporter import SHEET_COLUMNS, Postponed, Result
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 
 KEY = "the-key"  # of the sheet that tests report to
 

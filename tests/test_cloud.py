@@ -24,7 +24,7 @@ from project.work import common, mirror
 from project.work.bucket_folder import BucketFolder, connect
 from project.work.common import ROOT
 from project.work.declaration import UserError
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 
 EPOCHS = 6
 TRAINING = {"dataset": "lines", "epoch": str(EPOCHS), "batch_size": "32", "seed": "3", "device": "cpu", "ema": "0.5"}

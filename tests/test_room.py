@@ -2,9 +2,9 @@
 
 import pytest
 
-from project.command.crew import Room
+from project.command.pool_worker import Outcome
 from project.command.run_worker import STARVED
-from project.command.worker import Outcome
+from project.command.sweep_pool import Room
 from project.work import room
 
 GIB = 1 << 30

@@ -15,9 +15,9 @@ from typing import Any
 import make_command
 from ai_platform import GoingOn
 from project.command import cloud
-from project.command.crew import Crew, Task
 from project.command.finished import Finished
 from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
+from project.command.sweep_pool import Crew, Task
 from project.command.training_job import JobSettings
 from project.work import common, launch, process
 from project.work.declaration import UserError, build, given, setting
@@ -175,7 +175,7 @@ def _finished(output: Path) -> dict[str, str]:
     if absent(path):
         return {}
     from project.work.reporter.reporter import DATA_DIGEST
-    from project.work.reporter.result_table import ResultTable
+    from project.work.reporter.table.result_table import ResultTable
 
     table = ResultTable(output).read()
     return dict(zip(table["uuid"], table.get(DATA_DIGEST, [""] * len(table)), strict=True))
@@ -186,7 +186,7 @@ def _print_table(output: Path, runs: Iterable[Run]) -> None:
     if not _finished(output).keys() & {run.uuid for run in runs}:
         return
     from project.work.reporter import summary
-    from project.work.reporter.result_table import ResultTable
+    from project.work.reporter.table.result_table import ResultTable
     from project.work.reporter.terminal import say
 
     table = ResultTable(output).read()

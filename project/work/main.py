@@ -114,8 +114,8 @@ def interruptible(how: str) -> Iterator[None]:
 def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Parallel") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.dataset import mending, noise
-    from project.work.result import result_row
     from project.work.runner import teachers
+    from project.work.runner.result import result_row
     from project.work.runner.table import method_name, runner_class
 
     settings = run.settings
@@ -141,7 +141,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
     from project.work.reporter.result_file import read_result
-    from project.work.result import settings_cells
+    from project.work.runner.result import settings_cells
 
     with suppress(UserError):  # damaged: the test split is read again
         row, cells = read_result(run.folder), settings_cells(run.settings)

@@ -14,7 +14,7 @@ from project.work.declaration import UserError
 from project.work.files import absent, read_bytes
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_file import RESULT_FILE, read_result
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, SETTINGS_FILE, TEACHER_FILE
 
 

@@ -9,8 +9,8 @@ from reporting import KEY, quick
 from stand_ins.google import Google
 
 from project.work.common import ReportSettings
-from project.work.reporter.patience import Patience
-from project.work.reporter.sheet import Sheet
+from project.work.machine.patience import Patience
+from project.work.reporter.sheet.sheet import Sheet
 
 
 @pytest.fixture

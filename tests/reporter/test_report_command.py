@@ -15,13 +15,13 @@ from stand_ins.google import Google
 from stand_ins.slack import CHANNEL, TOKEN, Slack
 
 from project.work.common import ROOT
-from project.work.reporter import waiting
+from project.work.reporter.sheet import waiting
 
 ONE_EPOCH = ("--epoch=1", "--batch-size=32", "--device=cpu")
 
 
 def report(*words: object, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "project/work/reporter/resend.py"), *map(str, words)]
+    command = [sys.executable, str(ROOT / "project/work/reporter/sheet/resend.py"), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
 
 

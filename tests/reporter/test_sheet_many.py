@@ -11,10 +11,10 @@ from reporting import KEY, quick, result
 from stand_ins.google import Google
 
 from project.work.common import ReportSettings
-from project.work.reporter import waiting
-from project.work.reporter.patience import Passing, Patience
+from project.work.machine.patience import Passing, Patience
 from project.work.reporter.reporter import SHEET_COLUMNS
-from project.work.reporter.sheet import Sheet
+from project.work.reporter.sheet import waiting
+from project.work.reporter.sheet.sheet import Sheet
 
 WIDE = {f"column_{number}": number for number in range(30)}  # more than a new sheet has room for
 

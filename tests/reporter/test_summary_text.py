@@ -16,7 +16,7 @@ from project.work.common import ROOT, Settings, experiment_settings
 from project.work.declaration import UserError
 from project.work.reporter import summary, terminal
 from project.work.reporter.reporter import Result
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import save_settings
 
 DEFAULTS = {("lr" if name == "learning_rate" else name): getattr(Settings(), name) for name in experiment_settings()}

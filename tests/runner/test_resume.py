@@ -18,8 +18,8 @@ import yaml
 
 from project.work import common, main
 from project.work.common import ROOT, Settings
-from project.work.result import settings_cells
 from project.work.run_folder import Run
+from project.work.runner.result import settings_cells
 
 TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
 

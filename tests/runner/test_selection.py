@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.result import result_row
 from project.work.runner import noisy_teacher, oof
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.metrics import measure
+from project.work.runner.result import result_row
 
 
 class Poison:

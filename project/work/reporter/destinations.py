@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from project.work.common import ReportSettings
-from project.work.reporter import sheet, slack
-from project.work.reporter.curve_plot import CurvePlot
+from project.work.reporter import slack
+from project.work.reporter.curve import CurvePlot
 from project.work.reporter.reporter import Destination
 from project.work.reporter.result_file import ResultFile
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.sheet import sheet
+from project.work.reporter.table.result_table import ResultTable
 
 
 def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination]:

@@ -9,8 +9,8 @@ from project.work import common
 from project.work.common import RECIPES, Settings
 from project.work.declaration import UserError, build
 from project.work.method_words import BASE, method_settings
-from project.work.reporter import result_cells
-from project.work.reporter.result_cells import column
+from project.work.reporter.table import cells as result_cells
+from project.work.reporter.table.cells import column
 
 NOT_READ = "-"
 NOISE = ("noise_type", "noise_rate")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from project.work.common import ReportSettings
-from project.work.reporter.credentials import Account, Refused
-from project.work.reporter.google_trouble import Place, Unknown, explain
-from project.work.reporter.patience import Patience
-from project.work.reporter.sheet_rows import Cell
+from project.work.machine.patience import Patience
+from project.work.reporter.sheet.credentials import Account, Refused
+from project.work.reporter.sheet.google_trouble import Place, Unknown, explain
+from project.work.reporter.sheet.rows import Cell
 
 if TYPE_CHECKING:
     from gspread.http_client import HTTPClient

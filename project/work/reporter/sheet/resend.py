@@ -28,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = {field.name for field in dataclasses.fields(ResendSettings)}
     usual = {name: value for name, value in common.read_yaml(common.DEFAULTS_FILE).items() if name in names}
     settings = build(ResendSettings, usual | flags)
-    from project.work.reporter import sheet
-    from project.work.reporter.credentials import Refused, key_folder
-    from project.work.reporter.patience import Passing
-    from project.work.reporter.result_table import ResultTable
+    from project.work.machine.patience import Passing
+    from project.work.reporter.sheet import sheet
+    from project.work.reporter.sheet.credentials import Refused, key_folder
+    from project.work.reporter.table.result_table import ResultTable
 
     output = common.output_folder(settings.output)
     rows = len(ResultTable(output).read())

@@ -9,14 +9,15 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from project.work.common import OUTPUT, ReportSettings
 from project.work.declaration import UserError, flag
-from project.work.reporter import sheet_rows, waiting
-from project.work.reporter.credentials import Refused, find_account, key_files
-from project.work.reporter.google_trouble import Place, Unknown
-from project.work.reporter.patience import Passing, Patience
-from project.work.reporter.remote_sheet import RemoteSheet, connect
+from project.work.machine.patience import Passing, Patience
 from project.work.reporter.reporter import Postponed, Result
-from project.work.reporter.result_table import FILE as TABLE
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.sheet import rows as sheet_rows
+from project.work.reporter.sheet import waiting
+from project.work.reporter.sheet.credentials import Refused, find_account, key_files
+from project.work.reporter.sheet.google_trouble import Place, Unknown
+from project.work.reporter.sheet.remote_sheet import RemoteSheet, connect
+from project.work.reporter.table.result_table import FILE as TABLE
+from project.work.reporter.table.result_table import ResultTable
 
 LOCK = "sheet.lock"
 BATCH = 500  # rows a request; Google recommends bodies below 2 MB

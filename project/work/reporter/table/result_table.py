@@ -15,8 +15,10 @@ from project.work import files
 from project.work.common import Settings
 from project.work.dataset import storage
 from project.work.declaration import UserError, inside
-from project.work.reporter import result_cells, result_names, sheet_rows
 from project.work.reporter.reporter import Result
+from project.work.reporter.sheet import rows as sheet_rows
+from project.work.reporter.table import cells as result_cells
+from project.work.reporter.table import uuids as result_names
 
 FILE, LINE = "results.csv", "\n"
 LARGEST = 1 << 26  # bytes; a row has about seven hundred

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from project.command.finished import Finished
-from project.command.worker import PAUSE, Outcome, Worker, stop
+from project.command.pool_worker import PAUSE, Outcome, Worker, stop
 from project.work import room
 from project.work.common import RUN_BUSY
 from project.work.launch import STARVED

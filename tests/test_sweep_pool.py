@@ -15,9 +15,9 @@ import torch
 from filelock import FileLock
 from test_sweep import inv, usual
 
-from project.command.crew import Crew, Task, reason
 from project.command.finished import Finished
-from project.command.worker import Outcome, Worker, stop
+from project.command.pool_worker import Outcome, Worker, stop
+from project.command.sweep_pool import Crew, Task, reason
 
 
 def wait(until: Callable[[], object]) -> None:

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from project.work.reporter.credentials import ANOTHER, Account, Refused
-from project.work.reporter.patience import Passing
+from project.work.machine.patience import Passing
+from project.work.reporter.sheet.credentials import ANOTHER, Account, Refused
 
 if TYPE_CHECKING:
     from gspread.exceptions import APIError
