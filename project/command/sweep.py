@@ -17,7 +17,7 @@ from ai_platform import GoingOn
 from project.command import cloud
 from project.command.finished import Finished
 from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
-from project.command.sweep_pool import Crew, Task
+from project.command.sweep_pool import SweepPool, Task
 from project.command.training_job import JobSettings
 from project.work import common, launch, process
 from project.work.declaration import UserError, build, given, setting
@@ -155,7 +155,7 @@ def run_here(
     tasks = [_task(run, logs) for run in by_data(runs)]
     with process.stoppable(), common.progress(total=len(tasks), unit="run") as bar:
         try:
-            return Crew(tasks, parallel, Finished(output), after).work(bar)
+            return SweepPool(tasks, parallel, Finished(output), after).work(bar)
         except KeyboardInterrupt as stop:
             bar.close()
             process.say("stopped; every finished epoch is kept; the same command goes on")

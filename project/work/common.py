@@ -35,7 +35,6 @@ INPUT = ROOT / "project" / "input"
 OUTPUT = ROOT / "project" / "output"
 DEFAULTS_FILE = ROOT / "project" / "work" / "settings.yaml"
 RUN_LOCK = ".lock"  # in a run folder, held by the process that is at it
-RUN_BUSY = "another process is working on this run"
 
 
 @dataclass(frozen=True)

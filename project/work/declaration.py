@@ -19,6 +19,9 @@ _brief = reprlib.Repr()
 _brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
 
 
+IN_USE = 76  # exit code of a command whose run another process is at
+
+
 class UserError(Exception):
     """Something a person can put right; its text says what is wrong, where, and what to do.
 
@@ -28,6 +31,10 @@ class UserError(Exception):
     def __init__(self, text: str, *lines: str) -> None:
         super().__init__(text)
         self.lines = lines
+
+
+class InUse(UserError):
+    """What is asked for is busy: another process is at it. Ends a command with the exit code IN_USE."""
 
 
 class Interrupted(UserError):
@@ -268,6 +275,8 @@ def inside(value: float, interval: str) -> bool:
 def run_command(main: Callable[[], None], lower: str = "") -> None:
     """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback.
 
+    The code is IN_USE where another process is at the run.
+
     lower: the flags that decide how much memory it takes, for when there is not enough.
     """
     with contextlib.suppress(AttributeError):
@@ -280,7 +289,7 @@ def run_command(main: Callable[[], None], lower: str = "") -> None:
         process.say(str(error))
         process.leave(error.code)
     except UserError as error:
-        _stop(str(error), error.lines)
+        _stop(str(error), error.lines, IN_USE if isinstance(error, InUse) else 2)
     except OSError as error:
         _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
     except KeyboardInterrupt as stop:
@@ -322,9 +331,9 @@ def trouble(error: OSError) -> str:
     return f"{place}{error.strerror or error}"
 
 
-def _stop(text: str, lines: Sequence[str] = ()) -> None:
+def _stop(text: str, lines: Sequence[str] = (), code: int = 2) -> None:
     print("\n".join([f"error: {_printable(text)}", *lines]), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _printable(text: str) -> str:

@@ -140,7 +140,7 @@ def train(run: "Run", device: "torch.device", copy: "Mirror", parallel: "Paralle
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
-    from project.work.reporter.result_file import read_result
+    from project.work.reporter.reporter import read_result
     from project.work.runner.result import settings_cells
 
     with suppress(UserError):  # damaged: the test split is read again
@@ -166,19 +166,20 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
 
 
 def report(run: "Run", row: dict[str, Any], copy: "Mirror") -> None:
-    """Send a finished run's row to every destination and say what came out."""
+    """Write a finished run's row into its folder, then to every destination, and say what came out."""
     from project.work.reporter.destinations import destinations
-    from project.work.reporter.reporter import Reporter, Result
+    from project.work.reporter.reporter import Reporter, Result, write_result
 
     reporter = Reporter(destinations(run.settings, run.folder))
-    places = reporter.report(Result(row, run.folder))
+    result = Result(row, run.folder)
+    places = [f"row in {write_result(result)}", *reporter.report(result)]
     copy.send(run.folder)
     print(
         f"top-1 accuracy on the test split: {row['best_test_accuracy']:.1%} at epoch {row['selected_epoch']},"
         f" selected on validation ({row['last_test_accuracy']:.1%} at the last epoch)"
     )
     print("\n".join([*places, f"run folder {run.folder}"]))
-    if len(places) < len(reporter.destinations):
+    if len(places) <= len(reporter.destinations):
         sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 

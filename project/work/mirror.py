@@ -12,8 +12,8 @@ from project.work import bucket_folder
 from project.work.bucket_folder import BucketFolder
 from project.work.declaration import UserError
 from project.work.files import absent, read_bytes
-from project.work.reporter.reporter import Result
-from project.work.reporter.result_file import RESULT_FILE, read_result
+from project.work.reporter.reporter import RESULT_FILE, Result, read_result
+from project.work.reporter.table.cells import as_text
 from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, SETTINGS_FILE, TEACHER_FILE
 
@@ -118,7 +118,7 @@ def _merge(folder: Path, table: ResultTable) -> bool:
         return False
     if row is None:
         return False
-    texts = {name: "" if value is None else str(value) for name, value in row.items()}
+    texts = as_text(row)
     if not absent(table.path):
         known = table.read()
         for old in known[known["uuid"] == texts["uuid"]].to_dict("records"):

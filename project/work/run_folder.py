@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from project.work import common
 from project.work.common import CODE, ReportSettings, Settings
 from project.work.dataset import storage
-from project.work.declaration import UserError, build
+from project.work.declaration import InUse, UserError, build
 
 SETTINGS_FILE = "settings.yaml"
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -146,7 +146,7 @@ def _lock(folder: Path) -> FileLock:
     try:
         lock.acquire(timeout=0.3)  # a sweep that looks whether somebody has it holds it for a moment
     except Timeout as error:
-        raise UserError(f"{folder}: {common.RUN_BUSY}; wait for it or give another --uuid") from error
+        raise InUse(f"{folder}: another process is working on this run; wait for it or give another --uuid") from error
     return lock
 
 

@@ -10,7 +10,7 @@ import pytest
 from test_result_table import result
 
 from project.work.declaration import UserError
-from project.work.reporter.result_file import read_result
+from project.work.reporter.reporter import read_result
 from project.work.reporter.summary import summarise
 from project.work.reporter.table.result_table import ResultTable
 

@@ -148,5 +148,18 @@ def test_a_run_that_dies_while_google_is_silent_is_sent_by_the_next(
     assert list(tmp_path.glob(f"*/{waiting.FILE}")) == []
 
 
+def test_what_waits_is_sent_from_the_runs_own_result_and_what_has_none_goes_on_waiting(
+    google: Google, make_sheet: Callable, tmp_path: Path
+) -> None:
+    sheet = google.add(key=KEY)
+    for name in ("early", "lost"):
+        waiting.add(result(tmp_path, name).folder, name, KEY, "10:00")
+    (tmp_path / "results.csv").unlink()
+    (tmp_path / "base-lost" / "result.json").unlink()
+    make_sheet().write(result(tmp_path, "next"))
+    assert sorted(sheet.uuids()) == ["early", "next"]
+    assert [path.parent.name for path in tmp_path.glob(f"*/{waiting.FILE}")] == ["base-lost"]
+
+
 def _report_slowly(settings: ReportSettings, folder: Path) -> None:
     Sheet(settings, folder, quick(answer=60, seconds=60)).write(result(folder, "dead"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from project.work import common, files, run_folder
 from project.work.common import Settings
 from project.work.declaration import UserError
-from project.work.reporter.result_file import RESULT_FILE
+from project.work.reporter.reporter import RESULT_FILE
 from project.work.reporter.table.cells import column
 from project.work.run_folder import HISTORY_FILE, SETTINGS_FILE
 
