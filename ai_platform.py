@@ -10,6 +10,7 @@ from typing import Any
 
 from project.command.training_job import CloudSettings
 from project.work.common import UserError
+from project.work.machine.patience import Passing, Unknown
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
 WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt at one request
@@ -35,14 +36,6 @@ def console_link(name: str, project: str) -> str:
 
 class GoingOn(UserError):
     """A job of that name is going on already."""
-
-
-class Passing(Exception):
-    """A failure that may pass. sure: the request was certainly not carried out; wait: seconds the server asks for."""
-
-    def __init__(self, text: str, sure: bool = False, wait: float = 0.0) -> None:
-        super().__init__(text)
-        self.sure, self.wait = sure, wait
 
 
 class Jobs:
@@ -125,19 +118,23 @@ class Jobs:
         return [job for job in found if job.get("displayName") == name]
 
     def _ask(self, method: str, path: str, begun: Callable[[], Any] = lambda: None, **options: Any) -> dict[str, Any]:
-        """One request, tried again while failures may pass. begun: looks for what a failed attempt has done already."""
+        """One request, tried again while failures may pass. begun: looks for what a failed attempt has done already.
+
+        Five attempts with fixed pauses: one person types the command, so none come back together. google.api_core.retry
+        counts no attempts, looks for nothing between two of them and knows no Retry-After.
+        """
         failure: Passing | None = None
         for wait in WAITS:
             if failure is not None:
-                self.sleep(min(max(wait, failure.wait), LONGEST_WAIT))
-                done = None if failure.sure else begun()
+                self.sleep(min(max(wait, failure.after), LONGEST_WAIT))
+                done = begun() if isinstance(failure, Unknown) else None
                 if done is not None:
                     return done
             try:
                 return self._once(method, path, **options)
             except Passing as error:
                 failure = error
-        done = None if failure.sure else begun()
+        done = begun() if isinstance(failure, Unknown) else None
         if done is not None:
             return done
         raise UserError(f"Vertex AI: {failure}; tried {len(WAITS)} times")
@@ -150,19 +147,20 @@ class Jobs:
             response = self.session.request(method, f"{self.base}/{path}", timeout=self.timeout, **options)
         except GoogleAuthError as error:
             if error.retryable or isinstance(error, TransportError):
-                raise Passing(f"no access token to be had ({type(error).__name__})", sure=True) from error
+                raise Passing(f"no access token to be had ({type(error).__name__})") from error
             raise UserError(f"Google does not accept the credentials ({one_line(error)})") from error
         except RequestException as error:
-            raise Passing(f"{self.base} cannot be reached ({type(error).__name__})") from error
+            raise Unknown(f"{self.base} cannot be reached ({type(error).__name__})") from error
         code = response.status_code
         if code == 429 or code >= 500:
-            raise Passing(_message(response), sure=code == 429, wait=_seconds(response.headers.get("Retry-After")))
+            kind = Passing if code == 429 else Unknown
+            raise kind(_message(response), _seconds(response.headers.get("Retry-After")))
         if code >= 400:
             raise UserError(f"Vertex AI: {_message(response)}{ADVICE.get(code, '')}")
         try:
             return dict(response.json())
         except (TypeError, ValueError) as error:
-            raise Passing(f"{self.base} answered {code} with something other than JSON") from error
+            raise Unknown(f"{self.base} answered {code} with something other than JSON") from error
 
 
 def one_line(error: object) -> str:

@@ -15,7 +15,7 @@ from project.command.training_job import CloudSettings, JobSettings, PullSetting
 from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT
 from project.work.machine.process import run_command
-from project.work.reporter.resend import ResendSettings
+from project.work.reporter.sheet.resend import ResendSettings
 from project.work.reporter.summary_settings import SummarySettings
 from project.work.settings.groups import Settings
 
@@ -147,7 +147,7 @@ def results(c: Context, **values: Any) -> None:
 @takes(ResendSettings)
 def report(c: Context, **values: Any) -> None:
     """Send the rows of results.csv that the spreadsheet does not have."""
-    run(c, make_command.script("project/work/reporter/resend.py", values))
+    run(c, make_command.script("project/work/reporter/sheet/resend.py", values))
 
 
 @takes(FigureSettings)

@@ -23,7 +23,7 @@ import make_command
 from project.work.common import UserError
 from project.work.labels import corrections, noise
 from project.work.machine.process import run_command
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 from project.work.settings.flags import parse, setting
 
 WAYS = ("clean", "noisy", "drop", "relabel", "reweight", "reviewer")

@@ -17,7 +17,7 @@ import measure
 
 import make_command
 from project.work.machine.process import run_command
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import RECIPES
 

@@ -18,10 +18,10 @@ LOADED = [
     "gspread",
     "oauth2client.service_account",
     "project.work.main",
-    "project.work.result",
+    "project.work.runner.result",
     "project.work.audit.stage",
     "project.work.dataset.base_dataset",
-    "project.work.reporter.curve_plot",
+    "project.work.reporter.curve",
     "project.work.reporter.summary",
     "project.work.teacher.oof",
 ]

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from project.work.reporter.patience import Patience
-from project.work.reporter.reporter import SHEET_COLUMNS, Postponed, Result
-from project.work.reporter.result_table import ResultTable
+from project.work.machine.patience import Patience
+from project.work.reporter.reporter import SHEET_COLUMNS, Postponed, Result, write_result
+from project.work.reporter.table.result_table import ResultTable
 
 KEY = "the-key"  # of the sheet that tests report to
 
@@ -23,6 +24,8 @@ def result(output: Path, uuid: str, **values: Any) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     row = dict.fromkeys(SHEET_COLUMNS, 1) | {"uuid": uuid, "dataset": "lines", "seconds": 12.3, "finished": "10:00"}
     made = Result(row | values, folder)
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in made.row.items()}
+    write_result(Result(plain, folder))
     ResultTable(output).write(made)
     return made
 

@@ -23,7 +23,7 @@ from project.command import cloud, pull_results
 from project.work import common
 from project.work.common import ROOT, UserError
 from project.work.machine.bucket import BucketFolder, connect
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 
 EPOCHS = 6
 TRAINING = {"dataset": "lines", "epoch": str(EPOCHS), "batch_size": "32", "seed": "3", "device": "cpu", "ema": "0.5"}

@@ -17,7 +17,7 @@ class Finished:
 
     def has_row(self, uuid: str) -> bool:
         """Whether a run has its row, and so is finished."""
-        from project.work.reporter.result_table import ResultTable
+        from project.work.reporter.table.result_table import ResultTable
 
         table = ResultTable(self.output)
         with suppress(OSError, UserError):  # a run that finds it so says what is wrong with it

@@ -9,9 +9,9 @@ from project.work.common import UserError
 from project.work.files.disk import absent
 from project.work.machine.bucket import BucketFolder
 from project.work.machine.run_sync import bring
-from project.work.reporter.reporter import Result
-from project.work.reporter.result_file import read_result
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.reporter import Result, read_result
+from project.work.reporter.table.cells import as_text
+from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import RESULT_FILE
 
 
@@ -42,7 +42,7 @@ def _merge(folder: Path, table: ResultTable) -> bool:
         return False
     if row is None:
         return False
-    texts = {name: "" if value is None else str(value) for name, value in row.items()}
+    texts = as_text(row)
     if not absent(table.path):
         known = table.read()
         for old in known[known["uuid"] == texts["uuid"]].to_dict("records"):

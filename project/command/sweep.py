@@ -15,9 +15,9 @@ from typing import Any
 import make_command
 from ai_platform import GoingOn
 from project.command import cloud
-from project.command.crew import Crew, Task
 from project.command.finished import Finished
 from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
+from project.command.sweep_pool import SweepPool, Task
 from project.command.training_job import JobSettings
 from project.work import common
 from project.work.common import UserError
@@ -157,7 +157,7 @@ def run_here(
     tasks = [_task(run, logs) for run in by_data(runs)]
     with process.stoppable(), common.progress(total=len(tasks), unit="run") as bar:
         try:
-            return Crew(tasks, parallel, Finished(output), after).work(bar)
+            return SweepPool(tasks, parallel, Finished(output), after).work(bar)
         except KeyboardInterrupt as stop:
             bar.close()
             process.say("stopped; every finished epoch is kept; the same command goes on")
@@ -177,7 +177,7 @@ def _finished(output: Path) -> dict[str, str]:
     if absent(path):
         return {}
     from project.work.reporter.reporter import DATA_DIGEST
-    from project.work.reporter.result_table import ResultTable
+    from project.work.reporter.table.result_table import ResultTable
 
     table = ResultTable(output).read()
     return dict(zip(table["uuid"], table.get(DATA_DIGEST, [""] * len(table)), strict=True))
@@ -188,7 +188,7 @@ def _print_table(output: Path, runs: Iterable[Run]) -> None:
     if not _finished(output).keys() & {run.uuid for run in runs}:
         return
     from project.work.reporter import summary
-    from project.work.reporter.result_table import ResultTable
+    from project.work.reporter.table.result_table import ResultTable
     from project.work.reporter.terminal import say
 
     table = ResultTable(output).read()

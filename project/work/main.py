@@ -132,7 +132,7 @@ def train(run: "Run", context: "RunContext") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.classifier import MODEL_FILE
     from project.work.labels import label_correction, noise
-    from project.work.result import result_row
+    from project.work.runner.result import result_row
     from project.work.runner.table import method_name, runner_class
     from project.work.teacher import teachers
 
@@ -159,8 +159,8 @@ def train(run: "Run", context: "RunContext") -> None:
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
-    from project.work.reporter.result_file import read_result
-    from project.work.result import settings_cells
+    from project.work.reporter.reporter import read_result
+    from project.work.runner.result import settings_cells
 
     with suppress(UserError):  # damaged: the test split is read again
         row, cells = read_result(run.folder), settings_cells(run.settings)
@@ -185,19 +185,20 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
 
 
 def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
-    """Send a finished run's row to every destination and say what came out."""
+    """Write a finished run's row into its folder, then to every destination, and say what came out."""
     from project.work.reporter.destinations import destinations
-    from project.work.reporter.reporter import Reporter, Result
+    from project.work.reporter.reporter import Reporter, Result, write_result
 
     reporter = Reporter(destinations(run.settings, run.folder))
-    places = reporter.report(Result(row, run.folder))
+    result = Result(row, run.folder)
+    places = [f"row in {write_result(result)}", *reporter.report(result)]
     context.send(run.folder)
     print(
         f"top-1 accuracy on the test split: {row['best_test_accuracy']:.1%} at epoch {row['selected_epoch']},"
         f" selected on validation ({row['last_test_accuracy']:.1%} at the last epoch)"
     )
     print("\n".join([*places, f"run folder {run.folder}"]))
-    if len(places) < len(reporter.destinations):
+    if len(places) <= len(reporter.destinations):
         sys.exit(f"not everything was reported; when that is mended: {run.command}")
 
 

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from project.work import common, run_folder
 from project.work.common import CODE, UserError
 from project.work.files import disk
+from project.work.machine.process import InUse
 from project.work.settings import resolve
 from project.work.settings.flags import build
 from project.work.settings.groups import ReportSettings, Settings
@@ -32,7 +33,6 @@ LOGITS_FILE = "oof_logits.npz"
 TEACHER_FILE = "teacher_logits.npz"
 RESULT_FILE = "result.json"
 RUN_LOCK = ".lock"  # in a run folder, held by the process that is at it
-RUN_BUSY = "another process is working on this run"
 _PUT_BACK = "put it back as it was, or delete the folder to begin again"
 
 
@@ -151,7 +151,7 @@ def _lock(folder: Path) -> FileLock:
     try:
         lock.acquire(timeout=0.3)  # a sweep that looks whether somebody has it holds it for a moment
     except Timeout as error:
-        raise UserError(f"{folder}: {run_folder.RUN_BUSY}; wait for it or give another --uuid") from error
+        raise InUse(f"{folder}: another process is working on this run; wait for it or give another --uuid") from error
     return lock
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from project.command.crew import Room
+from project.command.pool_worker import Outcome
 from project.command.run_worker import STARVED
-from project.command.worker import Outcome
+from project.command.sweep_pool import Capacity
 from project.work.machine import memory_budget
 
 GIB = 1 << 30
@@ -34,7 +34,7 @@ def test_a_process_without_a_gpu_takes_nothing_of_one() -> None:
 
 def test_one_run_goes_first_and_the_first_that_succeeds_decides_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_budget, "cores", lambda: 8)
-    there = Room(None)
+    there = Capacity(None)
     assert there.at_once == 1
     assert not there.learn(Outcome(2, GIB, 40 * GIB), 0)
     assert there.at_once == 1  # one that failed may have taken little
@@ -45,7 +45,7 @@ def test_one_run_goes_first_and_the_first_that_succeeds_decides_how_many(monkeyp
 
 
 def test_runs_that_starve_beside_others_are_tried_again_beside_fewer_and_fail_alone() -> None:
-    there = Room(None, at_once=4, known=True)
+    there = Capacity(None, at_once=4, known=True)
     assert [there.learn(Outcome(STARVED), beside) for beside in (3, 2)] == [True, True]
     assert there.at_once == 2
     assert there.learn(Outcome(STARVED), 1)
@@ -54,8 +54,8 @@ def test_runs_that_starve_beside_others_are_tried_again_beside_fewer_and_fail_al
 
 
 def test_a_number_that_was_given_stands() -> None:
-    there = Room(4)
+    there = Capacity(4)
     assert not there.learn(Outcome(0, 10 * GIB, 40 * GIB), 3)
     assert not there.learn(Outcome(STARVED), 3)
     assert there.at_once == 4
-    assert Room(None).at_once == 1
+    assert Capacity(None).at_once == 1

@@ -8,8 +8,8 @@ import pytest
 from reporting import KEY, quick
 from stand_ins.google import Google
 
-from project.work.reporter.patience import Patience
-from project.work.reporter.sheet import Sheet
+from project.work.machine.patience import Patience
+from project.work.reporter.sheet.sheet import Sheet
 from project.work.settings.groups import ReportSettings
 
 

@@ -15,13 +15,15 @@ from stand_ins.google import Google
 from stand_ins.slack import CHANNEL, TOKEN, Slack
 
 from project.work.common import ROOT
-from project.work.reporter import waiting
+from project.work.reporter.reporter import Result, write_result
+from project.work.reporter.sheet import waiting
+from project.work.reporter.table.result_table import ResultTable
 
 ONE_EPOCH = ("--epoch=1", "--batch-size=32", "--device=cpu")
 
 
 def report(*words: object, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "project/work/reporter/resend.py"), *map(str, words)]
+    command = [sys.executable, str(ROOT / "project/work/reporter/sheet/resend.py"), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
 
 
@@ -86,7 +88,7 @@ def test_without_a_key_file_nothing_of_google_is_loaded(tmp_path: Path) -> None:
         "sorted(set(sys.modules) & {'gspread', 'oauth2client', 'google.auth', 'requests', 'urllib3', 'torch'}))"
     )
     said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-    assert said.stdout == "3 []\n"
+    assert said.stdout == "2 []\n"
 
 
 def test_report_without_a_sheet_set_up_says_how(tmp_path: Path) -> None:
@@ -128,3 +130,31 @@ def test_what_waits_is_no_longer_marked_once_it_is_sent(google: Google, key_file
     waiting.add(result(tmp_path, "a").folder, "a", '"Experiment"', "10:00")
     assert report("--output", tmp_path, "--credential-path", key_file).returncode == 0
     assert list(tmp_path.glob(f"*/{waiting.FILE}")) == []
+
+
+def test_a_run_killed_between_its_result_and_its_row_gets_both_rows(
+    google: Google, key_file: Path, tmp_path: Path
+) -> None:
+    sheet = google.add("Experiment")
+    result(tmp_path, "first")
+    for name, finished in (("third", "12:00"), ("second", "11:00")):
+        folder = tmp_path / f"base-{name}"
+        folder.mkdir()
+        write_result(Result(result(tmp_path / "elsewhere", name, finished=finished, lr=0.1).row, folder))
+    (tmp_path / "base-odd").mkdir()
+    (tmp_path / "base-odd" / "result.json").write_text('{"uuid": "odd"}')  # no row that a run could have left
+    said = report("--output", tmp_path, "--credential-path", key_file)
+    assert said.returncode == 0, said.stderr
+    table = tmp_path / "results.csv"
+    assert said.stdout.splitlines()[:2] == [
+        f"base-{name}: its row was missing in {table}; added from result.json" for name in ("second", "third")
+    ]
+    assert sheet.uuids() == ["first", "second", "third"]
+    assert ResultTable(tmp_path).read()[["uuid", "lr"]].to_numpy().tolist() == [
+        ["first", "1"],
+        ["second", "0.1"],
+        ["third", "0.1"],
+    ]
+    before = table.read_bytes()
+    assert "missing" not in report("--output", tmp_path, "--credential-path", key_file).stdout
+    assert table.read_bytes() == before

@@ -9,10 +9,10 @@ import processes
 import pytest
 
 from project.work.reporter import reporter
-from project.work.reporter.curve_plot import CurvePlot
+from project.work.reporter.curve import CurvePlot
 from project.work.reporter.reporter import Reporter, Result, is_whole
-from project.work.reporter.result_table import ResultTable
-from project.work.result import result_row
+from project.work.reporter.table.result_table import ResultTable
+from project.work.runner.result import result_row
 
 
 class Unreachable:

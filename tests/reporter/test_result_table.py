@@ -8,7 +8,7 @@ import pytest
 
 from project.work.common import UserError
 from project.work.reporter.reporter import SHEET_COLUMNS, Result
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 
 PREDECESSORS_SHEET = [
     "uuid", "batch_size", "lr", "mixup", "manifold_mixup", "mixup_alpha", "epoch", "seed", "momentum", "weight_decay",

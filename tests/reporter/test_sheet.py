@@ -7,8 +7,8 @@ import numpy as np
 from reporting import KEY, result
 from stand_ins.google import Google
 
-from project.work.reporter import waiting
 from project.work.reporter.reporter import SHEET_COLUMNS
+from project.work.reporter.sheet import waiting
 
 
 def asked(google: Google) -> list[str]:

@@ -9,7 +9,7 @@ from reporting import KEY, refused, result
 from stand_ins.account import EMAIL
 from stand_ins.google import SWITCH, Google
 
-from project.work.reporter import waiting
+from project.work.reporter.sheet import waiting
 
 APPEND = "POST /v4/spreadsheets/the-key/values/'Sheet1'!A1:append"
 

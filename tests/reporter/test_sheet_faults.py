@@ -10,7 +10,7 @@ import pytest
 from reporting import KEY, quick, refused, result
 from stand_ins.google import Google
 
-from project.work.reporter import waiting
+from project.work.reporter.sheet import waiting
 
 APPEND = "POST /v4/spreadsheets/the-key/values/'Sheet1'!A1:append"
 STEPS = {
@@ -88,7 +88,7 @@ def test_pauses_double_up_to_a_limit_and_differ_between_runs() -> None:
     def attempt() -> None:
         raise waiting_failure
 
-    from project.work.reporter.patience import Passing, Patience
+    from project.work.machine.patience import Passing, Patience
 
     for draw, expected in ((0.5, [1, 2, 4, 8, 16, 16, 16, 2]), (0.0, [0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8, 8, 1.5])):
         clock[0], pauses[:] = 0.0, []

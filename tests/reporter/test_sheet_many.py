@@ -10,10 +10,10 @@ import pytest
 from reporting import KEY, quick, result
 from stand_ins.google import Google
 
-from project.work.reporter import waiting
-from project.work.reporter.patience import Passing, Patience
+from project.work.machine.patience import Passing, Patience
 from project.work.reporter.reporter import SHEET_COLUMNS
-from project.work.reporter.sheet import Sheet
+from project.work.reporter.sheet import waiting
+from project.work.reporter.sheet.sheet import Sheet
 from project.work.settings.groups import ReportSettings
 
 WIDE = {f"column_{number}": number for number in range(30)}  # more than a new sheet has room for
@@ -146,6 +146,19 @@ def test_a_run_that_dies_while_google_is_silent_is_sent_by_the_next(
     make_sheet().write(result(tmp_path, "next"))
     assert sheet.uuids() == ["dead", "next"]
     assert list(tmp_path.glob(f"*/{waiting.FILE}")) == []
+
+
+def test_what_waits_is_sent_from_the_runs_own_result_and_what_has_none_goes_on_waiting(
+    google: Google, make_sheet: Callable, tmp_path: Path
+) -> None:
+    sheet = google.add(key=KEY)
+    for name in ("early", "lost"):
+        waiting.add(result(tmp_path, name).folder, name, KEY, "10:00")
+    (tmp_path / "results.csv").unlink()
+    (tmp_path / "base-lost" / "result.json").unlink()
+    make_sheet().write(result(tmp_path, "next"))
+    assert sorted(sheet.uuids()) == ["early", "next"]
+    assert [path.parent.name for path in tmp_path.glob(f"*/{waiting.FILE}")] == ["base-lost"]
 
 
 def _report_slowly(settings: ReportSettings, folder: Path) -> None:

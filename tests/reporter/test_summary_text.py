@@ -15,7 +15,7 @@ from test_summary import run
 from project.work.common import ROOT, UserError
 from project.work.reporter import summary, terminal
 from project.work.reporter.reporter import Result
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import save_settings
 from project.work.settings.groups import Settings
 from project.work.settings.resolve import experiment_settings

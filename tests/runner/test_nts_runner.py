@@ -69,8 +69,8 @@ def test_keys_that_name_two_rows_are_refused_before_training(
     settings: Callable, dataset: Dataset, tmp_path: Path
 ) -> None:
     twins = dataclasses.replace(dataset, train_keys=np.array([b"same", b"same", *dataset.train_keys[2:]]))
+    context = RunContext(teachers.noisy_teacher_settings(settings(nts=True)), CPU)
     with pytest.raises(UserError, match=r"1 key ids of train_keys.csv.gz occur more than once"):
-        context = RunContext(teachers.noisy_teacher_settings(settings(nts=True)), CPU)
         teachers.make_noisy_teacher(context, twins, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -18,8 +18,9 @@ import yaml
 
 from project.work import common, main
 from project.work.common import ROOT
-from project.work.result import settings_cells
+from project.work.machine.process import IN_USE
 from project.work.run_folder import Run
+from project.work.runner.result import settings_cells
 from project.work.settings.groups import Settings
 
 TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
@@ -206,7 +207,7 @@ def test_two_processes_on_one_run_are_one_too_many(prepared: Path, tmp_path: Pat
     first = processes.fork_main(tmp_path / "log", *command)
     wait_for(tmp_path / "base-mine" / "history.csv", first.is_alive)
     log = tmp_path / "second log"
-    assert processes.finish(processes.fork_main(log, *command)) == 2
+    assert processes.finish(processes.fork_main(log, *command)) == IN_USE
     assert "another process is working on this run" in log.read_text()
     assert first.is_alive()
     first.kill()

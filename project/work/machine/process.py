@@ -205,6 +205,13 @@ def ends_with(parent: int, begins: bool = False) -> Callable[[], None]:
     return ask
 
 
+IN_USE = 76  # exit code of a command whose run another process is at
+
+
+class InUse(UserError):
+    """What is asked for is busy: another process is at it. Ends a command with the exit code IN_USE."""
+
+
 class Interrupted(UserError):
     """Work that a signal stopped; its text says how to go on. code: the exit code."""
 
@@ -220,6 +227,7 @@ class OutOfMemory(UserError):
 def run_command(main: Callable[[], None], lower: str = "") -> None:
     """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback.
 
+    The code is IN_USE where another process is at the run.
     lower: the flags that decide how much memory it takes, for when there is not enough.
     """
     with suppress(AttributeError):
@@ -232,7 +240,7 @@ def run_command(main: Callable[[], None], lower: str = "") -> None:
         say(str(error))
         leave(error.code)
     except UserError as error:
-        _stop(str(error), error.lines)
+        _stop(str(error), error.lines, IN_USE if isinstance(error, InUse) else 2)
     except OSError as error:
         _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
     except KeyboardInterrupt as stop:
@@ -274,9 +282,9 @@ def trouble(error: OSError) -> str:
     return f"{place}{error.strerror or error}"
 
 
-def _stop(text: str, lines: Sequence[str] = ()) -> None:
+def _stop(text: str, lines: Sequence[str] = (), code: int = 2) -> None:
     print("\n".join([f"error: {_printable(text)}", *lines]), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _printable(text: str) -> str:

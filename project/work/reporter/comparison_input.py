@@ -7,7 +7,7 @@ from pathlib import Path
 from project.work.files.disk import absent
 from project.work.method_words import BASE
 from project.work.reporter.comparison import Comparison, Measured, Planned
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.table.result_table import ResultTable
 from project.work.settings.groups import DataSettings, NoiseSettings, Settings
 
 COLUMNS = {

@@ -1,4 +1,8 @@
-"""What a run reports, and to whom."""
+"""What a run reports, and to whom.
+
+result.json in the run folder is the truth of a finished run. It is written first; the table's row, the note of what
+waits for the sheet and the sheet's row are made from it, and made again where a run was killed in between.
+"""
 
 import json
 import sys
@@ -10,6 +14,7 @@ from typing import Any, Protocol
 
 from project.work.common import UserError
 from project.work.files import disk
+from project.work.run_folder import RESULT_FILE
 
 SHEET_COLUMNS = (
     "uuid",
@@ -29,6 +34,7 @@ SHEET_COLUMNS = (
     "best_valid_accuracy",
     "best_test_accuracy",
 )
+_LARGEST_RESULT = 1 << 20  # bytes; a row has two thousand
 _LARGEST = 1 << 16  # bytes of a note
 NOTE = "reported.json"  # in a run folder: the destinations that were told, and whether that is all of them
 DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
@@ -40,6 +46,27 @@ class Result:
 
     row: dict[str, Any]
     folder: Path
+
+
+def write_result(result: Result) -> Path:
+    """Write result.json, whole or not at all; from then on the run is finished. Returns its path; raises OSError."""
+    path = result.folder / RESULT_FILE
+    disk.replace_file(path, (json.dumps(result.row, indent=2) + "\n").encode())
+    return path
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The row that a finished run left in its folder. Raises UserError where the file holds no row."""
+    path = folder / RESULT_FILE
+    if disk.absent(path):
+        return None
+    row = disk.read_json(path, _LARGEST_RESULT)
+    flat = isinstance(row, dict) and all(
+        value is None or isinstance(value, (str, int, float)) for value in row.values()
+    )
+    if not flat or not isinstance(row.get("uuid"), str):
+        raise UserError(f"{path}: no row of a run (names with plain values, uuid among them); move it away")
+    return row
 
 
 class Postponed(Exception):

@@ -7,8 +7,8 @@ from typing import Any
 
 from project.work.common import UserError
 from project.work.method_words import BASE, method_settings
-from project.work.reporter import result_cells
-from project.work.reporter.result_cells import column
+from project.work.reporter.table import cells
+from project.work.reporter.table.cells import column
 from project.work.settings import resolve
 from project.work.settings.flags import build
 from project.work.settings.groups import RECIPES, Settings
@@ -19,7 +19,7 @@ NOISE = ("noise_type", "noise_rate")
 
 def canonical(name: str, text: str) -> str:
     """A setting's value in the one way that a run writes it: 1e-1 and 0.10 are 0.1. Empty: as declared."""
-    kind = result_cells.kinds().get(name)
+    kind = cells.kinds().get(name)
     if not text:
         return declared("default").get(name, "")
     if kind not in ("number", "whole") or text == NOT_READ:

@@ -16,8 +16,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from project.work.reporter import curve_plot
-from project.work.reporter.patience import Passing, Patience
+from project.work.machine.patience import Passing, Patience
+from project.work.reporter import curve
 from project.work.reporter.reporter import Destination, Postponed, Result
 
 API = "https://slack.com/api/"
@@ -91,7 +91,7 @@ class SlackBot:
             raise Postponed(f"Slack: {CHANNEL}", NOT_SENT)
         with _explained():
             self._patience.start()
-            self._patience.bound(lambda: self._send(result.folder / curve_plot.FILE, message(result)))
+            self._patience.bound(lambda: self._send(result.folder / curve.FILE, message(result)))
         return f"message in Slack channel {self._channel}"
 
     def _send(self, picture: Path, text: str) -> None:

@@ -20,12 +20,14 @@ from project.work import common
 from project.work.common import UserError
 from project.work.files import disk
 from project.work.machine.process import run_command
-from project.work.reporter import result_cells, run_words, sheet_rows, summary_text, unfinished
+from project.work.reporter import run_words, summary_text, unfinished
 from project.work.reporter.reporter import DATA_DIGEST
-from project.work.reporter.result_table import MENDING, ResultTable
 from project.work.reporter.run_words import NOT_READ
+from project.work.reporter.sheet import rows as sheet_rows
 from project.work.reporter.summary_settings import SummarySettings
 from project.work.reporter.summary_text import ACCURACIES, Line
+from project.work.reporter.table import cells as result_cells
+from project.work.reporter.table.result_table import MENDING, ResultTable
 from project.work.reporter.terminal import columns, say
 from project.work.reporter.unfinished import Unfinished
 from project.work.settings import resolve

@@ -8,7 +8,7 @@ from pathlib import Path
 from project.work import run_folder
 from project.work.common import UserError
 from project.work.files import disk, tables
-from project.work.reporter.result_cells import column
+from project.work.reporter.table.cells import column
 from project.work.run_folder import HISTORY_FILE, RESULT_FILE, SETTINGS_FILE
 from project.work.settings import resolve
 from project.work.settings.groups import Settings

@@ -1,4 +1,10 @@
-"""The runs of a sweep on this machine: so many at once, whatever one of them does."""
+"""The runs of a sweep on this machine: so many at once, whatever one of them does.
+
+concurrent.futures.ProcessPoolExecutor does not serve: where one of its workers is killed, for memory say, it breaks all
+runs of the pool (BrokenProcessPool). Its number of workers is fixed before the first run has shown what it takes of a
+GPU, and it can neither send Ctrl-C to a run, so that its epochs are kept, nor give each run a log of its own for what C
+code writes. A run that another sweep is at, or that has processes of its own, is no call of a function either.
+"""
 
 import itertools
 import signal
@@ -10,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from project.command.finished import Finished
-from project.command.worker import PAUSE, Outcome, Worker, stop
+from project.command.pool_worker import PAUSE, Outcome, PoolWorker, stop
 from project.work.machine import memory_budget
 from project.work.machine.launch import STARVED
-from project.work.machine.process import MEMORY
-from project.work.run_folder import RUN_BUSY
+from project.work.machine.process import IN_USE, MEMORY
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -34,7 +39,7 @@ class Task:
 
 
 @dataclass
-class Room:
+class Capacity:
     """How many runs there is room for: as many as given or, on a GPU, as fit once the first has shown what it takes."""
 
     given: int | None
@@ -59,19 +64,19 @@ class Room:
         return False
 
 
-class Crew:
+class SweepPool:
     """Tasks, and the workers that are at them. Others may be at the same tasks: each is done once."""
 
     def __init__(
         self, tasks: Sequence[Task], at_once: int | None, finished: Finished, after: Callable[[], None] | None = None
     ) -> None:
         """after: called whenever a task has ended, once the next one is under way."""
-        self.waiting, self.room, self.finished, self.after = list(tasks), Room(at_once), finished, after
+        self.waiting, self.capacity, self.finished, self.after = list(tasks), Capacity(at_once), finished, after
         self.news = False
-        self.active: dict[Task, Worker] = {}
+        self.active: dict[Task, PoolWorker] = {}
         self.elsewhere: list[Task] = []  # another process is at them
-        self.idle: list[Worker] = []
-        self.leaving: list[Worker] = []
+        self.idle: list[PoolWorker] = []
+        self.leaving: list[PoolWorker] = []
         self.begun: dict[Task, int] = {}  # where in its log the last attempt begins
         self.made_up: set[Task] = set()
         self.failed: dict[str, str] = {}
@@ -80,7 +85,7 @@ class Crew:
         """Do all tasks; returns what went wrong with those that failed, by uuid. No worker is left when it ends."""
         try:
             for turn in itertools.count():
-                while self.waiting and len(self.active) < self.room.at_once:
+                while self.waiting and len(self.active) < self.capacity.at_once:
                     self._begin(self.waiting.pop(0), bar)
                 if self.news and self.after is not None:
                     self.after()
@@ -110,23 +115,23 @@ class Crew:
         bar.set_description(task.name)
         self.begun[task] = task.log.stat().st_size if task.log.exists() else 0
         if task.command is not None:
-            self.active[task] = Worker(task.log, self.room.at_once, task.command)
+            self.active[task] = PoolWorker(task.log, self.capacity.at_once, task.command)
             return
         while self.idle and not self.idle[0].ready:
             self.leaving.append(self.idle.pop(0))
-        worker = self.idle.pop(0) if self.idle else Worker(task.log, self.room.at_once)
+        worker = self.idle.pop(0) if self.idle else PoolWorker(task.log, self.capacity.at_once)
         self.active[task] = worker
         worker.begin(task.words, task.log)
 
     def _end(self, task: Task, outcome: Outcome, bar: "tqdm") -> None:
         worker = self.active.pop(task)
-        if self.room.learn(outcome, len(self.active)):
+        if self.capacity.learn(outcome, len(self.active)):
             self.waiting.insert(0, task)
         elif outcome.code == 0:
             self._done(bar)
         else:
             self._fall_short(task, outcome, bar)
-        wanted = self.waiting and len(self.active) + len(self.idle) < self.room.at_once
+        wanted = self.waiting and len(self.active) + len(self.idle) < self.capacity.at_once
         if wanted and worker.ready:
             self.idle.append(worker)
         else:  # what it holds of the device is for the others
@@ -139,7 +144,7 @@ class Crew:
         """What becomes of a task that did not end well: it may still be finished, or another process's."""
         if self.finished.is_whole(task.uuid):
             self._done(bar)
-        elif outcome.code > 0 and RUN_BUSY in said(task.log, self.begun[task]):
+        elif outcome.code == IN_USE:
             self._put_aside(task)
         elif self.finished.has_row(task.uuid) and outcome.code < 0 and task not in self.made_up:
             self.made_up.add(task)  # killed while it reported

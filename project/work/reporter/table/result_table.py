@@ -13,18 +13,16 @@ from filelock import FileLock
 
 from project.work.common import UserError
 from project.work.files import disk, tables
-from project.work.reporter import result_cells, result_names, sheet_rows
-from project.work.reporter.reporter import Result
+from project.work.reporter.reporter import RESULT_FILE, SHEET_COLUMNS, Result, read_result
+from project.work.reporter.table import cells
 from project.work.settings.flags import inside
 from project.work.settings.groups import Settings
 
 FILE, LINE = "results.csv", "\n"
 LARGEST = 1 << 26  # bytes; a row has about seven hundred
 MENDING = "mend that, or move it away"
-RANGES = dict.fromkeys(result_cells.SHARES, "[0, 1]") | {"seconds": "[0, inf)"}
-RANGES |= {
-    result_cells.column(field.name): field.metadata["within"] for field in fields(Settings) if field.metadata["within"]
-}
+RANGES = dict.fromkeys(cells.SHARES, "[0, 1]") | {"seconds": "[0, inf)"}
+RANGES |= {cells.column(field.name): field.metadata["within"] for field in fields(Settings) if field.metadata["within"]}
 
 
 class ResultTable:
@@ -41,7 +39,7 @@ class ResultTable:
 
         What a person has added to a row stays. A file that another program saved is kept beside the one in its place.
         """
-        row = sheet_rows.text(result.row)
+        row = cells.as_text(result.row)
         with FileLock(self.path.with_suffix(".lock")):
             there = not disk.absent(self.path)
             text = self._text() if there else ""
@@ -60,6 +58,26 @@ class ResultTable:
                 as_read = _as_csv(table.assign(**{name: "" for name in row if name not in table}))
             disk.replace_file(self.path, (as_read + _as_csv(last, header=False)).encode())
         return f"row {len(table) + 1} of {self.path}"
+
+    def catch_up(self) -> list[Path]:
+        """Add the rows that runs left in result.json and not here, as one does that is killed in between.
+
+        Returns their run folders, in the order in which they finished. Raises UserError as `read` does.
+        """
+        known = set() if disk.absent(self.path) else set(self.read()["uuid"])
+        missing: list[Result] = []
+        for path in self.path.parent.glob(f"*/{RESULT_FILE}"):
+            try:
+                row = read_result(path.parent)
+            except UserError as error:
+                print(f"warning: {error}", file=sys.stderr)
+                continue
+            if row is not None and row["uuid"] not in known and row.keys() >= set(SHEET_COLUMNS):
+                missing.append(Result(row, path.parent))
+        missing.sort(key=lambda each: (str(each.row.get("finished")), each.folder))
+        for each in missing:
+            self.write(each)
+        return [each.folder for each in missing]
 
     def read(self) -> pd.DataFrame:
         """All rows, every value as the text that its run wrote; the index is the line that each ends in.
@@ -83,14 +101,14 @@ class ResultTable:
         missing = [name for name in columns if name not in table]
         if missing:
             raise UserError(f"{self.path}: has no column {missing[0]}; {MENDING}")
-        kinds = result_cells.kinds()
+        kinds = cells.kinds()
         for name in [name for name in table if kinds.get(name) in ("number", "whole")]:
-            cells, within = table[name], RANGES.get(name, "(-inf, inf)")
-            for cell in dict.fromkeys(cells.tolist()):
+            column, within = table[name], RANGES.get(name, "(-inf, inf)")
+            for cell in dict.fromkeys(column.tolist()):
                 empty = not cell and name not in columns
                 if not empty and not (cell and math.isfinite(float(cell)) and inside(float(cell), within)):
                     what = f"is {cell!r}, outside {within}" if cell else "is missing"
-                    raise self._refusal(cells.index[cells == cell][0], f"{name} {what}")
+                    raise self._refusal(column.index[column == cell][0], f"{name} {what}")
         return table
 
     def _text(self) -> str:
@@ -113,12 +131,12 @@ class ResultTable:
             twice = table.columns[table.columns.duplicated()][0]
             raise UserError(f"{self.path}: two columns are called {twice!r}; {MENDING}")
         table = self._without_headers(table)
-        texts = [name for name in table if name not in result_cells.kinds()]
-        for name, words in {name: result_cells.unguarded(table[name].tolist()) for name in texts}.items():
-            table = result_cells.replaced(table, name, words) if words else table
-        table = result_cells.replaced(table, "uuid", {cell: cell.strip() for cell in table["uuid"].tolist()})
-        table = result_cells.restored(table, self._refusal)
-        return self._each_once(result_names.restored(table, self.path.parent, self._refusal))
+        texts = [name for name in table if name not in cells.kinds()]
+        for name, words in {name: cells.unguarded(table[name].tolist()) for name in texts}.items():
+            table = cells.replaced(table, name, words) if words else table
+        table = cells.replaced(table, "uuid", {cell: cell.strip() for cell in table["uuid"].tolist()})
+        table = cells.restored(table, self._refusal)
+        return self._each_once(cells.with_uuids(table, self.path.parent, self._refusal))
 
     def _without_headers(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table without lines that say the header again, as two tables that were put together have."""
@@ -160,7 +178,7 @@ class ResultTable:
 
 def _known() -> dict[str, str]:
     """The names of columns by how they read in small letters."""
-    names = ["uuid", "method", *result_cells.kinds(), *(field.name for field in fields(Settings))]
+    names = ["uuid", "method", *cells.kinds(), *(field.name for field in fields(Settings))]
     return {name.casefold(): name for name in names}
 
 
@@ -198,12 +216,12 @@ def _plain_table(text: str) -> pd.DataFrame | None:
 
 
 def _as_csv(table: pd.DataFrame, header: bool = True) -> str:
-    cells = [table[name].tolist() for name in table]
-    texts = [name not in result_cells.kinds() for name in table]
-    cells = [result_cells.guarded(each) if text else each for each, text in zip(cells, texts, strict=True)]
+    columns = [table[name].tolist() for name in table]
+    texts = [name not in cells.kinds() for name in table]
+    columns = [cells.guarded(each) if text else each for each, text in zip(columns, texts, strict=True)]
     file = io.StringIO(newline="")
     written = csv.writer(file, lineterminator="\n")
     if header:
         written.writerow(table.columns)
-    written.writerows(zip(*cells, strict=True))
+    written.writerows(zip(*columns, strict=True))
     return file.getvalue()

@@ -1,16 +1,19 @@
 """Which runs wait to be sent to a sheet: a small file in each run folder, from before the first attempt on.
 
-The rows themselves are in results.csv, so that nothing is kept twice.
+The row itself is in result.json beside it, so that nothing is kept twice.
 """
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from project.work.common import UserError
 from project.work.files import disk
+from project.work.reporter.reporter import read_result
+from project.work.reporter.table.cells import as_text
 
 FILE = "waits_for_sheet.json"
 LARGEST = 1 << 16  # bytes; a mark has a hundred
@@ -40,6 +43,17 @@ def find(output: Path, sheet: str) -> list[Mark]:
         if isinstance(held, dict) and held.get("sheet") == sheet and held.get("uuid"):
             marks.append(Mark(path, str(held["uuid"]), held))
     return marks
+
+
+def rows(marks: Iterable[Mark]) -> dict[str, dict[str, str]]:
+    """The rows of runs that wait, as text, by uuid. One whose result.json cannot be read waits for `./inv report`."""
+    found = {}
+    for mark in marks:
+        with suppress(UserError):
+            row = read_result(mark.path.parent)
+            if row is not None and row["uuid"] == mark.uuid:
+                found[mark.uuid] = as_text(row)
+    return found
 
 
 def remove(marks: Iterable[Mark]) -> None:

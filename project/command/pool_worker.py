@@ -28,7 +28,7 @@ class Outcome:
     free: int = 0
 
 
-class Worker:
+class PoolWorker:
     """A process that does one run at a time; with an answer it is ready for the next, without one it has ended."""
 
     def __init__(self, log: Path, at_once: int, command: Sequence[str] | None = None) -> None:
@@ -80,7 +80,7 @@ class Worker:
                 self.process.stdin.close()
 
 
-def stop(workers: Iterable[Worker]) -> None:
+def stop(workers: Iterable[PoolWorker]) -> None:
     """Have all of them end, those that are at a run as Ctrl-C ends it."""
     workers = list(workers)
     for worker in workers:

@@ -1,4 +1,4 @@
-"""Send the rows of results.csv that the spreadsheet does not have; ./inv report."""
+"""Bring results.csv up to date with the run folders, and the spreadsheet with results.csv; ./inv report."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
     from project.work.machine import process
@@ -26,18 +26,25 @@ class ResendSettings(ReportSettings):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Bring the spreadsheet up to date with results.csv. Raises UserError that says what to do when it cannot."""
+    """Give finished runs without a row theirs, then send the rows that the spreadsheet lacks.
+
+    Raises UserError that says what to do when it cannot.
+    """
     flags = given(ResendSettings, argv, "Send the rows of results.csv that the spreadsheet does not have.")
     names = {field.name for field in dataclasses.fields(ResendSettings)}
     usual = {name: value for name, value in resolve.read_yaml(common.DEFAULTS_FILE).items() if name in names}
     settings = build(ResendSettings, usual | flags)
-    from project.work.reporter import sheet
-    from project.work.reporter.credentials import Refused, key_folder
-    from project.work.reporter.patience import Passing
-    from project.work.reporter.result_table import ResultTable
+    from project.work.machine.patience import Passing
+    from project.work.reporter.reporter import RESULT_FILE
+    from project.work.reporter.sheet import sheet
+    from project.work.reporter.sheet.credentials import Refused, key_folder
+    from project.work.reporter.table.result_table import ResultTable
 
     output = common.output_folder(settings.output)
-    rows = len(ResultTable(output).read())
+    table = ResultTable(output)
+    for folder in table.catch_up():
+        print(f"{folder.name}: its row was missing in {table.path}; added from {RESULT_FILE}")
+    rows = len(table.read())
     if not sheet.configured(settings):
         raise UserError(
             f"no spreadsheet is set up: put a service account's key file into {key_folder()}, or name it with"

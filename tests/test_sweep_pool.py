@@ -15,9 +15,9 @@ import torch
 from filelock import FileLock
 from test_sweep import inv, usual
 
-from project.command.crew import Crew, Task, reason
 from project.command.finished import Finished
-from project.command.worker import Outcome, Worker, stop
+from project.command.pool_worker import Outcome, PoolWorker, stop
+from project.command.sweep_pool import SweepPool, Task, reason
 
 
 def wait(until: Callable[[], object]) -> None:
@@ -55,7 +55,7 @@ def measured(output: Path) -> pd.DataFrame:
 def test_a_worker_comes_to_the_numbers_of_runs_by_themselves(prepared: Path, tmp_path: Path) -> None:
     words = [f"--dataset={prepared}", "--epoch=2", "--batch-size=32", "--device=cpu", "--manifold-mixup", "--ema=0.5"]
     together, apart = tmp_path / "together", tmp_path / "apart"
-    worker = Worker(tmp_path / "log", at_once=2)
+    worker = PoolWorker(tmp_path / "log", at_once=2)
     try:
         for seed in range(2):
             log = tmp_path / f"log {seed}"
@@ -74,7 +74,7 @@ def test_a_worker_comes_to_the_numbers_of_runs_by_themselves(prepared: Path, tmp
 class Outcomes:
     """Whether a worker's run has ended, and how."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: PoolWorker) -> None:
         self.worker, self.last = worker, None
 
     def __call__(self) -> bool:
@@ -114,7 +114,7 @@ def test_two_sweeps_of_one_grid_at_once_do_each_run_once_and_both_succeed(prepar
 
 
 class Bar:
-    """As much of a progress bar as a crew uses."""
+    """As much of a progress bar as a pool uses."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -127,14 +127,14 @@ class Bar:
     def set_postfix(self, failed: int) -> None: ...
 
 
-def crew(output: Path, *words: str, uuid: str = "mine") -> Crew:
+def pool(output: Path, *words: str, uuid: str = "mine") -> SweepPool:
     """One of one run, which fails with these words for main.py."""
-    return Crew([Task(uuid, "the run", words, output / "log")], 1, Finished(output))
+    return SweepPool([Task(uuid, "the run", words, output / "log")], 1, Finished(output))
 
 
 def test_a_reason_is_of_this_attempt_alone(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("error: of yesterday\n")
-    (why,) = crew(tmp_path, "--epoch=0").work(Bar()).values()
+    (why,) = pool(tmp_path, "--epoch=0").work(Bar()).values()
     assert why == f"error: --epoch: 0 is outside [1, inf) (all of it in {tmp_path}/log)"
     assert reason(1, tmp_path / "log", (tmp_path / "log").stat().st_size).startswith("it said nothing (")
     assert reason(1, tmp_path / "nowhere").startswith("it said nothing (")
@@ -149,12 +149,12 @@ def test_a_run_that_another_process_is_at_is_waited_for_and_taken_over_when_that
     lock = FileLock(folder / ".lock", thread_local=False)
     lock.acquire()
     threading.Timer(1, (tmp_path / "results.csv").write_text, ["uuid\nmine\n"]).start()
-    assert crew(tmp_path, "--epoch=0").work(bar) == {}  # it was never tried
+    assert pool(tmp_path, "--epoch=0").work(bar) == {}  # it was never tried
     assert bar.done == 1
     assert not (tmp_path / "log").exists()
     (tmp_path / "results.csv").unlink()
     threading.Timer(1, lock.release).start()
-    assert list(crew(tmp_path, "--epoch=0").work(bar)) == ["mine"]
+    assert list(pool(tmp_path, "--epoch=0").work(bar)) == ["mine"]
 
 
 def test_a_run_whose_row_is_there_is_finished_but_not_whole_until_all_is_reported(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_run_of_several_processes_is_one_of_a_sweep_too(prepared: Path, tmp_pa
 def test_a_worker_that_waits_ends_when_it_is_told_to_and_says_nothing(
     tmp_path: Path, word: signal.Signals, code: int
 ) -> None:
-    worker = Worker(tmp_path / "log", at_once=1)
+    worker = PoolWorker(tmp_path / "log", at_once=1)
     worker.begin(["--epoch=0"], tmp_path / "refused")
     wait(outcomes := Outcomes(worker))
     assert outcomes.last == Outcome(2)

@@ -1,17 +1,21 @@
-"""The first worksheet of a Google spreadsheet, through gspread's client; every failure comes out explained."""
+"""The first worksheet of a Google spreadsheet, through gspread's client.
+
+What goes wrong on the way comes out in words that say what to do.
+"""
 
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from project.work.reporter.credentials import Account, Refused
-from project.work.reporter.google_trouble import Place, Unknown, explain
-from project.work.reporter.patience import Patience
-from project.work.reporter.sheet_rows import Cell
+from project.work.machine.patience import Passing, Patience, Unknown
+from project.work.reporter.sheet.credentials import ANOTHER, Account, Refused
+from project.work.reporter.sheet.rows import Cell
 from project.work.settings.groups import ReportSettings
 
 if TYPE_CHECKING:
+    from gspread.exceptions import APIError
     from gspread.http_client import HTTPClient
 
 CONNECT = 5.0  # seconds until a machine that does not even accept a connection counts as silent
@@ -22,6 +26,16 @@ ENDPOINTS = {
     "https://sheets.googleapis.com/": "CLOUDSDK_API_ENDPOINT_OVERRIDES_SHEETS",
     "https://www.googleapis.com/": "CLOUDSDK_API_ENDPOINT_OVERRIDES_DRIVE",
 }
+OVER_QUOTA = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
+ENABLE = "https://console.cloud.google.com/apis/library/sheets.googleapis.com"
+
+
+@dataclass(frozen=True)
+class SharedSheet:
+    """The sheet a message speaks of, and the account it is shared with. name: as a person knows it."""
+
+    name: str
+    account: Account
 
 
 def connect(account: Account, patience: Patience) -> "HTTPClient":
@@ -43,8 +57,8 @@ def connect(account: Account, patience: Patience) -> "HTTPClient":
 class RemoteSheet:
     """A worksheet that is open. columns: how many it has room for."""
 
-    def __init__(self, client: "HTTPClient", settings: ReportSettings, place: Place, patience: Patience) -> None:
-        self.client, self.place, self.patience = client, place, patience
+    def __init__(self, client: "HTTPClient", settings: ReportSettings, shared: SharedSheet, patience: Patience) -> None:
+        self.client, self.shared, self.patience = client, shared, patience
         self.key = self._find(settings)
         self._title, self._id, self.columns = self._ask(self._first_worksheet)
 
@@ -98,7 +112,7 @@ class RemoteSheet:
             try:
                 return request()
             except Exception as error:
-                raise explain(error, self.place, repeatable) from error
+                raise explain(error, self.shared, repeatable) from error
 
         return self.patience.insist(attempt)
 
@@ -114,15 +128,15 @@ class RemoteSheet:
             in_address = re.search(r"/d/([\w-]+)", settings.sheet_key)
             return in_address[1] if in_address else settings.sheet_key
         keys = [file["id"] for file in self._ask(lambda: self._titled(settings.sheet_title))]
-        address = self.place.account.address
+        address = self.shared.account.address
         if not keys:  # service accounts cannot create sheets: they have no storage
             raise Refused(
-                f"no sheet {self.place.name} is shared with {address}: make it at https://sheets.new (a service account"
-                f" cannot), share it with {address} as editor"
+                f"no sheet {self.shared.name} is shared with {address}: make it at https://sheets.new (a service"
+                f" account cannot), share it with {address} as editor"
             )
         if len(keys) > 1:
             raise Refused(
-                f"{len(keys)} sheets {self.place.name} are shared with {address} ({', '.join(sorted(keys)[:3])}):"
+                f"{len(keys)} sheets {self.shared.name} are shared with {address} ({', '.join(sorted(keys)[:3])}):"
                 " choose with --sheet-key (the long word in a sheet's address)"
             )
         return keys[0]
@@ -140,3 +154,68 @@ class RemoteSheet:
         }
         files = self.client.request("get", DRIVE_FILES_API_V3_URL, params=options).json()["files"]
         return [file for file in files if file["name"] == title]
+
+
+def explain(error: Exception, shared: SharedSheet, repeatable: bool) -> Exception:
+    """What a failed request amounts to: Passing, Unknown (unless it is harmless to repeat) or Refused."""
+    from google.auth.exceptions import RefreshError, TransportError
+    from gspread.exceptions import APIError
+    from requests.exceptions import RequestException
+
+    in_doubt = Passing if repeatable else Unknown
+    if isinstance(error, RefreshError) and not (error.retryable or isinstance(error.__cause__, TransportError)):
+        return Refused(
+            f"Google does not accept the key of {shared.account.address} ({_said(error.args[0])}): if this machine's"
+            f" clock is right the key was deleted: {ANOTHER}"
+        )
+    if isinstance(error, (RefreshError, TransportError)):  # no token yet, so the request itself was never sent
+        return Passing(f"Google gave no token ({type(error).__name__})")
+    if isinstance(error, APIError):
+        return _explain_answer(error, shared, in_doubt)
+    if isinstance(error, RequestException):
+        return in_doubt(f"no answer from Google ({type(error).__name__})")
+    if isinstance(error, (ValueError, LookupError, TypeError, AttributeError, StopIteration)):
+        return in_doubt("Google's answer could not be read")
+    return error
+
+
+def _explain_answer(error: "APIError", shared: SharedSheet, in_doubt: type[Passing]) -> Exception:
+    status = error.response.status_code
+    reasons, links = _details(error.error)
+    if status == 429 or reasons & OVER_QUOTA:
+        return Passing("over Google's quota of requests a minute", _retry_after(error))
+    if status == 408 or status >= 500:
+        return in_doubt(f"Google is in trouble ({status})", _retry_after(error))
+    message = _said(error.error.get("message")) if error.code != -1 else "its answer was no JSON"
+    return Refused(_advice(status, message, reasons, links, shared))
+
+
+def _advice(status: int, message: str, reasons: set[str], links: list[str], shared: SharedSheet) -> str:
+    address = shared.account.address
+    if "SERVICE_DISABLED" in reasons or "accessNotConfigured" in reasons or "has not been used in project" in message:
+        return f"a Google API is off in the project of {address}: enable it at {(links or [ENABLE])[0]}, wait a minute"
+    if "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in reasons or "insufficient authentication scopes" in message:
+        return f"{address} may not use Sheets from this machine: give it the spreadsheets scope, or use a key file"
+    if status in (403, 404):
+        return f"share the sheet {shared.name} with {address} as editor"
+    if "not supported for this document" in message:
+        return f"{shared.name} is an Office file: open it, choose File > Save as Google Sheets, and share that one"
+    return f"Google refused the row in {shared.name} ({status}: {message}): mend that"
+
+
+def _details(error: Any) -> tuple[set[str], list[str]]:
+    """The reasons an error names, in either of Google's forms, and the links where it can be mended."""
+    parts = [part for name in ("errors", "details") for part in (error.get(name) or ()) if isinstance(part, dict)]
+    reasons = {str(part["reason"]) for part in parts if "reason" in part}
+    links = [part["metadata"]["activationUrl"] for part in parts if "activationUrl" in (part.get("metadata") or {})]
+    return reasons, links + re.findall(r"https://console\.\S+", str(error.get("message")))
+
+
+def _retry_after(error: "APIError") -> float:
+    seconds = error.response.headers.get("Retry-After", "")
+    return float(seconds) if re.fullmatch(r"\d{1,6}", seconds) else 0.0
+
+
+def _said(text: object) -> str:
+    """What Google said, on one line, short, without anything that looks like a token."""
+    return re.sub(r"ya29\.\S+|Bearer \S+", "...", " ".join(str(text).split()))[:300]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.settings.groups import Settings
@@ -27,11 +27,6 @@ class Plan:
     new_columns: list[str]
     updates: dict[int, list[Cell]]
     appended: list[list[Cell]]
-
-
-def text(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as results.csv keeps it."""
-    return {name: "" if value is None else str(value) for name, value in row.items()}
 
 
 def cell(name: str, value: str) -> Cell:

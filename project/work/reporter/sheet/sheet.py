@@ -8,14 +8,15 @@ from pathlib import Path
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from project.work.common import OUTPUT, UserError
-from project.work.reporter import sheet_rows, waiting
-from project.work.reporter.credentials import Refused, find_account, key_files
-from project.work.reporter.google_trouble import Place, Unknown
-from project.work.reporter.patience import Passing, Patience
-from project.work.reporter.remote_sheet import RemoteSheet, connect
+from project.work.machine.patience import Passing, Patience, Unknown
 from project.work.reporter.reporter import Postponed, Result
-from project.work.reporter.result_table import FILE as TABLE
-from project.work.reporter.result_table import ResultTable
+from project.work.reporter.sheet import rows as sheet_rows
+from project.work.reporter.sheet import waiting
+from project.work.reporter.sheet.credentials import Refused, find_account, key_files
+from project.work.reporter.sheet.remote_sheet import RemoteSheet, SharedSheet, connect
+from project.work.reporter.table.cells import as_text
+from project.work.reporter.table.result_table import FILE as TABLE
+from project.work.reporter.table.result_table import ResultTable
 from project.work.settings.flags import flag
 from project.work.settings.groups import ReportSettings
 
@@ -53,7 +54,7 @@ class Sheet:
 
     def write(self, result: Result) -> str:
         """Add or replace the run's row, and send along what runs beside this one have left waiting."""
-        row = sheet_rows.text(result.row)
+        row = as_text(result.row)
         mark = waiting.add(result.folder, row["uuid"], self.name, row.get("finished", ""))
         try:
             return self.patience.bound(lambda: self._write(row, mark))
@@ -91,16 +92,10 @@ class Sheet:
             marks = waiting.find(self.output, self.name)
             if not mark.exists():
                 return f"row in the sheet {self.name}, sent with another run's"
-            others = {waits.uuid for waits in marks} - {row["uuid"]}
-            sent = self._send([row, *self._rows(others)])
-            waiting.remove(marks)
+            others = waiting.rows(waits for waits in marks if waits.uuid != row["uuid"])
+            sent = self._send([row, *others.values()])
+            waiting.remove(waits for waits in marks if waits.uuid in others or waits.uuid == row["uuid"])
         return f"row in {sent.url}"
-
-    def _rows(self, uuids: set[str]) -> list[dict[str, str]]:
-        if not uuids:
-            return []
-        table = ResultTable(self.output).read()
-        return table[table["uuid"].isin(uuids)].to_dict("records")
 
     def _lock(self) -> AcquireReturnProxy:
         """One process of an output folder sends at a time, for all that wait: few requests, and none race."""
@@ -111,8 +106,8 @@ class Sheet:
 
     def _send(self, rows: Sequence[Mapping[str, str]]) -> Sent:
         account = find_account(self.settings)
-        place = Place(self.name, account)
-        sheet = RemoteSheet(connect(account, self.patience), self.settings, place, self.patience)
+        shared = SharedSheet(self.name, account)
+        sheet = RemoteSheet(connect(account, self.patience), self.settings, shared, self.patience)
         if sheet.columns < len(rows[0] if rows else ()):
             self.patience.stagger()  # a new sheet: of many jobs that meet it at once, the first writes the header
         done = Sent(sheet.url, 0, 0)
