@@ -25,9 +25,10 @@ import torch
 import make_command
 from project.work import common
 from project.work import main as work
-from project.work.audit import audit_files, findings
-from project.work.audit.findings import Evidence
-from project.work.audit.repeats import Repeats
+from project.work.audit import audit_files
+from project.work.audit.find import findings
+from project.work.audit.find.copies import Repeats
+from project.work.audit.find.findings import Evidence
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.declaration import UserError, parse, run_command, setting

@@ -23,7 +23,7 @@ from project.command.growing_page import GrowingPage, Point
 from project.command.sweep import SweepSettings
 from project.work.declaration import UserError, parse, run_command, setting
 from project.work.method_words import BASE
-from project.work.reporter import comparison_words
+from project.work.study import comparison_words
 
 ROBUST = "recipe=robust"
 METHODS = (

@@ -11,9 +11,10 @@ import pytest
 from folders import FLAGGED, KEYS, MATRIX, NAMES, audit_folder, audit_table, data_of, some_pictures
 from PIL import Image
 
-from project.work.audit import confusions, page, page_parts, sheets
-from project.work.audit.page import write_page
+from project.work.audit.page import confusions, page, parts
+from project.work.audit.page.page import write_page
 from project.work.declaration import UserError
+from project.work.pages import sheets
 
 
 def images_of(path: Path, kind: str = "p") -> list[np.ndarray]:
@@ -182,7 +183,7 @@ def test_identical_pictures_with_different_labels_come_first() -> None:
     table = audit_table().sort_values("row", ignore_index=True)
     table["duplicate_of"] = pd.Series([np.nan] * 30).where(~table["row"].isin([1, 12]), table["row"].map({1: 0, 12: 5}))
     table["copy"] = table["row"].isin([0, 1, 5, 12])
-    text = page_parts.duplicate_list(table, ["ant", "bee", "cat"], {0, 1, 5})
+    text = parts.duplicate_list(table, ["ant", "bee", "cat"], {0, 1, 5})
     assert text.startswith("<p>2 groups of identical pictures:</p><ul><li><strong>different labels</strong>: ")
     assert 'data-row="5">k5</button> ant, k12 bee</li>' in text  # the one that is not on the page is no button
 

@@ -12,8 +12,8 @@ from browser import Browser
 from folders import NAMES, audit_folder, audit_table, data_of, some_pictures
 from reviewing import exported, numbers, reviewing, waited
 
-from project.work.audit import page
-from project.work.audit.page import write_page
+from project.work.audit.page import page
+from project.work.audit.page.page import write_page
 from project.work.dataset import corrections, storage
 from project.work.dataset.base_dataset import split
 from project.work.dataset.corrections import DROPPED

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from project.work.audit import findings, noise_rate
-from project.work.audit.findings import Evidence, Findings
-from project.work.audit.repeats import Repeats
-from project.work.audit.strength import ENOUGH, NOTHING, WEAK, Strength
+from project.work.audit.find import findings, noise_rate
+from project.work.audit.find.copies import Repeats
+from project.work.audit.find.findings import Evidence, Findings
+from project.work.audit.find.strength import ENOUGH, NOTHING, WEAK, Strength
 
 
 def found(labels: np.ndarray, logits: np.ndarray) -> Findings:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from project.work.audit import confident
-from project.work.audit.findings import Findings
+from project.work.audit.find import confident
+from project.work.audit.find.findings import Findings
 
 
 def rows(found: Findings, keys: np.ndarray, names: list[str]) -> pd.DataFrame:

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from project.work import common, run_folder
-from project.work.audit import audit_files, earlier, findings, page, repeats, summary, votes
-from project.work.audit.findings import Evidence, Findings
+from project.work.audit import audit_files, summary
+from project.work.audit.find import copies, findings, votes
+from project.work.audit.find.findings import Evidence, Findings
+from project.work.audit.page import earlier, page
 from project.work.common import Settings
 from project.work.dataset import array_files, distillation_dataset, noise, remote_data, storage
 from project.work.dataset.base_dataset import Dataset
@@ -86,9 +88,9 @@ class Audit:
         rows = np.flatnonzero(self._kept)
         some = slice(None) if len(rows) == len(logits.folds) else rows  # all are not copied
         valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
-        labels, copies = records.labels.cpu().numpy()[some], repeats.find(records.pictures).of(some)
+        labels, alike = records.labels.cpu().numpy()[some], copies.find(records.pictures).of(some)
         known = (None if each is None else each[some] for each in (logits.margins, voted, truth))
-        return Evidence(rows, labels, logits.logits[some], valid, copies, *known)
+        return Evidence(rows, labels, logits.logits[some], valid, alike, *known)
 
     @property
     def _kept(self) -> np.ndarray:

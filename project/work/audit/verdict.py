@@ -4,7 +4,7 @@ believe that. The facts are those of audit.json; of an older one less is said.""
 from collections.abc import Mapping
 from typing import Any
 
-from project.work.audit.strength import ENOUGH, NOTHING, WEAK
+from project.work.audit.find.strength import ENOUGH, NOTHING, WEAK
 
 _ASSUMED = {"channel": "if a wrong label is any other class alike", "confident": "by confident learning"}
 

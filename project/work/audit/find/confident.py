@@ -6,7 +6,7 @@ times over.
 
 import numpy as np
 
-from project.work.audit.scores import chunks
+from project.work.audit.find.scores import chunks
 
 _SLACK = 1e-6  # a probability this close below its threshold reaches it, as in cleanlab
 _LEAST = 2 * _SLACK  # the lowest threshold: less the slack it is above 0, which no class is reached by

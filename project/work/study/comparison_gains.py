@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from project.work.reporter.comparison import Comparison, Gain
-from project.work.reporter.comparison_words import noise, signed
+from project.work.study.comparison import Comparison, Gain
+from project.work.study.comparison_words import noise, signed
 
 if TYPE_CHECKING:
-    from project.work.reporter.comparison_plot import Theme
+    from project.work.study.comparison_plot import Theme
 
 LINE, HEAD = 0.27, 1.15  # inches; heights of a method's line and of title and axis
 
@@ -74,7 +74,7 @@ def _draw(axes: Axes, at: int, gain: Gain, theme: "Theme") -> None:
 
 
 def _dress(axes: Axes, theme: "Theme") -> None:
-    from project.work.reporter.comparison_plot import dress
+    from project.work.study.comparison_plot import dress
 
     dress(axes, theme)
     axes.grid(axis="y", visible=False)

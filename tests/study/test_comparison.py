@@ -2,8 +2,8 @@
 
 import pytest
 
-from project.work.reporter import comparison_words as words
-from project.work.reporter.comparison import Comparison, Gain, Measured, Planned, Spread, spread
+from project.work.study import comparison_words as words
+from project.work.study.comparison import Comparison, Gain, Measured, Planned, Spread, spread
 
 
 def compared(

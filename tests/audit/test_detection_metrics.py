@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from project.work.audit.judge import judged, judged_flags
+from project.work.audit.find.detection_metrics import judged, judged_flags
 
 WRONG = np.array([True, False, True, False, False])
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from project.work import fonts
+from project.work.pages import fonts
 
 
 @pytest.fixture(autouse=True)

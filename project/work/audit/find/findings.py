@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from project.work import common
-from project.work.audit import confident, noise_rate, scores, strength
-from project.work.audit.judge import judged, judged_flags
-from project.work.audit.repeats import Repeats
-from project.work.audit.scores import Scores
-from project.work.audit.strength import NOTHING, Strength
+from project.work.audit.find import confident, noise_rate, scores, strength
+from project.work.audit.find.copies import Repeats
+from project.work.audit.find.detection_metrics import judged, judged_flags
+from project.work.audit.find.scores import Scores
+from project.work.audit.find.strength import NOTHING, Strength
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from project.work.declaration import UserError
-from project.work.reporter import comparison_page
-from project.work.reporter.comparison import Comparison, Measured, Planned
-from project.work.reporter.comparison_page import Study
-from project.work.reporter.comparison_plot import LIGHT, picture
+from project.work.study import comparison_page
+from project.work.study.comparison import Comparison, Measured, Planned
+from project.work.study.comparison_page import Study
+from project.work.study.comparison_plot import LIGHT, picture
 
 STUDY = Study("doodles <3 seeds>", {"epochs": "2"}, "./inv compare --method 'base,elr'")
 

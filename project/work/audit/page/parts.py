@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from project.work.audit import verdict
-from project.work.audit.tables import cell, fact, listed, sortable, text
 from project.work.declaration import UserError
+from project.work.pages.tables import cell, fact, listed, sortable, text
 
 LISTED = 200  # groups of duplicates, and blank pictures
 _LABELS = {

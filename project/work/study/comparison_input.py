@@ -7,8 +7,8 @@ from pathlib import Path
 from project.work.common import DataSettings, NoiseSettings, Settings
 from project.work.files import absent
 from project.work.method_words import BASE
-from project.work.reporter.comparison import Comparison, Measured, Planned
 from project.work.reporter.result_table import ResultTable
+from project.work.study.comparison import Comparison, Measured, Planned
 
 COLUMNS = {
     "valid": "best_valid_accuracy",

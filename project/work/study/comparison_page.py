@@ -11,9 +11,9 @@ from pathlib import Path
 from project.work import files
 from project.work.dataset import storage
 from project.work.declaration import UserError
-from project.work.reporter import comparison_words as words
-from project.work.reporter.comparison import Comparison
-from project.work.reporter.comparison_plot import DARK, LIGHT, picture
+from project.work.study import comparison_words as words
+from project.work.study.comparison import Comparison
+from project.work.study.comparison_plot import DARK, LIGHT, picture
 
 NAME, PICTURE = "compare", ".png"
 STYLE = """

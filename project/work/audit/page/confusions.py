@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from project.work.audit.sheets import png_url
-from project.work.audit.tables import cell, sortable, text
+from project.work.pages.sheets import png_url
+from project.work.pages.tables import cell, sortable, text
 
 PAIRS = 60  # of the largest confusions
 CELLS = 10  # confusions of each class that the picture can tell by name

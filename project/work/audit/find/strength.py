@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta
 
-from project.work.audit.scores import ROWS
+from project.work.audit.find.scores import ROWS
 
 SURE = 0.05  # share of rows whose predictions are the surest
 LIMIT = 0.01  # chance that the share among so few rows is above the lower bound by luck alone

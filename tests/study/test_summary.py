@@ -7,8 +7,8 @@ import processes
 import pytest
 
 from project.work.declaration import UserError
-from project.work.reporter import summary
-from project.work.reporter.summary import summarise
+from project.work.study import summary
+from project.work.study.summary import summarise
 
 
 def run(seed: int, valid: float, test: float, **more: object) -> dict[str, str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from project.work import fonts
-from project.work.reporter.comparison import Comparison, Spread
-from project.work.reporter.comparison_gains import draw_gains, height_of_gains
+from project.work.pages import fonts
+from project.work.study.comparison import Comparison, Spread
+from project.work.study.comparison_gains import draw_gains, height_of_gains
 
 WIDTH, PANEL, HEAD, DPI = 11.0, 2.15, 1.0, 110  # inches; heights of a row of panels and of title and legend
 COLUMNS = 4

@@ -19,14 +19,15 @@ import pandas as pd
 from project.work import common, files
 from project.work.declaration import UserError, parse, run_command
 from project.work.method_settings import serves
-from project.work.reporter import result_cells, run_words, sheet_rows, summary_text, unfinished
+from project.work.reporter import result_cells, sheet_rows
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_table import MENDING, ResultTable
-from project.work.reporter.run_words import NOT_READ
-from project.work.reporter.summary_settings import SummarySettings
-from project.work.reporter.summary_text import ACCURACIES, Line
-from project.work.reporter.terminal import columns, say
-from project.work.reporter.unfinished import Unfinished
+from project.work.study import run_words, summary_text, unfinished
+from project.work.study.run_words import NOT_READ
+from project.work.study.summary_settings import SummarySettings
+from project.work.study.summary_text import ACCURACIES, Line
+from project.work.study.terminal import columns, say
+from project.work.study.unfinished import Unfinished
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
 GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from project.work.reporter import run_words
 from project.work.reporter.reporter import DATA_DIGEST
-from project.work.reporter.terminal import Column, wrapped
-from project.work.reporter.terminal import table as drawn
-from project.work.reporter.unfinished import Unfinished
+from project.work.study import run_words
+from project.work.study.terminal import Column, wrapped
+from project.work.study.terminal import table as drawn
+from project.work.study.unfinished import Unfinished
 
 ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 READING = "Top-1 accuracy in percent: valid and test at the selected epoch, test at the last; best validation first."

@@ -14,10 +14,10 @@ from test_summary import run
 
 from project.work.common import ROOT, Settings, experiment_settings
 from project.work.declaration import UserError
-from project.work.reporter import summary, terminal
 from project.work.reporter.reporter import Result
 from project.work.reporter.result_table import ResultTable
 from project.work.run_folder import save_settings
+from project.work.study import summary, terminal
 
 DEFAULTS = {("lr" if name == "learning_rate" else name): getattr(Settings(), name) for name in experiment_settings()}
 ROBUST = {"recipe": "robust", "loss_mixture": True, "method": "loss-mixture"}
@@ -186,7 +186,7 @@ def test_no_mean_is_taken_of_what_cannot_be(tmp_path: Path, name: str, value: st
 
 def test_an_ascii_terminal_and_a_reader_that_leaves_are_no_errors(tmp_path: Path) -> None:
     write(tmp_path, *({"dataset": f"\u732b{at}", "uuid": f"{at:04}" + "u" * 50} for at in range(9)))
-    command = [sys.executable, str(ROOT / "project/work/reporter/summary.py"), f"--output={tmp_path}"]
+    command = [sys.executable, str(ROOT / "project/work/study/summary.py"), f"--output={tmp_path}"]
     nothing = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     said = subprocess.run(
         command, capture_output=True, text=True, env=nothing | {"PYTHONIOENCODING": "ascii"}, timeout=120

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from project.work.audit import repeats
+from project.work.audit.find import copies
 from project.work.dataset import pictures
 
 
@@ -27,7 +27,7 @@ def test_copies_name_the_first_and_blank_is_one_colour(
     monkeypatch.setattr(pictures, "CHUNK", chunk)
     np.save(tmp_path / "images.npy", images)
     held = np.load(tmp_path / "images.npy", mmap_mode="r") if mapped else images
-    found = repeats.find(pictures.hold(held, None, torch.device("cpu")))
+    found = copies.find(pictures.hold(held, None, torch.device("cpu")))
     assert found.first.tolist() == [-1, -1, -1, -1, 1, -1, 1, -1]
     assert np.flatnonzero(found.blank).tolist() == [2, 7]
 
@@ -36,5 +36,5 @@ def test_a_blank_picture_in_colour_has_one_colour_and_not_one_number() -> None:
     drawn = np.zeros((2, 4, 4, 3), np.uint8)
     drawn[0] = (10, 20, 30)
     drawn[1, 0, 0] = (1, 0, 0)
-    found = repeats.find(pictures.hold(drawn, None, torch.device("cpu")))
+    found = copies.find(pictures.hold(drawn, None, torch.device("cpu")))
     assert found.blank.tolist() == [True, False]

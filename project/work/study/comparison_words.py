@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from project.work.reporter.comparison import Cell, Comparison, Gain, Spread
-from project.work.reporter.terminal import padded, width
+from project.work.study.comparison import Cell, Comparison, Gain, Spread
+from project.work.study.terminal import padded, width
 
 HEADER = (
     "method", "noise", "actual", "seeds", "valid", "test", "last epoch", "gain", "seconds", "time", "declared",

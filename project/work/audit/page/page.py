@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from project.work import files
-from project.work.audit import confusions, earlier, page_parts, sheets, tables
-from project.work.audit.sheets import Sheets
+from project.work.audit.page import confusions, earlier, parts
 from project.work.dataset import storage
 from project.work.dataset.noise import read_matrix
 from project.work.dataset.pictures import Mapped, Resident
 from project.work.declaration import UserError
+from project.work.pages import sheets, tables
+from project.work.pages.sheets import Sheets
 
 FILE = "audit.html"
 FACTS = 1 << 20  # bytes of audit.json
@@ -49,25 +50,25 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
     drawn = sheets.packed(images)
     usual_drawn = sheets.packed(sheets.gathered(pictures, usual["row"].to_numpy()))
     data = _data(shown, facts, names, drawn) | {"examples": _places(usual), "exampleRows": usual_drawn.rows}
-    classes = page_parts.read_classes(folder / "classes.csv")
+    classes = parts.read_classes(folder / "classes.csv")
     matrix = read_matrix(folder / "transition.csv", names)
-    parts = {
+    filled = {
         "title": tables.text(f"Audit of {facts.get('dataset', 'a data set')}"),
-        "summary": page_parts.summary(facts, table),
-        "warning": page_parts.warning(facts),
-        "note": page_parts.note(table, len(shown)) + earlier.note(decisions),
-        "facts": page_parts.facts_table(facts),
-        "classes": page_parts.class_table(classes, names),
+        "summary": parts.summary(facts, table),
+        "warning": parts.warning(facts),
+        "note": parts.note(table, len(shown)) + earlier.note(decisions),
+        "facts": parts.facts_table(facts),
+        "classes": parts.class_table(classes, names),
         "pairs": confusions.pair_table(confusions.largest_pairs(matrix), table, names),
         "heat_map": confusions.heat_map(matrix, names),
-        "blank": page_parts.blank_list(table, names, set(shown["row"])),
-        "duplicates": page_parts.duplicate_list(table, names, set(shown["row"])),
+        "blank": parts.blank_list(table, names, set(shown["row"])),
+        "duplicates": parts.duplicate_list(table, names, set(shown["row"])),
         "data": _json(data | {"cells": confusions.cells(matrix), "earlier": decisions}),
         "style": _style(drawn, usual_drawn, images),
         "ink": "white-ink" if sheets.white_ink(images) else "",
         "script": "\n".join((TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
     }
-    page = Template((TEMPLATE / "page.html").read_text(encoding="utf-8")).substitute(parts)
+    page = Template((TEMPLATE / "page.html").read_text(encoding="utf-8")).substitute(filled)
     storage.replace_file(folder / FILE, page.encode())
     return folder / FILE
 

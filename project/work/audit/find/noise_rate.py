@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from project.work.audit.scores import chunks, self_confidence, softmax
+from project.work.audit.find.scores import chunks, self_confidence, softmax
 from project.work.dataset.noise_channel import LEAST, MOST_RATE, channel_rate, likelihood, trust
 
 TEMPERATURES = np.geomspace(0.4, 2.5, 20)
