@@ -25,7 +25,7 @@ import torch
 import make_command
 from project.work import common
 from project.work import main as work
-from project.work.audit import audit_files
+from project.work.audit import report
 from project.work.audit.find import findings
 from project.work.audit.find.copies import Repeats
 from project.work.audit.find.findings import Evidence
@@ -136,8 +136,8 @@ def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: 
     evidence = Evidence(np.arange(len(labels)), labels, logits, nothing, repeats, truth=dataset.truth)
     found = findings.find(evidence, "channel", cell.seed)
     if transition is not None:
-        storage.replace_file(transition, audit_files.transition(found, dataset.names).to_csv().encode())
-    facts = audit_files.facts(found)
+        storage.replace_file(transition, report.transition(found, dataset.names).to_csv().encode())
+    facts = report.facts(found)
     return {"true_noise_rate": 0.0} | {name: value for name, value in facts.items() if name != "scores"}
 
 

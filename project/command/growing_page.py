@@ -61,9 +61,9 @@ class GrowingPage:
 
     def comparison(self) -> "Comparison":
         """What is finished by now."""
-        from project.work.study import comparison_input
+        from project.work.study import comparison
 
-        return comparison_input.comparison(self.output, [
+        return comparison.read(self.output, [
             (point.method, point.rate, point.seed, point.settings, point.run.uuid) for point in self.points
         ])  # fmt: skip
 

@@ -207,7 +207,7 @@ def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
     evidence = stage.Evidence(np.arange(40), labels, logits, np.arange(40) < 4, nothing, truth=labels.astype(float))
     found = stage.findings.find(evidence, "channel", 0)
     names = [f"class {label}" for label in range(classes)]
-    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    facts = stage.report.facts(found) | {"folds": 5, "method": "base"}
     assert said in stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
     assert len(pd.read_csv(tmp_path / "audit-x" / "audit.csv")) == 40
     assert json.loads((tmp_path / "audit-x" / "audit.json").read_text())["auroc"] is None
@@ -219,7 +219,7 @@ def test_models_that_learnt_nothing_give_no_estimate_and_it_is_said_and_written(
     nothing = stage.copies.Repeats(np.full(30, -1), np.zeros(30, bool))
     evidence = stage.Evidence(np.arange(30), labels, np.zeros((30, 3), np.float32), np.arange(30) < 3, nothing)
     found, names = stage.findings.find(evidence, "channel", 0), ["a", "b", "c"]
-    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    facts = stage.report.facts(found) | {"folds": 5, "method": "base"}
     said = stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
     assert "warning: The fold models learnt nothing of these labels: they agree with 33.3%" in said
     assert "They say nothing of how many labels are wrong." in said
@@ -236,7 +236,7 @@ def test_weak_models_that_flag_nothing_are_warned_of_all_the_same(tmp_path: Path
     hints = np.random.default_rng(0).normal(size=(600, 6)) + 0.5 * np.eye(6)[labels]
     evidence = stage.Evidence(np.arange(600), labels, 0.15 * hints.astype(np.float32), np.arange(600) < 60, nothing)
     found, names = stage.findings.find(evidence, "channel", 0), list("abcdef")
-    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    facts = stage.report.facts(found) | {"folds": 5, "method": "base"}
     assert (facts["models"], facts["flagged"]) == ("weak", 0)
     said = stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
     assert "no label is suspicious" not in said

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from project.work import common, run_folder
-from project.work.audit import audit_files, summary
+from project.work.audit import report
 from project.work.audit.find import copies, findings, votes
 from project.work.audit.find.findings import Evidence, Findings
 from project.work.audit.page import earlier, page
@@ -135,7 +135,7 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
         "noise_rate_asked": settings.noise_rate,
     }
     folder = audit.folder
-    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
+    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, report.facts(found) | facts))
     if dataset.noise is not None:
         noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.mending is not None:  # by a person alone, as an audit is made before any cleaning
@@ -148,10 +148,10 @@ def run(settings: Settings, dataset: Dataset, device: torch.device, copy: "Mirro
 def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], facts: dict[str, Any]) -> str:
     """Write the files of an audit; returns its summary. keys: text (N,); names: of the classes."""
     folder.mkdir(exist_ok=True)
-    rows, classes = audit_files.rows(found, keys, names), audit_files.classes(found, names)
+    rows, classes = report.rows(found, keys, names), report.classes(found, names)
     with array_files.replacing(folder / ROWS) as file:
         rows.to_csv(file, index=False)
     storage.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
-    storage.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())
+    storage.replace_file(folder / TRANSITION, report.transition(found, names).to_csv().encode())
     storage.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
-    return summary.summary(facts, rows, classes)
+    return report.summary(facts, rows, classes)

@@ -1,11 +1,20 @@
-"""What a comparison of methods under label noise comes to: statistics over seeds, paired by seed; pure."""
+"""What a comparison of methods under label noise comes to: statistics over seeds, paired by seed.
 
+`read` makes it from the settings of runs, and from results.csv by their uuids; `Comparison` itself is pure."""
+
+import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scipy.special import stdtrit
+
+from project.work.common import DataSettings, NoiseSettings, Settings
+from project.work.files import absent
+from project.work.method_words import BASE
+from project.work.reporter.result_table import ResultTable
 
 CONFIDENCE = 0.95
 
@@ -174,3 +183,45 @@ class Comparison:
 
 def _each(values: Iterable) -> list:
     return list(dict.fromkeys(values))
+
+
+COLUMNS = {
+    "valid": "best_valid_accuracy",
+    "test": "best_test_accuracy",
+    "last": "last_test_accuracy",
+    "seconds": "seconds",
+    "actual_rate": "noise_actual_rate",
+}
+# What decides which pictures and labels validation has; corrections, where there are any, mend it too.
+VALIDATION = [field.name for group in (DataSettings, NoiseSettings) for field in dataclasses.fields(group)]
+VALIDATION += [field.name for field in dataclasses.fields(Settings) if field.name == "corrections"]
+
+
+def read(output: Path, runs: Sequence[tuple[str, float, int, Settings, str]]) -> Comparison:
+    """The comparison of runs (method, rate, seed, settings, uuid), as far as an output folder has their results."""
+    base = {(rate, seed): settings for method, rate, seed, settings, _ in runs if method == BASE}
+    from project.work.runner.table import cost  # which loads torch
+
+    plan = [
+        Planned(method, rate, seed, uuid, cost(settings), same_labels(settings, base.get((rate, seed), settings)))
+        for method, rate, seed, settings, uuid in runs
+    ]
+    return Comparison(plan, measured(output, {run.uuid for run in plan}), BASE)
+
+
+def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
+    """What results.csv says of runs. Raises UserError when it says something else than numbers."""
+    results = ResultTable(output)
+    if absent(results.path):
+        return {}
+    table = results.read()
+    rows = results.measured(table[table["uuid"].isin(uuids)], list(COLUMNS.values()))
+    return {
+        row["uuid"]: Measured(**{name: float(row[column]) for name, column in COLUMNS.items()})
+        for row in rows.to_dict("records")
+    }
+
+
+def same_labels(settings: Settings, base: Settings) -> bool:
+    """Whether two runs are validated on the same pictures with the same labels."""
+    return all(getattr(settings, name) == getattr(base, name) for name in VALIDATION)

@@ -22,12 +22,11 @@ from project.work.method_settings import serves
 from project.work.reporter import result_cells, sheet_rows
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.reporter.result_table import MENDING, ResultTable
-from project.work.study import run_words, summary_text, unfinished
-from project.work.study.run_words import NOT_READ
+from project.work.study import run_words, summary_text
+from project.work.study.run_words import NOT_READ, Unfinished
 from project.work.study.summary_settings import SummarySettings
 from project.work.study.summary_text import ACCURACIES, Line
 from project.work.study.terminal import columns, say
-from project.work.study.unfinished import Unfinished
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
 GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
@@ -200,7 +199,9 @@ def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[U
     results = ResultTable(output)
     absent = files.absent(results.path)
     table = pd.DataFrame(columns=["uuid"]) if absent else results.read()
-    open_runs = unfinished.find(output, table["uuid"].tolist(), settings.output) if settings.all or absent else []
+    open_runs = (
+        run_words.find_unfinished(output, table["uuid"].tolist(), settings.output) if settings.all or absent else []
+    )
     if open_runs and settings.all:
         return table, open_runs
     if absent:

@@ -8,9 +8,9 @@ import pandas as pd
 
 from project.work.reporter.reporter import DATA_DIGEST
 from project.work.study import run_words
+from project.work.study.run_words import Unfinished
 from project.work.study.terminal import Column, wrapped
 from project.work.study.terminal import table as drawn
-from project.work.study.unfinished import Unfinished
 
 ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 READING = "Top-1 accuracy in percent: valid and test at the selected epoch, test at the last; best validation first."

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from project.work.audit import verdict
+from project.work.audit import report
 from project.work.declaration import UserError
 from project.work.pages.tables import cell, fact, listed, sortable, text
 
@@ -40,12 +40,12 @@ def summary(facts: dict[str, Any], table: pd.DataFrame) -> str:
     """The finding in one sentence or two."""
     flagged, count = int(table["flagged"].sum()), len(table)
     said = f"<strong>{flagged:,} of {count:,}</strong> labels are flagged ({flagged / max(1, count):.1%})."
-    return f"{said} {text(verdict.estimate(facts))}"
+    return f"{said} {text(report.estimate(facts))}"
 
 
 def warning(facts: dict[str, Any]) -> str:
     """What must be known before anything is decided; nothing where there is nothing to warn of."""
-    said = verdict.warning(facts)
+    said = report.warning(facts)
     return f'<p id="warning" role="note">{text(said)}</p>' if said else ""
 
 
