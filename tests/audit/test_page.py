@@ -113,7 +113,7 @@ def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
 
 def test_the_matrix_is_not_taken_for_the_amount_of_noise(tmp_path: Path) -> None:
     text = " ".join(write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text().split())
-    said = text[text.index("the estimated noise transition matrix") :]
+    said = text[text.index("The estimated noise transition matrix") :]
     assert "by confident learning, which takes what a weak model confuses for wrong labels too" in said
     assert "say how much, as in <code>--noise-type confusion --noise-file transition.csv --noise-rate" in said
 
@@ -174,8 +174,8 @@ def test_the_largest_confusions_are_listed_with_the_pictures_that_say_so() -> No
     assert pairs == [(0, 1, 0.2), (0, 2, 0.1), (2, 0, 0.05)]
     assert confusions.largest_pairs(MATRIX, 1) == [(0, 1, 0.2)]
     table = audit_table()  # rows 0 to 3 are labelled 0 and look like 1
-    text = confusions.pair_table([(1, 0, 0.3)], table, NAMES)
-    assert 'data-value="0.3">30.0%</td><td class=number data-value="4">4</td>' in text
+    ((true, given, share, flagged),) = confusions.pair_rows([(1, 0, 0.3)], table, NAMES)
+    assert (true.text, given.text, share.text, flagged.text) == (NAMES[1], NAMES[0], "30.0%", "4")
     assert confusions.cells(MATRIX)[2] == [[2, 0.95], [0, 0.05]]
 
 
@@ -183,9 +183,10 @@ def test_identical_pictures_with_different_labels_come_first() -> None:
     table = audit_table().sort_values("row", ignore_index=True)
     table["duplicate_of"] = pd.Series([np.nan] * 30).where(~table["row"].isin([1, 12]), table["row"].map({1: 0, 12: 5}))
     table["copy"] = table["row"].isin([0, 1, 5, 12])
-    text = parts.duplicate_list(table, ["ant", "bee", "cat"], {0, 1, 5})
-    assert text.startswith("<p>2 groups of identical pictures:</p><ul><li><strong>different labels</strong>: ")
-    assert 'data-row="5">k5</button> ant, k12 bee</li>' in text  # the one that is not on the page is no button
+    (first, second), count = parts.identical_pictures(table, ["ant", "bee", "cat"], {0, 1, 5})
+    assert (count, first.different, second.different) == (2, True, False)
+    told = [(each.key, each.name, each.shown) for each in first.members]
+    assert told == [("k5", "ant", True), ("k12", "bee", False)]  # the one that is not on the page is no button
 
 
 def test_a_page_of_a_thousand_classes_stays_light(tmp_path: Path) -> None:
@@ -225,3 +226,17 @@ def test_a_folder_that_is_no_audit_is_refused(tmp_path: Path, file: str, content
 def test_an_audit_of_other_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="of other classes than these 2"):
         page.write_page(audit_folder(tmp_path), some_pictures(), NAMES[:2])
+
+
+@pytest.mark.parametrize(("count", "numbers", "every"), [(3, True, 1), (10, True, 1), (100, False, 2), (340, False, 6)])
+def test_a_map_has_its_colour_key_and_readable_names(count: int, numbers: bool, every: int) -> None:
+    matrix = np.full((count, count), 0.3 / (count - 1))
+    np.fill_diagonal(matrix, 0.7)
+    drawn = confusions.heat_map(matrix, [f"class {label}" for label in range(count)])
+    assert (len(drawn.numbers) > 0, drawn.step) == (numbers, every)
+    shrunk = min(1, 700 / drawn.width) * drawn.width / (drawn.size + drawn.margin + 2)  # pixels, of the map's lengths
+    assert drawn.coarse * shrunk > 8.5
+    assert drawn.coarse <= 10 * drawn.step  # no name lies on the next
+    assert [words for _, words in drawn.marks] == ["0%", "1%", "10%", "25%", "50%", "100%"]
+    key = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn.key.partition(",")[2]))).convert("L"))
+    assert (np.diff(key[0].astype(int)) <= 0).mean() > 0.95  # from light to dark, as the map

@@ -117,6 +117,6 @@ def test_the_table_as_markdown() -> None:
     assert words.markdown(both).splitlines() == [
         "| method | noise | actual | seeds | valid | test | last epoch | gain | seconds | time | declared |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| elr | 40% | 39.6% | 2 | 52.0 +- 2.8 | 52.0 +- 2.8 | 50.0 +- 2.8 | +10.0 +- 0.0 | 110 | 1.10x | 1x |",
+        "| elr | 40% | 39.6% | 2 | 52.0 +- 2.8 | 52.0 +- 2.8 | 50.0 +- 2.8 | +10.0 +- 0.0 | 110 | 1.1x | 1x |",
         "| base | 40% | 39.6% | 2 | 42.0 +- 2.8 | 42.0 +- 2.8 | 40.0 +- 2.8 |  | 100 |  | 1x |",
     ]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from project.work.declaration import UserError
-from project.work.study import comparison_page
+from project.work.study import comparison_page, comparison_plot
 from project.work.study.comparison import Comparison, Measured, Planned
 from project.work.study.comparison_page import Study
 from project.work.study.comparison_plot import LIGHT, picture
@@ -51,8 +51,8 @@ def test_the_page_and_the_picture_are_written_whole_and_alone(tmp_path: Path) ->
     assert "doodles &lt;3 seeds&gt;" in page
     assert "late at noise 40%: seeds 0, 1" in page
     assert "8 of 12 runs done" in page
-    assert "./inv compare --method &#x27;base,elr&#x27;" in page
-    assert len(re.findall("<td>elr</td>", page)) == 3  # a line for both rates, and one for each
+    assert "./inv compare --method &#39;base,elr&#39;" in page
+    assert len(re.findall("<th scope=row>elr</th>", page)) == 3  # a line for both rates, and one for each
     assert Image.open(tmp_path / "compare.png").size[0] > 1000
 
 
@@ -96,3 +96,22 @@ def test_no_page_takes_the_place_of_a_persons_file(tmp_path: Path, name: str) ->
     page.write_text("mine")
     with pytest.raises(UserError, match="is not a page of this comparison: move it away"):
         comparison_page.write(tmp_path, comparison(["base"]), STUDY)
+
+
+def test_one_rate_is_one_panel_and_a_lone_dot_gets_none() -> None:
+    one = comparison(["base", "elr", "gce"], (0.4,))
+    assert (comparison_plot.lined(one), comparison_plot.compared(one)) == ([], [0.4])
+    places = [(method, 0.4, 0) for method in ("base", "elr", "gce", "sam")] + [("base", 0.0, 0), ("elr", 0.0, 0)]
+    plan = [Planned(*place, "-".join(map(str, place))) for place in [*places, ("base", 0.2, 0)]]
+    most = Comparison(plan, {run.uuid: Measured(0.5, 0.5, 0.4, 9, run.rate) for run in plan})
+    assert comparison_plot.lined(most) == ["elr"]  # gce and sam have no line to draw
+    assert comparison_plot.compared(most) == [0.0, 0.4]  # 0.2 has base alone
+
+
+def test_times_are_rounded_alike_in_sentences_and_tables(tmp_path: Path) -> None:
+    plan = [Planned(method, 0.4, 0, method) for method in ("base", "elr")]
+    done = {"base": Measured(0.5, 0.5, 0.4, 100, 0.4), "elr": Measured(0.5, 0.6, 0.4, 137, 0.4)}
+    page = comparison_page.write(tmp_path, Comparison(plan, done), STUDY).read_text()
+    assert "for 1.4x the time" in page
+    assert "<td>1.4x</td>" in page
+    assert "1.37x" not in page

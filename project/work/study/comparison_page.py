@@ -5,37 +5,18 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from project.work import files
 from project.work.dataset import storage
 from project.work.declaration import UserError
+from project.work.pages import rendering
 from project.work.study import comparison_words as words
 from project.work.study.comparison import Comparison
-from project.work.study.comparison_plot import DARK, LIGHT, picture
+from project.work.study.comparison_plot import DARK, LIGHT, caption_of, picture
 
 NAME, PICTURE = "compare", ".png"
-STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --soft: #5f5f5f; --line: #d9d9d9; --gain: #005f94;
-  --loss: #a84300; --card: #f6f7f8 }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececec; --paper: #16181c; --soft: #b4b4b4; --line: #3a3d44;
-  --gain: #6cc0ee; --loss: #f0a63c; --card: #1f2228 } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 78rem;
-  margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.5rem; margin-bottom: 0.2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-p.facts, p.reading, figcaption { color: var(--soft) } p { max-width: 60rem }
-section.verdict { background: var(--card); border-radius: 8px; padding: 0.6rem 1.2rem; margin: 0.8rem 0 }
-section.verdict h3 { font-size: 1rem; margin: 0.4rem 0 } ul { margin: 0.3rem 0; padding-left: 1.2rem }
-img { max-width: 100%; height: auto } figure { margin: 0 }
-div.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: 0.3rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap }
-th:first-child, td:first-child { text-align: left } thead th { border-bottom: 2px solid var(--soft) }
-td small { display: block; color: var(--soft) } .gain { color: var(--gain) } .loss { color: var(--loss) }
-td small.gain { color: var(--gain) } td small.loss { color: var(--loss) }
-tr.first td { border-top: 2px solid var(--soft) } code { background: var(--card); padding: 0.1rem 0.3rem }
-pre { background: var(--card); padding: 0.7rem 1rem; overflow-x: auto; border-radius: 8px }
-"""
+TEMPLATE = Path(__file__).with_name("template")
 
 
 @dataclass(frozen=True)
@@ -45,6 +26,16 @@ class Study:
     title: str
     facts: Mapping[str, str]
     command: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """Test accuracy of a method at a rate. best: by validation; gain: over base, in words; kind: what that is."""
+
+    value: str
+    best: bool = False
+    gain: str = ""
+    kind: str = ""
 
 
 def write(folder: Path, comparison: Comparison, study: Study) -> Path:
@@ -97,103 +88,58 @@ def _is_ours(path: Path, marks: Sequence[str]) -> bool:
     if files.fault(path) is not None:
         return False
     with open(path, "rb") as file:
-        head = file.read(1000 + len(_runs_of(marks)))
+        head = file.read(1000 + 9 * len(marks))
     found = re.search(rb'<meta name="runs" content="([0-9a-f ]+)">', head)
     return found is not None and set(found[1].decode().split()) <= set(marks)
-
-
-def _runs_of(marks: Sequence[str]) -> str:
-    """What a page says of which runs it is."""
-    return f'<meta name="runs" content="{" ".join(marks)}">'
 
 
 def page(comparison: Comparison, study: Study, light: bytes, dark: bytes) -> str:
     """The page. light, dark: the picture as PNG, for either colour scheme."""
     done = len(comparison.plan) - len(comparison.missing)
     facts = [*(f"{name} {value}" for name, value in study.facts.items()), f"{done} of {len(comparison.plan)} runs done"]
-    parts = [
-        f"<h1>{escape(study.title)}</h1>",
-        f'<p class="facts">{_text("; ".join(facts))}</p>',
-        "<h2>What it comes to</h2>",
-        *_verdict(comparison),
-        "<h2>Accuracy against noise</h2>",
-        _figure(light, dark),
-        "<h2>Test accuracy (%) by noise rate</h2>",
-        _matrix(comparison),
-        '<p class="reading">Bold: the best by validation at that rate. Small: the gain over base.</p>',
-        "<h2>All figures</h2>",
-        _details(comparison),
-        f'<p class="reading">{_text(words.READING)}</p>',
-        *_missing(comparison, study),
-    ]
-    head = f'<meta charset="utf-8">{_runs_of(_marks(comparison))}<meta name="viewport" content="width=device-width">'
-    head += f"<title>{escape(study.title)}"
-    return f'<!doctype html>\n<html lang="en"><head>{head}</title><style>{STYLE}</style></head>\n<body>\n' + (
-        "\n".join(parts) + "\n</body></html>\n"
+    heading, caption = caption_of(comparison)
+    return rendering.render(
+        TEMPLATE,
+        "compare.html",
+        title=study.title,
+        marks=_marks(comparison),
+        facts=map(_text, facts),
+        verdict=_verdict(comparison),
+        heading=heading,
+        caption=caption,
+        light=_url(light),
+        dark=_url(dark),
+        rates=[words.noise(rate) for rate in comparison.rates],
+        matrix=[
+            (method, [_value(comparison, method, rate) for rate in comparison.rates]) for method in comparison.ordered()
+        ],
+        header=words.HEADER,
+        lines=[[_text(cell) for cell in line] for line in words.lines(comparison)],
+        reading=_text(words.READING),
+        missing=words.missing(comparison),
+        command=study.command,
     )
 
 
 def _text(plain: str) -> str:
-    return escape(plain.replace(" +- ", " ± "))
+    return plain.replace(" +- ", " \u00b1 ")
 
 
-def _verdict(comparison: Comparison) -> list[str]:
-    found = []
-    for rate, heading, said in words.verdict(comparison):
-        gains = {method: comparison.gain(method, rate) for method, _ in said}
-        items = "".join(f'<li class="{gains[method].verdict}">{_text(each)}</li>' for method, each in said)
-        found.append(f'<section class="verdict"><h3>{_text(heading)}</h3><ul>{items}</ul></section>')
-    return found or ["<p>No run is finished yet.</p>"]
+def _url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def _figure(light: bytes, dark: bytes) -> str:
-    bright, dim = (f"data:image/png;base64,{base64.b64encode(each).decode()}" for each in (light, dark))
-    return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dim}">'
-        f'<img src="{bright}" alt="Test accuracy of each method against the noise rate, and its gain over base; the'
-        ' tables below hold the same figures"></picture><figcaption>Lines: mean over seeds; bands: standard deviation.'
-        " Methods stand in order of their test accuracy at the highest noise rate. Filled points: a gain (blue) or"
-        " a loss (orange) that is shown; hollow: not shown.</figcaption></figure>"
-    )
+def _verdict(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
+    """A heading for each rate, and sentences with what they tell of: a gain, a loss or neither."""
+    return [
+        (_text(heading), [(comparison.gain(method, rate).verdict, _text(each)) for method, each in said])
+        for rate, heading, said in words.verdict(comparison)
+    ]
 
 
-def _matrix(comparison: Comparison) -> str:
-    """A line a method, a column a rate: accuracy at the selected epoch, and below it the gain."""
-    rows = []
-    for method in comparison.ordered():
-        cells = [_accuracy(comparison, method, rate) for rate in comparison.rates]
-        rows.append([_text(method), *cells])
-    return _table(["method", *(f"noise {words.noise(rate)}" for rate in comparison.rates)], rows)
-
-
-def _accuracy(comparison: Comparison, method: str, rate: float) -> str:
+def _value(comparison: Comparison, method: str, rate: float) -> Value:
     cell, gain = comparison.cell(method, rate), comparison.gain(method, rate)
     if cell is None:
-        return "missing" if comparison.planned(method, rate) else ""
-    mark = "" if gain is None else f'<small class="{gain.verdict}">{_text(words.signed(gain.points))}</small>'
-    value = _text(words.percent(cell.test))
-    return (f"<b>{value}</b>" if comparison.best(rate) == method else value) + mark
-
-
-def _details(comparison: Comparison) -> str:
-    rows = words.lines(comparison)
-    fresh = [at == 0 or row[1] != rows[at - 1][1] for at, row in enumerate(rows)]
-    return _table(words.HEADER, [[_text(cell) for cell in row] for row in rows], fresh)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], fresh: Sequence[bool] = ()) -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in header)
-    lines = []
-    for at, row in enumerate(rows):
-        opening = '<tr class="first">' if at and at < len(fresh) and fresh[at] else "<tr>"
-        lines.append(opening + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-
-
-def _missing(comparison: Comparison, study: Study) -> list[str]:
-    gone = words.missing(comparison)
-    if not gone:
-        return ["<h2>Again</h2>", f"<pre>{escape(study.command)}</pre>"]
-    items = "".join(f"<li>{_text(each)}</li>" for each in gone)
-    note = "<p>The same command goes on with them and skips what is finished:</p>"
-    return ["<h2>Not finished</h2>", f"<ul>{items}</ul>", note, f"<pre>{escape(study.command)}</pre>"]
+        return Value("missing" if comparison.planned(method, rate) else "")
+    best, value = comparison.best(rate) == method, _text(words.percent(cell.test))
+    return Value(value, best) if gain is None else Value(value, best, _text(words.signed(gain.points)), gain.verdict)

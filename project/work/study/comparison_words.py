@@ -50,7 +50,7 @@ def sentence(method: str, rate: float, gain: Gain, base: str = "base", declared:
 
     declared: CPU time that the method says it takes as a multiple of base's; named where the epochs do not show it.
     """
-    points, time, place = gain.points, f"{gain.time:.1f}x the time", _place(rate)
+    points, time, place = gain.points, f"{times(gain.time)} the time", _place(rate)
     if declared is not None and declared > UNSEEN * gain.time:
         time += f" of its epochs ({declared:g}x in all, as it declares)"
     size = percent(Spread(abs(points.mean), points.deviation, points.count))
@@ -72,6 +72,11 @@ def percent(value: Spread) -> str:
 def signed(value: Spread) -> str:
     """'+9.2 +- 0.8'."""
     return ("+" if round(value.mean, 1) >= 0 else "") + percent(value)
+
+
+def times(factor: float) -> str:
+    """A multiple of base's time, the same wherever it stands: '1.1x'."""
+    return f"{factor:.1f}x"
 
 
 def noise(rate: float) -> str:
@@ -107,7 +112,7 @@ def _line(comparison: Comparison, method: str, rate: float, cell: Cell) -> list[
         percent(cell.last),
         "" if gain is None else signed(gain.points),
         f"{cell.seconds.mean:.0f}",
-        "" if gain is None else f"{gain.time:.2f}x",
+        "" if gain is None else times(gain.time),
         "" if cost is None else f"{cost:g}x",
     ]
 

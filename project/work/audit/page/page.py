@@ -1,21 +1,23 @@
 """The page of an audit: one file, for which a browser needs no server, where a person looks at suspects and judges."""
 
-import json
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from project.work import files
+from project.work.audit import report
 from project.work.audit.page import confusions, earlier, parts
 from project.work.dataset import storage
 from project.work.dataset.noise import read_matrix
 from project.work.dataset.pictures import Mapped, Resident
 from project.work.declaration import UserError
-from project.work.pages import sheets, tables
+from project.work.pages import rendering, sheets
 from project.work.pages.sheets import Sheets
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 FILE = "audit.html"
 FACTS = 1 << 20  # bytes of audit.json
@@ -23,7 +25,6 @@ LIMIT = 2000  # pictures on a page
 WITHOUT_FLAGS = 100  # of them where none is flagged
 EXAMPLES = 4  # pictures that show what a class usually looks like
 TEMPLATE = Path(__file__).with_name("template")
-_SCRIPTS = ("csv.js", "store.js", "picker.js", "gallery.js", "tables.js", "review.js")
 _NUMBERS = {
     "row": "int64", "given_label": "int64", "suggested_label": "int64", "self_confidence": "float64",
     "margin": "float64", "votes": "float64", "rank": "int64", "flagged": "int64", "duplicate_of": "float64",
@@ -49,26 +50,21 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
     usual = examples(table, labels)
     drawn = sheets.packed(images)
     usual_drawn = sheets.packed(sheets.gathered(pictures, usual["row"].to_numpy()))
-    data = _data(shown, facts, names, drawn) | {"examples": _places(usual), "exampleRows": usual_drawn.rows}
-    classes = parts.read_classes(folder / "classes.csv")
     matrix = read_matrix(folder / "transition.csv", names)
-    filled = {
-        "title": tables.text(f"Audit of {facts.get('dataset', 'a data set')}"),
-        "summary": parts.summary(facts, table),
-        "warning": parts.warning(facts),
-        "note": parts.note(table, len(shown)) + earlier.note(decisions),
-        "facts": parts.facts_table(facts),
-        "classes": parts.class_table(classes, names),
-        "pairs": confusions.pair_table(confusions.largest_pairs(matrix), table, names),
-        "heat_map": confusions.heat_map(matrix, names),
-        "blank": parts.blank_list(table, names, set(shown["row"])),
-        "duplicates": parts.duplicate_list(table, names, set(shown["row"])),
-        "data": _json(data | {"cells": confusions.cells(matrix), "earlier": decisions}),
-        "style": _style(drawn, usual_drawn, images),
-        "ink": "white-ink" if sheets.white_ink(images) else "",
-        "script": "\n".join((TEMPLATE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-    }
-    page = Template((TEMPLATE / "page.html").read_text(encoding="utf-8")).substitute(filled)
+    data = _data(shown, facts, names, drawn) | {"examples": _places(usual), "exampleRows": usual_drawn.rows}
+    page = rendering.render(
+        TEMPLATE,
+        "page.html",
+        **_head(facts, table),
+        **_lists(folder, table, names, set(shown["row"])),
+        note=parts.note(table, len(shown)) + earlier.note(decisions),
+        facts=parts.facts(facts),
+        data=data | {"cells": confusions.cells(matrix), "earlier": decisions},
+        map=confusions.heat_map(matrix, names),
+        pairs=confusions.pair_rows(confusions.largest_pairs(matrix), table, names),
+        rules=_rules(drawn, usual_drawn, images),
+        white_ink=sheets.white_ink(images),
+    )
     storage.replace_file(folder / FILE, page.encode())
     return folder / FILE
 
@@ -154,13 +150,37 @@ def _places(usual: pd.DataFrame) -> dict[int, list[int]]:
     return found
 
 
-def _json(data: dict[str, Any]) -> str:
-    """JSON that no HTML parser takes for the end of the script that it stands in."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+def _head(facts: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+    """What the page says first: the finding, and what must be known before anything is decided."""
+    flagged, rows = int(table["flagged"].sum()), len(table)
+    return {
+        "title": f"Audit of {facts.get('dataset', 'a data set')}",
+        "flagged": flagged,
+        "rows": rows,
+        "share": f"{flagged / max(1, rows):.1%}",
+        "estimate": report.estimate(facts),
+        "warning": report.warning(facts),
+    }
 
 
-def _style(drawn: Sheets, usual: Sheets, images: np.ndarray) -> str:
-    """The style sheet with the sheets of pictures; small pictures are shown at whole multiples of their size."""
+def _lists(folder: Path, table: pd.DataFrame, names: list[str], shown: set[int]) -> dict[str, Any]:
+    """The classes, and the blank and identical pictures."""
+    classes = parts.read_classes(folder / "classes.csv")
+    identical, groups = parts.identical_pictures(table, names, shown)
+    return {
+        "columns": parts.headings(classes),
+        "classes": parts.class_lines(classes, names),
+        "blank": parts.blank_pictures(table, names, shown),
+        "blank_count": int((table["blank"] == 1).sum()),
+        "identical": identical,
+        "identical_count": groups,
+    }
+
+
+def _rules(drawn: Sheets, usual: Sheets, images: np.ndarray) -> "Markup":
+    """The sheets of pictures as CSS; small pictures are shown at whole multiples of their size."""
+    from markupsafe import Markup  # what is in it are numbers and base64 of our own
+
     side = max(drawn.width, drawn.height)
     small, (tile, large) = min(2, 48 / side), (max(1, round(size / side)) for size in (96, 192))
     smooth = "auto" if min(images.shape[1:3]) >= 64 else "pixelated"
@@ -168,4 +188,4 @@ def _style(drawn: Sheets, usual: Sheets, images: np.ndarray) -> str:
              f"--aspect:{drawn.width}/{drawn.height};--smooth:{smooth}}}"]  # fmt: skip
     for kind, some in (("p", drawn), ("e", usual)):
         rules += [f".{kind}{number}{{background-image:url({url})}}" for number, url in enumerate(some.urls)]
-    return "\n".join([(TEMPLATE / "page.css").read_text(encoding="utf-8"), *rules])
+    return Markup("\n".join(rules))

@@ -1,13 +1,16 @@
-"""What an audit's page says of the whole: the finding, facts, classes, blank and identical pictures."""
+"""What an audit's page says beside its pictures: facts, classes, blank and identical pictures, as plain values.
 
+The template decides how they look.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from project.work.audit import report
 from project.work.declaration import UserError
-from project.work.pages.tables import cell, fact, listed, sortable, text
+from project.work.pages.rendering import Cell, cell
 
 LISTED = 200  # groups of duplicates, and blank pictures
 _LABELS = {
@@ -36,21 +39,35 @@ _LABELS = {
 _HEADINGS = {"flagged_share": "share flagged", "confident_rate": "share wrong by confident learning"}
 
 
-def summary(facts: dict[str, Any], table: pd.DataFrame) -> str:
-    """The finding in one sentence or two."""
-    flagged, count = int(table["flagged"].sum()), len(table)
-    said = f"<strong>{flagged:,} of {count:,}</strong> labels are flagged ({flagged / max(1, count):.1%})."
-    return f"{said} {text(report.estimate(facts))}"
+@dataclass(frozen=True)
+class ClassLine:
+    """A line of the table of classes. name_at: which of its cells is the name."""
+
+    label: int
+    cells: list[Cell]
+    name_at: int
 
 
-def warning(facts: dict[str, Any]) -> str:
-    """What must be known before anything is decided; nothing where there is nothing to warn of."""
-    said = report.warning(facts)
-    return f'<p id="warning" role="note">{text(said)}</p>' if said else ""
+@dataclass(frozen=True)
+class Named:
+    """A picture by key and label. shown: whether it is on the page, so that it can be clicked."""
+
+    row: int
+    key: str
+    name: str
+    shown: bool
+
+
+@dataclass(frozen=True)
+class Identical:
+    """Pictures that are the same. different: whether their labels are not."""
+
+    different: bool
+    members: list[Named]
 
 
 def note(table: pd.DataFrame, shown: int) -> str:
-    """What the page shows of what there is."""
+    """Which pictures the page shows of those that there are."""
     flagged = int(table["flagged"].sum())
     if flagged == 0:
         return f"No label is flagged. These {shown:,} are the least trusted all the same."
@@ -59,14 +76,13 @@ def note(table: pd.DataFrame, shown: int) -> str:
     return "Every flagged picture is here, then blank pictures and copies that are not flagged, where there are any."
 
 
-def facts_table(facts: dict[str, Any]) -> str:
-    """All that audit.json knows; every share is in percent."""
-    rows = (
-        f"<tr><th scope=row>{text(_LABELS.get(name, name.replace('_', ' ')))}</th><td>{text(fact(value))}</td></tr>"
-        for name, value in facts.items()
+def facts(known: dict[str, Any]) -> list[tuple[str, Any]]:
+    """All that audit.json knows: words and value."""
+    return [
+        (_LABELS.get(name, name.replace("_", " ")), value)
+        for name, value in known.items()
         if not isinstance(value, (dict, list))
-    )
-    return f"<table class=facts><tbody>{''.join(rows)}</tbody></table>"
+    ]
 
 
 def read_classes(path: Path) -> pd.DataFrame:
@@ -82,44 +98,49 @@ def read_classes(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: not the classes of an audit ({error}); run ./inv audit again") from error
 
 
-def class_table(classes: pd.DataFrame, names: list[str]) -> str:
-    """A line a class; a name is a button that shows that class alone."""
-    columns = [name for name in classes.columns if name != "label"]
-    body = []
-    for line in classes.to_dict("records"):
-        label = line["label"]
-        cells = [
-            f'<th scope=row><button class=link data-class="{label}">{text(names[label])}</button></th>'
-            if name == "name"
-            else cell(name, line[name])
-            for name in columns
-        ]
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    return sortable("class-table", [_HEADINGS.get(name, name) for name in columns], body)
+def headings(classes: pd.DataFrame) -> list[str]:
+    """Of the table of classes."""
+    return [_HEADINGS.get(name, name).replace("_", " ") for name in _columns(classes)]
 
 
-def blank_list(table: pd.DataFrame, names: list[str], shown: set[int]) -> str:
-    """The blank pictures by key and label; those of the rows shown can be clicked."""
-    blank = table[table["blank"] == 1]
-    lines = [_named(line, names, shown) for line in blank.head(LISTED).itertuples()]
-    return listed(lines, len(blank), "blank picture")
+def class_lines(classes: pd.DataFrame, names: list[str]) -> list[ClassLine]:
+    """A line a class."""
+    columns = _columns(classes)
+    name_at = columns.index("name")
+    return [
+        ClassLine(
+            line["label"],
+            [Cell(names[line["label"]]) if name == "name" else cell(name, line[name]) for name in columns],
+            name_at,
+        )
+        for line in classes.to_dict("records")
+    ]
 
 
-def duplicate_list(table: pd.DataFrame, names: list[str], shown: set[int]) -> str:
-    """Groups of identical pictures, those with different labels first."""
+def _columns(classes: pd.DataFrame) -> list[str]:
+    return [name for name in classes.columns if name != "label"]
+
+
+def blank_pictures(table: pd.DataFrame, names: list[str], shown: set[int]) -> list[Named]:
+    """The first blank pictures. shown: rows that are on the page."""
+    return [_named(line, names, shown) for line in table[table["blank"] == 1].head(LISTED).itertuples()]
+
+
+def identical_pictures(table: pd.DataFrame, names: list[str], shown: set[int]) -> tuple[list[Identical], int]:
+    """The first groups of identical pictures, those with different labels first, and how many there are."""
     copies = table[table["copy"]]
     copies = copies.assign(group=copies["duplicate_of"].fillna(copies["row"]))
     different = copies.groupby("group")["given_label"].nunique() > 1
     first = different.sort_values(ascending=False, kind="stable").index[:LISTED]
     members = copies[copies["group"].isin(first)].sort_values("row").groupby("group")
-    lines = []
-    for group in first:
-        mark = "<strong>different labels</strong>: " if different[group] else ""
-        lines.append(mark + ", ".join(_named(line, names, shown) for line in members.get_group(group).itertuples()))
-    return listed(lines, len(different), "group of identical pictures", "groups of identical pictures")
+    found = [
+        Identical(
+            bool(different[group]), [_named(line, names, shown) for line in members.get_group(group).itertuples()]
+        )
+        for group in first
+    ]
+    return found, len(different)
 
 
-def _named(line: Any, names: list[str], shown: set[int]) -> str:
-    key = text(line.key_id)
-    key = f'<button class=link data-row="{line.row}">{key}</button>' if line.row in shown else key
-    return f"{key} {text(names[line.given_label])}"
+def _named(line: Any, names: list[str], shown: set[int]) -> Named:
+    return Named(line.row, line.key_id, names[line.given_label], line.row in shown)
