@@ -27,7 +27,7 @@ from project.work import common
 from project.work import main as work
 from project.work.audit import report
 from project.work.audit.find import findings
-from project.work.audit.find.copies import Repeats
+from project.work.audit.find.copies import Copies
 from project.work.audit.find.findings import Evidence
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.base_dataset import Dataset
@@ -132,7 +132,7 @@ def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: 
     labels = dataset.train.records.labels.cpu().numpy()
     logits = discriminated(dataset, labels, cell, study.folds)
     nothing = np.zeros(len(labels), dtype=bool)
-    repeats = Repeats(np.full(len(labels), -1), nothing)
+    repeats = Copies(np.full(len(labels), -1), nothing)
     evidence = Evidence(np.arange(len(labels)), labels, logits, nothing, repeats, truth=dataset.truth)
     found = findings.find(evidence, "channel", cell.seed)
     if transition is not None:

@@ -64,9 +64,12 @@ def test_a_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
 def test_what_was_found_is_said(tmp_path: Path) -> None:
     text = write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text()
     assert "<strong>5 of 30</strong> labels are flagged (16.7%)" in text
-    assert "The fold models agree with 75.0% of the labels. Estimated share of wrong labels: 17.0%, if a wrong" in text
-    assert "Between 10.0%, if the surest 5% of the predictions are right and their labels as often wrong" in text
-    assert "and 25.0%, if all predictions are right." in text
+    assert "The fold models agree with 75.0% of the labels. The number flagged is the maximum-likelihood" in text
+    assert (
+        "At least 10.0% are wrong, if the surest 5% of the predictions are right and their labels are wrong as often"
+        in text
+    )
+    assert "At most 25.0%, if all predictions are right." in text
     assert "AUROC against the known errors</th><td>91.2%</td>" in text
     assert 'id="warning"' not in text
     assert "1 blank picture:" in text
@@ -76,23 +79,23 @@ def test_what_was_found_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"models": "weak", "agreement": 0.027}, "agree with 2.7% of the labels only: they learnt too little, or most"),
+        ({"models": "weak", "agreement": 0.027}, "agree with only 2.7% of the labels: they learnt too little, or most"),
         (
             {"models": "nothing learnt", "agreement": 0.04, "chance_agreement": 0.041, "noise_rate": None},
-            "they agree with 4.0%, and always naming the commonest class would with 4.1%. There is no estimate",
+            "they agree with 4.0%, and always predicting the commonest class would with 4.1%. There is no estimate",
         ),
-        ({"noise_rate": 0.08}, "where wrong labels go to particular classes it misses most of them"),
+        ({"noise_rate": 0.08}, "It misses most wrong labels that go to particular classes"),
     ],
 )
 def test_what_makes_an_estimate_doubtful_stands_under_it(tmp_path: Path, facts: dict, said: str) -> None:
     text = write_page(audit_folder(tmp_path, **facts), some_pictures(), NAMES).read_text()
     assert said in re.search(r'<p id="warning" role="note">(.*?)</p>', text).group(1)
-    assert ("Between" in text.split("<nav")[0]) == (facts.get("models") is None)
+    assert ("At least" in text.split("<nav")[0]) == (facts.get("models") is None)
 
 
 def test_an_older_audit_has_a_page_too(tmp_path: Path) -> None:
     (audit_folder(tmp_path) / "audit.json").write_text('{"noise_rate": 0.17, "noise_rate_low": 0.1}')
-    assert "Estimated share of wrong labels: 17.0%" in write_page(tmp_path, some_pictures(), NAMES).read_text()
+    assert "maximum-likelihood noise rate: 17.0%" in write_page(tmp_path, some_pictures(), NAMES).read_text()
 
 
 def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
@@ -106,7 +109,7 @@ def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
     assert ">share wrong by confident learning</button>" in text
     assert '<td class=number data-value="0.4">40.0%</td>' in text
     assert "share of labels that the fold models agree with</th><td>80.0%</td>" in text
-    assert "flags as many as this estimate says</th><td>channel</td>" in text
+    assert "estimate that decides how many labels are flagged</th><td>channel</td>" in text
     for key in ("noise rate", "confident rate", "agreement", "flag by", "noise type", "models", "sure"):
         assert f">{key}" not in text
 

@@ -23,14 +23,14 @@ def compared(
 
 def test_mean_and_deviation_are_over_seeds() -> None:
     cell = compared({("base", 0.4): [0.40, 0.44, 0.48]}).cell("base", 0.4)
-    assert (cell.test.mean, cell.test.deviation, cell.test.count) == pytest.approx((44, 4, 3))  # sqrt((16 + 16) / 2)
+    assert (cell.test.mean, cell.test.std, cell.test.count) == pytest.approx((44, 4, 3))  # sqrt((16 + 16) / 2)
     assert (cell.last.mean, cell.seconds.mean, cell.actual_rate) == pytest.approx((42, 100, 0.396))
 
 
 def test_a_gain_is_paired_by_seed_over_those_that_both_have() -> None:
     both = compared({("base", 0.4): [0.40, 0.50, None], ("elr", 0.4): [0.48, 0.60, 0.90]})
     gain = both.gain("elr", 0.4)
-    assert (gain.points.mean, gain.points.deviation, gain.points.count) == pytest.approx((9, 2**0.5, 2))  # 8 and 10
+    assert (gain.points.mean, gain.points.std, gain.points.count) == pytest.approx((9, 2**0.5, 2))  # 8 and 10
     assert gain.time == pytest.approx(1.1)
     assert both.gain("base", 0.4) is None
     assert compared({("base", 0.4): [None, 0.4], ("elr", 0.4): [0.5, None]}).gain("elr", 0.4) is None

@@ -104,7 +104,10 @@ def across_labels(found: Findings) -> int:
     return int((labels[copies] != labels[np.searchsorted(rows, first[copies])]).sum())
 
 
-_ASSUMED = {"channel": "if a wrong label is any other class alike", "confident": "by confident learning"}
+_RATE = {
+    "channel": "the maximum-likelihood noise rate: {:.1%}, if a wrong label is equally likely to be any other class",
+    "confident": "the noise rate by confident learning: {:.1%}",
+}
 
 
 def estimate(facts: Mapping[str, Any]) -> str:
@@ -112,17 +115,18 @@ def estimate(facts: Mapping[str, Any]) -> str:
     rate, agreement = facts.get("noise_rate"), facts.get("agreement")
     said = "" if agreement is None else f"The fold models agree with {agreement:.1%} of the labels. "
     if facts.get("models") == NOTHING:
-        return said + "They say nothing of how many labels are wrong."
+        return said + "They cannot tell how many labels are wrong."
     if rate is None:
         return said.strip()
-    assumed = _ASSUMED.get(str(facts.get("flag_by", "channel")), "")
-    said += f"Estimated share of wrong labels: {rate:.1%}, {assumed}".rstrip(", ") + "."
+    known = _RATE.get(str(facts.get("flag_by", "channel")), "the estimated noise rate: {:.1%}")
+    said += f"The number flagged is {known.format(rate)}."
     if facts.get("models") == WEAK:
-        return f"{said} At most {facts['noise_rate_most']:.1%}: every label that differs from the prediction."
+        return f"{said} At most {facts['noise_rate_most']:.1%} are wrong, if all are that differ from the prediction."
     if facts.get("models") == ENOUGH:
         said += (
-            f" Between {facts['noise_rate_least']:.1%}, if the surest 5% of the predictions are right and their labels"
-            f" as often wrong as others, and {facts['noise_rate_most']:.1%}, if all predictions are right."
+            f" At least {facts['noise_rate_least']:.1%} are wrong, if the surest 5% of the predictions are right and"
+            f" their labels are wrong as often as others. At most {facts['noise_rate_most']:.1%}, if all predictions"
+            " are right."
         )
     return said
 
@@ -132,19 +136,19 @@ def warning(facts: Mapping[str, Any]) -> str:
     models, agreement = facts.get("models"), facts.get("agreement")
     if models == NOTHING:
         return (
-            f"The fold models learnt nothing of these labels: they agree with {agreement:.1%}, and always naming the"
-            f" commonest class would with {facts['chance_agreement']:.1%}. There is no estimate, no label is flagged,"
-            " and the ranks mean nothing. Try more --epoch."
+            f"The fold models learnt nothing about these labels: they agree with {agreement:.1%}, and always predicting"
+            f" the commonest class would with {facts['chance_agreement']:.1%}. There is no estimate, no label is"
+            " flagged, and the ranks mean nothing. Try more --epoch."
         )
     if models == WEAK:
         return (
-            f"The fold models agree with {agreement:.1%} of the labels only: they learnt too little, or most labels are"
-            " wrong. The estimate may be far off either way, and flags and ranks mean little. Try more --epoch."
+            f"The fold models agree with only {agreement:.1%} of the labels: they learnt too little, or most labels are"
+            " wrong. The estimate may be far off, and flags and ranks mean little. Try more --epoch."
         )
     if models == ENOUGH and facts["noise_rate"] < facts["noise_rate_least"]:
         return (
-            "The estimate is less than the surest predictions show: where wrong labels go to particular classes it"
-            " misses most of them. More labels are wrong than are flagged."
+            "The estimate is below the lower bound. It misses most wrong labels that go to particular classes: more"
+            " labels are wrong than are flagged."
         )
     return ""
 
@@ -178,7 +182,7 @@ def _flagged(facts: Mapping[str, Any]) -> str:
         return f"{none}\nwarning: {doubt}" if doubt else f"no label is suspicious: {none}"
     if facts["noise_rate"] > MUCH:
         return (
-            f"{facts['flagged']:,} rows are flagged, which is most: either hardly a label is right, or the fold models"
+            f"{facts['flagged']:,} rows are flagged, more than half: either few labels are right, or the fold models"
             f" learnt too little (they agree with {facts['agreement']:.1%} of the labels): try more --epoch"
         )
     return f"{facts['flagged']:,} rows are flagged" + (f"\nwarning: {doubt}" if doubt else "")

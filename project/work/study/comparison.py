@@ -48,18 +48,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation (n - 1) over seeds. deviation: None with one seed."""
+    """Mean and standard deviation (n - 1) over seeds. std: None with one seed."""
 
     mean: float
-    deviation: float | None
+    std: float | None
     count: int
 
     @property
     def margin(self) -> float | None:
         """Half of the 95% interval of the mean by Student's t; None with one seed."""
-        if self.deviation is None:
+        if self.std is None:
             return None
-        return float(stdtrit(self.count - 1, (1 + CONFIDENCE) / 2)) * self.deviation / math.sqrt(self.count)
+        return float(stdtrit(self.count - 1, (1 + CONFIDENCE) / 2)) * self.std / math.sqrt(self.count)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Gain:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and deviation of at least one value."""
+    """Mean and standard deviation of at least one value."""
     return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
 
 

@@ -170,10 +170,10 @@ def _draw_panels(part: SubFigure, comparison: Comparison, methods: Sequence[str]
 
 
 def _draw_course(axes: Axes, comparison: Comparison, method: str, color: str, order: int) -> None:
-    """Test accuracy of a method by rate: mean and deviation at the selected epoch, and the mean at the last one."""
+    """Test accuracy of a method by rate: mean and std at the selected epoch, and the mean at the last one."""
     rates, selected, last = course(comparison, method)
     means = [value.mean for value in selected]
-    around = [value.deviation or 0.0 for value in selected]
+    around = [value.std or 0.0 for value in selected]
     low, high = ([mean + sign * each for mean, each in zip(means, around, strict=True)] for sign in (-1, 1))
     axes.fill_between(rates, low, high, color=color, alpha=0.2, linewidth=0, zorder=2 + order)
     axes.errorbar(rates, means, around, color=color, marker="o", markersize=4, linewidth=1.8, zorder=2 + order)
@@ -218,7 +218,7 @@ def _draw_dot(axes: Axes, at: int, comparison: Comparison, method: str, rate: fl
     kind = "base" if gain is None else gain.verdict
     color = {"gain": theme.method, "loss": theme.loss}.get(kind, theme.base)
     axes.errorbar(
-        cell.test.mean, at, xerr=cell.test.deviation, fmt="o", color=color, linewidth=2.5, markersize=6,
+        cell.test.mean, at, xerr=cell.test.std, fmt="o", color=color, linewidth=2.5, markersize=6,
         markerfacecolor=theme.paper if kind in ("unshown", "alone") else color, markeredgewidth=1.5,
     )  # fmt: skip
     if gain is not None:

@@ -53,7 +53,7 @@ def sentence(method: str, rate: float, gain: Gain, base: str = "base", declared:
     points, time, place = gain.points, f"{times(gain.time)} the time", _place(rate)
     if declared is not None and declared > UNSEEN * gain.time:
         time += f" of its epochs ({declared:g}x in all, as it declares)"
-    size = percent(Spread(abs(points.mean), points.deviation, points.count))
+    size = percent(Spread(abs(points.mean), points.std, points.count))
     if gain.verdict == "unshown":
         what = "is not shown to help" if rate > 0 else "is not shown to help or harm"
         return f"{place}, {method} {what}: {signed(points)} points over {points.count} seeds, for {time}."
@@ -65,8 +65,8 @@ def sentence(method: str, rate: float, gain: Gain, base: str = "base", declared:
 
 
 def percent(value: Spread) -> str:
-    """'44.5 +- 0.6', without a deviation where there is one seed."""
-    return f"{round(value.mean, 1) + 0.0:.1f}" + ("" if value.deviation is None else f" +- {value.deviation:.1f}")
+    """'44.5 +- 0.6', without the standard deviation where there is one seed."""
+    return f"{round(value.mean, 1) + 0.0:.1f}" + ("" if value.std is None else f" +- {value.std:.1f}")
 
 
 def signed(value: Spread) -> str:

@@ -136,7 +136,7 @@ def records(found: Sequence[Line], open_runs: Sequence[Unfinished], state: bool)
     figures = [*ACCURACIES.values(), "seconds"]
     made: list[dict[str, Any]] = []
     for line in found:
-        spreads = {f"{name}_deviation": line.deviation(name) for name in figures}
+        spreads = {f"{name}_deviation": line.std(name) for name in figures}
         values = {name: line.mean(name) for name in figures} | spreads
         ours = {"method": line.method, "runs": len(line.runs), "uuids": line.runs["uuid"].tolist()}
         row = line.settings if len(line.runs) > 1 else line.runs.iloc[0].to_dict()

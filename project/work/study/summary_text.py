@@ -36,15 +36,15 @@ class Line:
         """Over the runs, of a column of results.csv."""
         return float(pd.to_numeric(self.runs[column]).mean())
 
-    def deviation(self, column: str) -> float | None:
+    def std(self, column: str) -> float | None:
         """Its standard deviation (n - 1); None with one run."""
         return float(pd.to_numeric(self.runs[column]).std()) if len(self.runs) > 1 else None
 
     def spread(self, column: str) -> str:
-        """Mean of shares in percent, with the deviation where there is one."""
-        deviation = self.deviation(column)
+        """Mean of shares in percent, with the standard deviation where there is one."""
+        std = self.std(column)
         mean = f"{100 * self.mean(column):.1f}"
-        return mean if deviation is None else f"{mean} +- {100 * deviation:.1f}"
+        return mean if std is None else f"{mean} +- {100 * std:.1f}"
 
 
 def table(lines: Sequence[Line], most: int) -> str:

@@ -14,13 +14,13 @@ _ABSENT = 2.0  # the threshold of a class without rows, which none reaches
 NONE = -1
 
 
-def thresholds(labels: np.ndarray, believed: np.ndarray, classes: int) -> np.ndarray:
+def thresholds(labels: np.ndarray, confidences: np.ndarray, classes: int) -> np.ndarray:
     """The mean self-confidence of each class's rows, float (K,): a probability above it is a confident one.
 
-    labels: int (N,); believed: self-confidence, float (N,).
+    labels: int (N,); confidences: self-confidence, float (N,).
     """
     counts = np.bincount(labels, minlength=classes)
-    sums = np.bincount(labels, weights=believed, minlength=classes)
+    sums = np.bincount(labels, weights=confidences, minlength=classes)
     return np.where(counts > 0, np.maximum(sums / np.maximum(counts, 1), _LEAST), _ABSENT)
 
 
@@ -36,9 +36,9 @@ def confident_classes(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarr
     return np.where(many > 1, probabilities.argmax(axis=1), np.where(many == 1, one, NONE))
 
 
-def guesses(labels: np.ndarray, believed: np.ndarray, logits: np.ndarray) -> np.ndarray:
+def guesses(labels: np.ndarray, confidences: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """The confident class of every row of logits (N, K), int (N,), or NONE."""
-    limits = thresholds(labels, believed, logits.shape[1]).astype(logits.dtype)
+    limits = thresholds(labels, confidences, logits.shape[1]).astype(logits.dtype)
     found = np.empty(len(labels), np.int64)
     for at, probabilities in chunks(logits):
         found[at] = confident_classes(probabilities, limits)

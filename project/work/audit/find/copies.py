@@ -12,18 +12,18 @@ from project.work.dataset.pictures import Mapped, Resident, at_once
 
 
 @dataclass(frozen=True)
-class Repeats:
+class Copies:
     """first: int64 (N,), the first row with the same picture, -1 where it is the row itself; blank: bool (N,)."""
 
     first: np.ndarray
     blank: np.ndarray
 
-    def of(self, rows: np.ndarray | slice) -> "Repeats":
+    def of(self, rows: np.ndarray | slice) -> "Copies":
         """Those of some rows."""
-        return Repeats(self.first[rows], self.blank[rows])
+        return Copies(self.first[rows], self.blank[rows])
 
 
-def find(pictures: Resident | Mapped) -> Repeats:
+def find(pictures: Resident | Mapped) -> Copies:
     """The copies and the blank ones among N pictures, as they are held: byte for byte, and of one colour only."""
     count = len(pictures.pixels)
     first, blank = np.full(count, -1), np.zeros(count, dtype=bool)
@@ -37,7 +37,7 @@ def find(pictures: Resident | Mapped) -> Repeats:
             if original != row:
                 first[row] = original
             row += 1
-    return Repeats(first, blank)
+    return Copies(first, blank)
 
 
 def _parts(pictures: Resident | Mapped) -> Iterator[np.ndarray]:

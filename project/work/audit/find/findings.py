@@ -6,7 +6,7 @@ import numpy as np
 
 from project.work import common
 from project.work.audit.find import confident, noise_rate, scores, strength
-from project.work.audit.find.copies import Repeats
+from project.work.audit.find.copies import Copies
 from project.work.audit.find.detection_metrics import judged, judged_flags
 from project.work.audit.find.scores import Scores
 from project.work.audit.find.strength import NOTHING, Strength
@@ -25,7 +25,7 @@ class Evidence:
     labels: np.ndarray
     logits: np.ndarray
     valid: np.ndarray
-    repeats: Repeats
+    repeats: Copies
     margins: np.ndarray | None = None
     votes: np.ndarray | None = None
     truth: np.ndarray | None = None

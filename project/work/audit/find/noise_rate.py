@@ -1,11 +1,11 @@
 """How many labels are wrong: an estimate, which is as good as the models and as what it assumes; see `strength`.
 
-Channel: the rate and the temperature of the models' beliefs under which the given labels are likeliest, where a wrong
-label is any other class alike. What a weak model confuses is not counted as noise, as its beliefs say how much that is.
-Errors towards the class that models confuse with it are mostly not counted. There is no interval: that of rows drawn
-again says nothing of what other models would have said. Confident learning's estimate is in `confident`: it counts all
-that a model takes for another class, a weak model's confusions too. benchmark/audit_quality.py and audit_coverage.py
-hold both against known noise.
+Channel: the maximum-likelihood noise rate, together with a temperature of the models' probabilities. It assumes that a
+wrong label is equally likely to be any other class. What a weak model confuses is not counted as noise, as its
+probabilities say how much that is. Errors towards the class that models confuse with it are mostly not counted. There
+is no interval: one from resampled rows would say nothing about other models. Confident learning's estimate is in
+`confident`: it counts all that a model takes for another class, a weak model's confusions too.
+benchmark/audit_quality.py and audit_coverage.py hold both against known noise.
 """
 
 from dataclasses import dataclass
@@ -38,24 +38,24 @@ def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Gene
     """
     some = generator.permutation(len(labels))[:ENOUGH]
     temperature, classes = fitted_temperature(labels[some], logits[some]), logits.shape[1]
-    believed = np.concatenate([self_confidence(labels[at], each) for at, each in chunks(logits, temperature)])
-    believed = believed.astype(float).clip(LEAST, 1 - LEAST)
-    rate, best = channel_rate(believed, classes), likeliest(believed, classes)
+    confidences = np.concatenate([self_confidence(labels[at], each) for at, each in chunks(logits, temperature)])
+    confidences = confidences.astype(float).clip(LEAST, 1 - LEAST)
+    rate, best = channel_rate(confidences, classes), likeliest(confidences, classes)
     if abs(rate - best) > SETTLED:  # the EM algorithm still stands near its first guess
         rate = best
-    return Channel(rate, trust(believed, rate, classes), likelihood(believed, rate, classes))
+    return Channel(rate, trust(confidences, rate, classes), likelihood(confidences, rate, classes))
 
 
-def likeliest(believed: np.ndarray, classes: int) -> float:
+def likeliest(confidences: np.ndarray, classes: int) -> float:
     """The noise rate at which the labels are likeliest, to 1e-6; their likelihood has one peak over the rate.
 
-    believed: probability of each label, float (N,), inside 0..1.
+    confidences: probability of each label, float (N,), inside 0..1.
     """
-    step = (1 - believed) / (classes - 1) - believed  # what a rate of 1 adds to it
+    step = (1 - confidences) / (classes - 1) - confidences  # what a rate of 1 adds to it
     low, high = 0.0, MOST_RATE
     while high - low > 1e-6:
         middle = (low + high) / 2
-        low, high = (middle, high) if (step / (believed + middle * step)).sum() > 0 else (low, middle)
+        low, high = (middle, high) if (step / (confidences + middle * step)).sum() > 0 else (low, middle)
     return low
 
 
@@ -63,8 +63,8 @@ def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """The temperature at which the labels are likeliest, together with the best noise rate for it."""
 
     def fit(temperature: float) -> float:
-        believed = self_confidence(labels, softmax(logits / temperature)).astype(float)
-        return likelihood(believed, channel_rate(believed, logits.shape[1]), logits.shape[1])
+        confidences = self_confidence(labels, softmax(logits / temperature)).astype(float)
+        return likelihood(confidences, channel_rate(confidences, logits.shape[1]), logits.shape[1])
 
     return float(max(TEMPERATURES, key=fit))
 
@@ -72,7 +72,7 @@ def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
 def flagged(order: np.ndarray, disagree: np.ndarray, rate: float) -> np.ndarray:
     """Which rows are flagged, bool (N,): the first in order, as many as are wrong, of those whose label is disputed.
 
-    order: rows, the most suspicious first, int (N,); disagree: bool (N,), where models believe another class most.
+    order: rows, the most suspicious first, int (N,); disagree: bool (N,), where the predicted class is another.
     """
     found = np.zeros(len(order), dtype=bool)
     disputed = order[disagree[order]]

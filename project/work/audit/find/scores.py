@@ -20,7 +20,7 @@ LEVEL = 0.5  # how far margins are set right for their class: half way, as how n
 class Scores:
     """What out-of-fold models say of N rows. self_confidence: float32 (N,), see the function of this name;
     held_out_margin: float32 (N,), the logit of the label less the highest other one; suggested: int64 (N,), the class
-    they believe most, which may be the given one."""
+    that they predict, which may be the given one."""
 
     self_confidence: np.ndarray
     held_out_margin: np.ndarray
@@ -53,12 +53,12 @@ def self_confidence(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray
 
 def score(labels: np.ndarray, logits: np.ndarray) -> Scores:
     """All scores of N rows. labels: int (N,); logits: float (N, K)."""
-    believed, margin, suggested = (np.empty(len(logits), kind) for kind in (np.float32, np.float32, np.int64))
+    confidences, margin, suggested = (np.empty(len(logits), kind) for kind in (np.float32, np.float32, np.int64))
     for at, probabilities in chunks(logits):
-        believed[at] = self_confidence(labels[at], probabilities)
+        confidences[at] = self_confidence(labels[at], probabilities)
         margin[at] = margins(torch.from_numpy(logits[at]), torch.from_numpy(labels[at])).numpy()
         suggested[at] = probabilities.argmax(axis=1)
-    return Scores(believed, margin, suggested)
+    return Scores(confidences, margin, suggested)
 
 
 def percentiles(values: np.ndarray) -> np.ndarray:

@@ -15,21 +15,21 @@ from project.work.pages.rendering import Cell, cell
 LISTED = 200  # groups of duplicates, and blank pictures
 _LABELS = {
     "rows": "training and validation pictures",
-    "noise_rate": "estimated share of wrong labels",
-    "noise_rate_least": "at least, if the surest predictions are right and their labels as often wrong as others",
+    "noise_rate": "estimated noise rate",
+    "noise_rate_least": "at least, if the surest predictions are right and their labels are wrong as often as others",
     "noise_rate_most": "at most, if every label that differs from the prediction is wrong",
     "confident_rate": "share of wrong labels by confident learning, which counts a weak model's confusions too",
     "agreement": "share of labels that the fold models agree with",
-    "chance_agreement": "share that always naming the commonest class would agree with",
+    "chance_agreement": "share that always predicting the commonest class would agree with",
     "sure_rows": "the surest 5% of the predictions",
     "sure_disagreement": "share of their labels that differ",
     "models": "what the fold models learnt",
-    "flag_by": "flags as many as this estimate says",
-    "noise_type": "noise put in on purpose",
-    "noise_rate_asked": "share of labels that it was to change",
-    "known": "labels of which it is known whether they are right",
-    "wrong": "wrong ones of them",
-    "true_noise_rate": "share of wrong ones of them",
+    "flag_by": "estimate that decides how many labels are flagged",
+    "noise_type": "noise added on purpose",
+    "noise_rate_asked": "share of labels that it was set to change",
+    "known": "labels known to be right or wrong",
+    "wrong": "of these, wrong",
+    "true_noise_rate": "share of these that is wrong",
     "auroc": "AUROC against the known errors",
     "average_precision": "average precision against the known errors",
     "precision_flagged": "precision of the flagged set",
@@ -70,7 +70,7 @@ def note(table: pd.DataFrame, shown: int) -> str:
     """Which pictures the page shows of those that there are."""
     flagged = int(table["flagged"].sum())
     if flagged == 0:
-        return f"No label is flagged. These {shown:,} are the least trusted all the same."
+        return f"No label is flagged. These {shown:,} are the most suspicious ones."
     if shown < flagged:
         return f"The {shown:,} most suspicious of {flagged:,} flagged pictures are here; audit.csv lists all."
     return "Every flagged picture is here, then blank pictures and copies that are not flagged, where there are any."
