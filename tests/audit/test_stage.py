@@ -195,8 +195,8 @@ def separate(classes: int, rows: int, wrong: bool) -> tuple[np.ndarray, np.ndarr
     [
         (False, 2, "no label is suspicious: none is flagged"),
         (False, 3, "no label is suspicious: none is flagged"),
-        (True, 2, "40 rows are flagged, which is most: either hardly a label is right"),
-        (True, 3, "40 rows are flagged, which is most: either hardly a label is right"),
+        (True, 2, "40 rows are flagged, more than half: either few labels are right"),
+        (True, 3, "40 rows are flagged, more than half: either few labels are right"),
     ],
 )
 def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
