@@ -16,8 +16,8 @@ from project.data_preparation.options import FigureSettings, ImageFolderSettings
 from project.work.common import ROOT
 from project.work.machine.process import run_command
 from project.work.reporter.sheet.resend import ResendSettings
-from project.work.reporter.summary_settings import SummarySettings
 from project.work.settings.groups import Settings
+from project.work.study.summary_settings import SummarySettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
@@ -139,7 +139,7 @@ def push_remote(c: Context, repository: str | None = None, dry_run: bool = False
 @takes(SummarySettings)
 def results(c: Context, **values: Any) -> None:
     """Print the table of results, best first, grouped over seeds."""
-    from project.work.reporter import summary  # which loads pandas
+    from project.work.study import summary  # which loads pandas
 
     run_command(lambda: summary.main(make_command.flags(values)))
 

@@ -24,9 +24,10 @@ import torch
 
 import make_command
 from project.work import main as work
-from project.work.audit import audit_files, findings
-from project.work.audit.findings import Evidence
-from project.work.audit.repeats import Repeats
+from project.work.audit import report
+from project.work.audit.find import findings
+from project.work.audit.find.copies import Copies
+from project.work.audit.find.findings import Evidence
 from project.work.common import UserError
 from project.work.dataset import base_dataset, splits
 from project.work.dataset.base_dataset import Dataset
@@ -134,12 +135,12 @@ def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: 
     labels = dataset.train.records.labels.cpu().numpy()
     logits = discriminated(dataset, labels, cell, study.folds)
     nothing = np.zeros(len(labels), dtype=bool)
-    repeats = Repeats(np.full(len(labels), -1), nothing)
+    repeats = Copies(np.full(len(labels), -1), nothing)
     evidence = Evidence(np.arange(len(labels)), labels, logits, nothing, repeats, truth=dataset.truth)
     found = findings.find(evidence, "channel", cell.seed)
     if transition is not None:
-        disk.replace_file(transition, audit_files.transition(found, dataset.names).to_csv().encode())
-    facts = audit_files.facts(found)
+        disk.replace_file(transition, report.transition(found, dataset.names).to_csv().encode())
+    facts = report.facts(found)
     return {"true_noise_rate": 0.0} | {name: value for name, value in facts.items() if name != "scores"}
 
 

@@ -21,9 +21,9 @@ import pandas as pd
 import studies
 
 import make_command
-from project.work.audit import scores
-from project.work.audit.judge import judged, judged_flags
-from project.work.audit.noise_rate import flagged
+from project.work.audit.find import scores
+from project.work.audit.find.detection_metrics import judged, judged_flags
+from project.work.audit.find.noise_rate import flagged
 from project.work.common import UserError
 from project.work.dataset import distillation_dataset
 from project.work.machine.process import run_command

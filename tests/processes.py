@@ -22,7 +22,7 @@ LOADED = [
     "project.work.audit.stage",
     "project.work.dataset.base_dataset",
     "project.work.reporter.curve",
-    "project.work.reporter.summary",
+    "project.work.study.summary",
     "project.work.teacher.oof",
 ]
 

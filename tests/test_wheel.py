@@ -19,7 +19,7 @@ SECRET = "planted-secret-91c4"
 PLANTED = [
     "project/work/settings.yaml",
     "project/work/reporter/key.json",
-    "project/work/audit/template/key.json",
+    "project/work/audit/page/template/key.json",
     "project/work/id_rsa",
     "project/input/planted/page.css",
     "project/output/audit-planted/audit.html",
@@ -81,7 +81,7 @@ def test_installed_without_a_checkout_it_audits_to_the_page_in_the_current_folde
     )
     assert done.returncode == 0, done.stderr
     (page,) = here.glob("project/output/audit-*/audit.html")
-    assert (ROOT / "project/work/audit/template/page.css").read_text().strip() in page.read_text()
+    assert (ROOT / "project/work/audit/page/template/page.css").read_text().strip() in page.read_text()
 
 
 def test_a_checkout_is_known_from_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from project.work.method_words import BASE
 from project.work.settings.groups import Settings
 
 if TYPE_CHECKING:
-    from project.work.reporter.comparison import Comparison
-    from project.work.reporter.comparison_page import Study
+    from project.work.study.comparison import Comparison
+    from project.work.study.comparison_page import Study
 
 SHARE = 0.1  # of the time, at most, that drawing the page again takes
 
@@ -50,7 +50,7 @@ class GrowingPage:
 
     def show(self) -> None:
         """Draw it and print what it says."""
-        from project.work.reporter import comparison_words, terminal
+        from project.work.study import comparison_words, terminal
 
         comparison = self.comparison()
         if len(comparison.missing) == len(comparison.plan):
@@ -61,19 +61,19 @@ class GrowingPage:
 
     def comparison(self) -> "Comparison":
         """What is finished by now."""
-        from project.work.reporter import comparison_input
+        from project.work.study import comparison
 
-        return comparison_input.comparison(self.output, [
+        return comparison.read(self.output, [
             (point.method, point.rate, point.seed, point.settings, point.run.uuid) for point in self.points
         ])  # fmt: skip
 
     def _write(self, comparison: "Comparison") -> Path:
-        from project.work.reporter import comparison_page
+        from project.work.study import comparison_page
 
         return comparison_page.write(self.output, comparison, self._study())
 
     def _study(self) -> "Study":
-        from project.work.reporter.comparison_page import Study
+        from project.work.study.comparison_page import Study
 
         noisy = [point.settings for point in self.points if point.rate > 0]
         settings = next(point.settings for point in self.points if point.method == BASE)

@@ -187,9 +187,9 @@ def _print_table(output: Path, runs: Iterable[Run]) -> None:
     """The summary of the runs of this sweep that are finished."""
     if not _finished(output).keys() & {run.uuid for run in runs}:
         return
-    from project.work.reporter import summary
     from project.work.reporter.table.result_table import ResultTable
-    from project.work.reporter.terminal import say
+    from project.work.study import summary
+    from project.work.study.terminal import say
 
     table = ResultTable(output).read()
     say(summary.text(table[table["uuid"].isin([run.uuid for run in runs])]))

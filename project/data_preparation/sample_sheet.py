@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from project.work import fonts
 from project.work.dataset import storage
+from project.work.pages import fonts
 
 CLASSES, PER_CLASS = 10, 10  # rows and columns of a sheet
 TILE, GAP = 64, 8  # pixels: a small picture is enlarged by whole steps up to a tile of about this side

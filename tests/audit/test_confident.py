@@ -5,7 +5,7 @@ import cleanlab.rank
 import numpy as np
 import pytest
 
-from project.work.audit import confident, scores
+from project.work.audit.find import confident, scores
 
 LABELS = np.array([0, 0, 0, 1, 1])
 PROBABILITIES = np.array([[0.8, 0.2], [0.7, 0.3], [0.3, 0.7], [0.6, 0.4], [0.1, 0.9]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from project.work.audit import noise_rate, scores
+from project.work.audit.find import noise_rate, scores
 
 
 def drawn(random: np.random.Generator, classes: int, rate: float, sharp: float) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,10 @@ import pytest
 from folders import FLAGGED, KEYS, MATRIX, NAMES, audit_folder, audit_table, data_of, some_pictures
 from PIL import Image
 
-from project.work.audit import confusions, page, page_parts, sheets
-from project.work.audit.page import write_page
+from project.work.audit.page import confusions, page, parts
+from project.work.audit.page.page import write_page
 from project.work.common import UserError
+from project.work.pages import sheets
 
 
 def images_of(path: Path, kind: str = "p") -> list[np.ndarray]:
@@ -63,9 +64,12 @@ def test_a_page_asks_nothing_of_a_network(tmp_path: Path) -> None:
 def test_what_was_found_is_said(tmp_path: Path) -> None:
     text = write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text()
     assert "<strong>5 of 30</strong> labels are flagged (16.7%)" in text
-    assert "The fold models agree with 75.0% of the labels. Estimated share of wrong labels: 17.0%, if a wrong" in text
-    assert "Between 10.0%, if the surest 5% of the predictions are right and their labels as often wrong" in text
-    assert "and 25.0%, if all predictions are right." in text
+    assert "The fold models agree with 75.0% of the labels. The number flagged is the maximum-likelihood" in text
+    assert (
+        "At least 10.0% are wrong, if the surest 5% of the predictions are right and their labels are wrong as often"
+        in text
+    )
+    assert "At most 25.0%, if all predictions are right." in text
     assert "AUROC against the known errors</th><td>91.2%</td>" in text
     assert 'id="warning"' not in text
     assert "1 blank picture:" in text
@@ -75,23 +79,23 @@ def test_what_was_found_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"models": "weak", "agreement": 0.027}, "agree with 2.7% of the labels only: they learnt too little, or most"),
+        ({"models": "weak", "agreement": 0.027}, "agree with only 2.7% of the labels: they learnt too little, or most"),
         (
             {"models": "nothing learnt", "agreement": 0.04, "chance_agreement": 0.041, "noise_rate": None},
-            "they agree with 4.0%, and always naming the commonest class would with 4.1%. There is no estimate",
+            "they agree with 4.0%, and always predicting the commonest class would with 4.1%. There is no estimate",
         ),
-        ({"noise_rate": 0.08}, "where wrong labels go to particular classes it misses most of them"),
+        ({"noise_rate": 0.08}, "It misses most wrong labels that go to particular classes"),
     ],
 )
 def test_what_makes_an_estimate_doubtful_stands_under_it(tmp_path: Path, facts: dict, said: str) -> None:
     text = write_page(audit_folder(tmp_path, **facts), some_pictures(), NAMES).read_text()
     assert said in re.search(r'<p id="warning" role="note">(.*?)</p>', text).group(1)
-    assert ("Between" in text.split("<nav")[0]) == (facts.get("models") is None)
+    assert ("At least" in text.split("<nav")[0]) == (facts.get("models") is None)
 
 
 def test_an_older_audit_has_a_page_too(tmp_path: Path) -> None:
     (audit_folder(tmp_path) / "audit.json").write_text('{"noise_rate": 0.17, "noise_rate_low": 0.1}')
-    assert "Estimated share of wrong labels: 17.0%" in write_page(tmp_path, some_pictures(), NAMES).read_text()
+    assert "maximum-likelihood noise rate: 17.0%" in write_page(tmp_path, some_pictures(), NAMES).read_text()
 
 
 def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
@@ -105,14 +109,14 @@ def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
     assert ">share wrong by confident learning</button>" in text
     assert '<td class=number data-value="0.4">40.0%</td>' in text
     assert "share of labels that the fold models agree with</th><td>80.0%</td>" in text
-    assert "flags as many as this estimate says</th><td>channel</td>" in text
+    assert "estimate that decides how many labels are flagged</th><td>channel</td>" in text
     for key in ("noise rate", "confident rate", "agreement", "flag by", "noise type", "models", "sure"):
         assert f">{key}" not in text
 
 
 def test_the_matrix_is_not_taken_for_the_amount_of_noise(tmp_path: Path) -> None:
     text = " ".join(write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text().split())
-    said = text[text.index("the estimated noise transition matrix") :]
+    said = text[text.index("The estimated noise transition matrix") :]
     assert "by confident learning, which takes what a weak model confuses for wrong labels too" in said
     assert "say how much, as in <code>--noise-type confusion --noise-file transition.csv --noise-rate" in said
 
@@ -173,8 +177,8 @@ def test_the_largest_confusions_are_listed_with_the_pictures_that_say_so() -> No
     assert pairs == [(0, 1, 0.2), (0, 2, 0.1), (2, 0, 0.05)]
     assert confusions.largest_pairs(MATRIX, 1) == [(0, 1, 0.2)]
     table = audit_table()  # rows 0 to 3 are labelled 0 and look like 1
-    text = confusions.pair_table([(1, 0, 0.3)], table, NAMES)
-    assert 'data-value="0.3">30.0%</td><td class=number data-value="4">4</td>' in text
+    ((true, given, share, flagged),) = confusions.pair_rows([(1, 0, 0.3)], table, NAMES)
+    assert (true.text, given.text, share.text, flagged.text) == (NAMES[1], NAMES[0], "30.0%", "4")
     assert confusions.cells(MATRIX)[2] == [[2, 0.95], [0, 0.05]]
 
 
@@ -182,9 +186,10 @@ def test_identical_pictures_with_different_labels_come_first() -> None:
     table = audit_table().sort_values("row", ignore_index=True)
     table["duplicate_of"] = pd.Series([np.nan] * 30).where(~table["row"].isin([1, 12]), table["row"].map({1: 0, 12: 5}))
     table["copy"] = table["row"].isin([0, 1, 5, 12])
-    text = page_parts.duplicate_list(table, ["ant", "bee", "cat"], {0, 1, 5})
-    assert text.startswith("<p>2 groups of identical pictures:</p><ul><li><strong>different labels</strong>: ")
-    assert 'data-row="5">k5</button> ant, k12 bee</li>' in text  # the one that is not on the page is no button
+    (first, second), count = parts.identical_pictures(table, ["ant", "bee", "cat"], {0, 1, 5})
+    assert (count, first.different, second.different) == (2, True, False)
+    told = [(each.key, each.name, each.shown) for each in first.members]
+    assert told == [("k5", "ant", True), ("k12", "bee", False)]  # the one that is not on the page is no button
 
 
 def test_a_page_of_a_thousand_classes_stays_light(tmp_path: Path) -> None:
@@ -224,3 +229,17 @@ def test_a_folder_that_is_no_audit_is_refused(tmp_path: Path, file: str, content
 def test_an_audit_of_other_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="of other classes than these 2"):
         page.write_page(audit_folder(tmp_path), some_pictures(), NAMES[:2])
+
+
+@pytest.mark.parametrize(("count", "numbers", "every"), [(3, True, 1), (10, True, 1), (100, False, 2), (340, False, 6)])
+def test_a_map_has_its_colour_key_and_readable_names(count: int, numbers: bool, every: int) -> None:
+    matrix = np.full((count, count), 0.3 / (count - 1))
+    np.fill_diagonal(matrix, 0.7)
+    drawn = confusions.heat_map(matrix, [f"class {label}" for label in range(count)])
+    assert (len(drawn.numbers) > 0, drawn.step) == (numbers, every)
+    shrunk = min(1, 700 / drawn.width) * drawn.width / (drawn.size + drawn.margin + 2)  # pixels, of the map's lengths
+    assert drawn.coarse * shrunk > 8.5
+    assert drawn.coarse <= 10 * drawn.step  # no name lies on the next
+    assert [words for _, words in drawn.marks] == ["0%", "1%", "10%", "25%", "50%", "100%"]
+    key = np.asarray(Image.open(io.BytesIO(base64.b64decode(drawn.key.partition(",")[2]))).convert("L"))
+    assert (np.diff(key[0].astype(int)) <= 0).mean() > 0.95  # from light to dark, as the map

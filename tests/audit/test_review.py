@@ -10,7 +10,7 @@ from browser import Browser
 from folders import KEYS, MATRIX, NAMES, audit_folder, audit_table, some_pictures
 from reviewing import exported, numbers, reviewing, waited
 
-from project.work.audit.page import write_page
+from project.work.audit.page.page import write_page
 from project.work.labels import corrections
 
 

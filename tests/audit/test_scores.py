@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from project.work.audit import scores
+from project.work.audit.find import scores
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.5, 0.3]])
 LABELS = np.array([0, 1, 2])

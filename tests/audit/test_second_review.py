@@ -12,8 +12,8 @@ from browser import Browser
 from folders import NAMES, audit_folder, audit_table, data_of, some_pictures
 from reviewing import exported, numbers, reviewing, waited
 
-from project.work.audit import page
-from project.work.audit.page import write_page
+from project.work.audit.page import page
+from project.work.audit.page.page import write_page
 from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.dataset.splits import split

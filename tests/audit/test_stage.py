@@ -119,7 +119,7 @@ def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated
 def test_the_summary_fits_a_screen(audited: Path) -> None:
     said = (audited / "log").read_text()
     assert "The fold models agree with " in said
-    assert "Estimated share of wrong labels: " in said
+    assert "The number flagged is the " in said
     assert "interval" not in said
     assert "against the 12 labels known to be wrong (10.0%):" in said
     assert f"audit folder {folder_of(audited)}" in said
@@ -196,19 +196,19 @@ def separate(classes: int, rows: int, wrong: bool) -> tuple[np.ndarray, np.ndarr
     [
         (False, 2, "no label is suspicious: none is flagged"),
         (False, 3, "no label is suspicious: none is flagged"),
-        (True, 2, "40 rows are flagged, which is most: either hardly a label is right"),
-        (True, 3, "40 rows are flagged, which is most: either hardly a label is right"),
+        (True, 2, "40 rows are flagged, more than half: either few labels are right"),
+        (True, 3, "40 rows are flagged, more than half: either few labels are right"),
     ],
 )
 def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
     tmp_path: Path, wrong: bool, classes: int, said: str
 ) -> None:
     labels, logits = separate(classes, 40, wrong)
-    nothing = stage.repeats.Repeats(np.full(40, -1), np.zeros(40, bool))
+    nothing = stage.copies.Copies(np.full(40, -1), np.zeros(40, bool))
     evidence = stage.Evidence(np.arange(40), labels, logits, np.arange(40) < 4, nothing, truth=labels.astype(float))
     found = stage.findings.find(evidence, "channel", 0)
     names = [f"class {label}" for label in range(classes)]
-    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    facts = stage.report.facts(found) | {"folds": 5, "method": "base"}
     assert said in stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
     assert len(pd.read_csv(tmp_path / "audit-x" / "audit.csv")) == 40
     assert json.loads((tmp_path / "audit-x" / "audit.json").read_text())["auroc"] is None
@@ -217,14 +217,14 @@ def test_nothing_suspicious_and_everything_suspicious_are_said_and_written(
 
 def test_models_that_learnt_nothing_give_no_estimate_and_it_is_said_and_written(tmp_path: Path) -> None:
     labels = np.arange(30) % 3
-    nothing = stage.repeats.Repeats(np.full(30, -1), np.zeros(30, bool))
+    nothing = stage.copies.Copies(np.full(30, -1), np.zeros(30, bool))
     evidence = stage.Evidence(np.arange(30), labels, np.zeros((30, 3), np.float32), np.arange(30) < 3, nothing)
     found, names = stage.findings.find(evidence, "channel", 0), ["a", "b", "c"]
-    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    facts = stage.report.facts(found) | {"folds": 5, "method": "base"}
     said = stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
-    assert "warning: The fold models learnt nothing of these labels: they agree with 33.3%" in said
-    assert "They say nothing of how many labels are wrong." in said
-    assert "Estimated" not in said
+    assert "warning: The fold models learnt nothing about these labels: they agree with 33.3%" in said
+    assert "They cannot tell how many labels are wrong." in said
+    assert "The number flagged" not in said
     written = json.loads((tmp_path / "audit-x" / "audit.json").read_text())
     assert (written["noise_rate"], written["flagged"], written["models"]) == (None, 0, "nothing learnt")
     shown = stage.page.write_page(tmp_path / "audit-x", folders.some_pictures(), names).read_text()
@@ -233,15 +233,15 @@ def test_models_that_learnt_nothing_give_no_estimate_and_it_is_said_and_written(
 
 def test_weak_models_that_flag_nothing_are_warned_of_all_the_same(tmp_path: Path) -> None:
     labels = np.arange(600) % 6
-    nothing = stage.repeats.Repeats(np.full(600, -1), np.zeros(600, bool))
+    nothing = stage.copies.Copies(np.full(600, -1), np.zeros(600, bool))
     hints = np.random.default_rng(0).normal(size=(600, 6)) + 0.5 * np.eye(6)[labels]
     evidence = stage.Evidence(np.arange(600), labels, 0.15 * hints.astype(np.float32), np.arange(600) < 60, nothing)
     found, names = stage.findings.find(evidence, "channel", 0), list("abcdef")
-    facts = stage.audit_files.facts(found) | {"folds": 5, "method": "base"}
+    facts = stage.report.facts(found) | {"folds": 5, "method": "base"}
     assert (facts["models"], facts["flagged"]) == ("weak", 0)
     said = stage.write(tmp_path / "audit-x", found, labels.astype(str), names, facts)
     assert "no label is suspicious" not in said
-    assert f"warning: The fold models agree with {facts['agreement']:.1%} of the labels only" in said
+    assert f"warning: The fold models agree with only {facts['agreement']:.1%} of the labels" in said
 
 
 @pytest.mark.parametrize(

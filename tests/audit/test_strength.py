@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from project.work.audit import findings, noise_rate
-from project.work.audit.findings import Evidence, Findings
-from project.work.audit.repeats import Repeats
-from project.work.audit.strength import ENOUGH, NOTHING, WEAK, Strength
+from project.work.audit.find import findings, noise_rate
+from project.work.audit.find.copies import Copies
+from project.work.audit.find.findings import Evidence, Findings
+from project.work.audit.find.strength import ENOUGH, NOTHING, WEAK, Strength
 
 
 def found(labels: np.ndarray, logits: np.ndarray) -> Findings:
     """What an audit finds in these labels (N,) by these logits (N, K)."""
     rows, nothing = len(labels), np.zeros(len(labels), bool)
-    repeats = Repeats(np.full(rows, -1), nothing)
+    repeats = Copies(np.full(rows, -1), nothing)
     return findings.find(Evidence(np.arange(rows), labels, logits.astype(np.float32), nothing, repeats), "channel", 0)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from project.work.audit import votes
+from project.work.audit.find import votes
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine.run_context import RunContext
 from project.work.runner.base_runner import BaseRunner

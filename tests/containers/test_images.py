@@ -222,7 +222,7 @@ def test_an_audit_in_the_remote_image_ends_with_its_page(pushed: str, engine: En
     with tarfile.open(fileobj=io.BytesIO(_copied(engine, container, f"/repository/{page}"))) as archive:
         text = archive.extractfile(Path(page).name).read().decode()
     engine.docker("rm", container)
-    assert (ROOT / "project/work/audit/template/page.css").read_text().strip() in text
+    assert (ROOT / "project/work/audit/page/template/page.css").read_text().strip() in text
 
 
 def _copied(engine: Engine, container: str, path: str) -> bytes:

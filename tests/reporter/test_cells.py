@@ -11,8 +11,8 @@ from test_result_table import result
 
 from project.work.common import UserError
 from project.work.reporter.reporter import read_result
-from project.work.reporter.summary import summarise
 from project.work.reporter.table.result_table import ResultTable
+from project.work.study.summary import summarise
 
 HEADER = ["uuid", "method", "mixup", "mixup_alpha", "batch_size", "seed", "dataset", "best_valid_accuracy",
           "best_test_accuracy", "last_test_accuracy", "seconds"]  # fmt: skip

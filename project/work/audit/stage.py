@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from project.work import run_folder
-from project.work.audit import audit_files, earlier, findings, page, repeats, summary, votes
-from project.work.audit.findings import Evidence, Findings
+from project.work.audit import report
+from project.work.audit.find import copies, findings, votes
+from project.work.audit.find.findings import Evidence, Findings
+from project.work.audit.page import earlier, page
 from project.work.common import UserError
 from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
@@ -86,9 +88,9 @@ class Audit:
         rows = np.flatnonzero(self._kept)
         some = slice(None) if len(rows) == len(logits.folds) else rows  # all are not copied
         valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
-        labels, copies = records.labels.cpu().numpy()[some], repeats.find(records.pictures).of(some)
+        labels, alike = records.labels.cpu().numpy()[some], copies.find(records.pictures).of(some)
         known = (None if each is None else each[some] for each in (logits.margins, voted, truth))
-        return Evidence(rows, labels, logits.logits[some], valid, copies, *known)
+        return Evidence(rows, labels, logits.logits[some], valid, alike, *known)
 
     @property
     def _kept(self) -> np.ndarray:
@@ -135,7 +137,7 @@ def run(context: RunContext, dataset: Dataset) -> None:
         "noise_rate_asked": settings.noise_rate,
     }
     folder = audit.folder
-    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, audit_files.facts(found) | facts))
+    print(write(folder, found, unpacked(dataset.train_keys), dataset.names, report.facts(found) | facts))
     if dataset.noise is not None:
         noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.correction is not None:  # by a person alone, as an audit is made before any cleaning
@@ -148,10 +150,10 @@ def run(context: RunContext, dataset: Dataset) -> None:
 def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], facts: dict[str, Any]) -> str:
     """Write the files of an audit; returns its summary. keys: text (N,); names: of the classes."""
     folder.mkdir(exist_ok=True)
-    rows, classes = audit_files.rows(found, keys, names), audit_files.classes(found, names)
+    rows, classes = report.rows(found, keys, names), report.classes(found, names)
     with disk.replacing(folder / ROWS) as file:
         rows.to_csv(file, index=False)
     disk.replace_file(folder / CLASSES, classes.to_csv(index=False).encode())
-    disk.replace_file(folder / TRANSITION, audit_files.transition(found, names).to_csv().encode())
+    disk.replace_file(folder / TRANSITION, report.transition(found, names).to_csv().encode())
     disk.replace_file(folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
-    return summary.summary(facts, rows, classes)
+    return report.summary(facts, rows, classes)

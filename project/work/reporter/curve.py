@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from project.work import fonts
 from project.work.files import disk
+from project.work.pages import fonts
 from project.work.reporter.reporter import Result
 from project.work.run_folder import HISTORY_FILE
 

@@ -1,0 +1,79 @@
+"""Pages for a browser, each one file that needs no server: Jinja2 with one shared style, and numbers for people.
+
+A room that has pages keeps their templates in its own folder; they extend base.html and use the macros of tables.html,
+which are here. Everything is escaped but what `source` brings in, which is our own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+SHARED = Path(__file__).with_name("template")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table that sorts. order: what it is sorted by where that is a number, empty for an unknown one."""
+
+    text: str
+    order: str | None = None
+
+
+def render(folder: Path, template: str, **values: Any) -> str:
+    """A page, from a template of a folder and the values that it names."""
+    return _environment(folder).get_template(template).render(values)
+
+
+def _environment(folder: Path) -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here, as only a page needs it
+
+    made = Environment(
+        loader=FileSystemLoader([folder, SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    made.filters |= {"number": number, "fact": fact}
+    made.globals["source"] = lambda name: _source(folder, name)
+    return made
+
+
+def _source(folder: Path, name: str) -> "Markup":
+    """A style sheet or a script as it is, of the folder or a shared one."""
+    from markupsafe import Markup
+
+    own = folder / name
+    return Markup((own if own.exists() else SHARED / name).read_text(encoding="utf-8"))
+
+
+def fact(value: Any) -> str:
+    """A number of an audit.json: a fraction is a share, or a figure in 0..1 such as AUROC, and stands in percent."""
+    return f"{value:.1%}" if isinstance(value, float) and not np.isnan(value) else number(value)
+
+
+def number(value: Any) -> str:
+    """1234567 -> 1,234,567; 0.07349 -> 0.0735; anything else as it is; what is not known as nothing."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def cell(name: str, value: Any) -> Cell:
+    """A value as a cell; rates and shares in percent. name: of its column."""
+    if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+        return Cell("", "")
+    if isinstance(value, (float, np.floating)) and ("rate" in name or "share" in name):
+        return Cell(f"{value:.1%}", f"{value:.6g}")
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return Cell(number(value), str(value))
+    return Cell(str(value))
