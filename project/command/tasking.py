@@ -24,12 +24,16 @@ def takes(*settings: type) -> Callable[[Callable], Task]:
 
         @functools.wraps(function)
         def checked(*arguments: Any, **values: Any) -> None:
-            run_command(lambda: [refuse_both(each, values) for each in settings])
+            def check() -> None:
+                for each in settings:
+                    refuse_both(each, values)
+
+            run_command(check)
             function(*arguments, **values)
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
-        checked.__signature__ = inspect.Signature([*own, *parameters])
+        checked.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
         return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(checked)
 
     return decorate

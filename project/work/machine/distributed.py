@@ -179,7 +179,7 @@ def _pack(value: object) -> bytes:
     return data.getvalue()
 
 
-def join_norms(network: nn.Module, distributed: Distributed, device: torch.device) -> nn.Module:
+def join_norms(network: nn.Sequential, distributed: Distributed, device: torch.device) -> nn.Sequential:
     """The network with its batch normalisation joined: torch's own on CUDA, ours elsewhere; alone as it is."""
     if distributed.size == 1:
         return network

@@ -15,7 +15,8 @@ def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str
     settings, device, distributed = context.settings, context.device, context.distributed
     seed = common.derive_seed(settings.seed, purpose)
     network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
-    network = join_norms(network, distributed, device).to(device, memory_format=torch.channels_last)
+    network = join_norms(network, distributed, device)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     choices = devices.choose(settings, devices.look(device), steps, distributed.size)
     devices.apply(choices, network)
     return network
