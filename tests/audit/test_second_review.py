@@ -170,6 +170,7 @@ def test_pictures_that_are_judged_give_way_where_not_all_fit() -> None:
     assert table["row"][page.chosen(table, judged, 5)].tolist() == [0, 1, 2, 3, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

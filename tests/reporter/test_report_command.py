@@ -19,6 +19,8 @@ from project.work.reporter.reporter import Result, write_result
 from project.work.reporter.sheet import waiting
 from project.work.reporter.table.result_table import ResultTable
 
+pytestmark = pytest.mark.slow
+
 ONE_EPOCH = ("--epoch=1", "--batch-size=32", "--device=cpu")
 
 
