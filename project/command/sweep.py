@@ -176,7 +176,7 @@ def _finished(output: Path) -> dict[str, str]:
     path = output / "results.csv"
     if absent(path):
         return {}
-    from project.work.reporter.reporter import DATA_DIGEST
+    from project.work.reporter.result import DATA_DIGEST
     from project.work.reporter.table.result_table import ResultTable
 
     table = ResultTable(output).read()

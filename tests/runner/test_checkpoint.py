@@ -137,7 +137,7 @@ def spoil(runner: BaseRunner, **changes: object) -> str:
     whole = runner.file.path.read_bytes()
     torch.save(state, runner.file.path)
     with pytest.raises(UserError) as refusal:
-        type(runner)(runner.settings, runner.dataset, runner.device, runner.file.path.parent).fit()
+        type(runner)(runner.context, runner.dataset, runner.file.path.parent).fit()
     runner.file.path.write_bytes(whole)
     message = str(refusal.value)
     assert message.startswith(f"{runner.file.path}: ")

@@ -5,6 +5,7 @@ one process would compute comes out, to rounding, whatever their number.
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,6 +25,9 @@ from project.work.machine import device as devices
 from project.work.machine.launch import LOST, STARVED, WORKER
 from project.work.machine.process import OutOfMemory
 from project.work.settings.groups import Settings
+
+if TYPE_CHECKING:
+    from project.work.machine.run_sync import RunSync
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run is making
@@ -216,3 +221,27 @@ class JointBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """distributed: this process among those of the run; sync: keeps folders in step with a bucket, None without one."""
+
+    settings: Settings
+    device: torch.device
+    distributed: Distributed = ALONE
+    sync: "RunSync | None" = None
+
+    def using(self, settings: Settings) -> "RunContext":
+        """The same surroundings with other settings: a teacher's, an audit's."""
+        return dataclasses.replace(self, settings=settings)
+
+    def send(self, folder: Path) -> None:
+        """Send what changed in a folder to the bucket. Raises UserError."""
+        if self.sync is not None:
+            self.sync.send(folder)
+
+    def try_send(self, folder: Path) -> None:
+        """The same; a failure is a warning, since the next epoch sends what is missing."""
+        if self.sync is not None:
+            self.sync.try_send(folder)
