@@ -40,6 +40,10 @@ class UserError(Exception):
         self.lines = lines
 
 
+class InUse(UserError):
+    """What is asked for is busy: another process is at it. Ends a command with an exit code of its own."""
+
+
 def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where a service account's key file is looked for when none is named."""
     return Path(environment.get("CREDENTIAL_FOLDER") or ROOT / "project" / "work" / "reporter")

@@ -46,15 +46,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
             print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
-        machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
-        if machine.count == 1 and settings.data_uri is None and settings.resume is None:
-            prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
-        if machine.count * processes > 1:
-            start_processes(settings, sys.argv[1:] if argv is None else argv, machine, processes)
+        if _may_be_shared(settings):
+            _share(settings, sys.argv[1:] if argv is None else argv)
+        elif settings.data_uri is None and settings.resume is None:
+            prepared_data.find(settings.dataset)
     from project.work.machine.distributed import joined
 
     with joined() as distributed:
         work(distributed.first(lambda: settings), distributed, resolve.typed(argv))
+
+
+def _may_be_shared(settings: Settings) -> bool:
+    """Whether several processes may share the run: each of these can ask for that."""
+    asked = (settings.nodes, settings.processes, settings.gpu, os.environ.get("CLUSTER_SPEC"))
+    return any(each is not None for each in asked)
+
+
+def _share(settings: Settings, words: Sequence[str]) -> None:
+    """Start the processes that share a run, where there are several, and end as they do."""
+    machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
+    if machine.count == 1 and settings.data_uri is None and settings.resume is None:
+        prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
+    if machine.count * processes > 1:
+        start_processes(settings, words, machine, processes)
 
 
 def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
