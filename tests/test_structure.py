@@ -1,6 +1,8 @@
 """Rooms: which may import which, from the top floor down; no circles; how many modules a plain run enters."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 from project.work.common import ROOT
