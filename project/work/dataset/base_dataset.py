@@ -73,7 +73,7 @@ class Split:
         return dataclasses.replace(self, rows=self.rows[index])
 
     def with_soft_targets(self, soft_targets: Tensor) -> "Split":
-        """The same with a belief beside each label. soft_targets: float (N, K), for every row of the file."""
+        """The same with a soft target beside each label. soft_targets: float (N, K), for every row of the file."""
         return dataclasses.replace(self, records=dataclasses.replace(self.records, soft_targets=soft_targets))
 
     def batches(
