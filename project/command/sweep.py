@@ -105,7 +105,7 @@ def carry_out(order: Order, runs: Sequence[PlannedRun], after: Callable[[], None
     return run_here(left, order.output, order.settings.parallel, after)
 
 
-def _left(order: Order, runs: Sequence[PlannedRun]) -> list[Run]:
+def _left(order: Order, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     rows, finished = _finished(order.output), Finished(order.output)
     refuse_changed(runs, rows, order.output)
     left = [run for run in runs if run.uuid not in rows]
