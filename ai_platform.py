@@ -6,11 +6,12 @@ Standard library only at import.
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from project.command.training_job import CloudSettings
 from project.work.common import UserError
 from project.work.machine.patience import Passing, Unknown
+from project.work.settings.flags import setting
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
 WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt at one request
@@ -21,6 +22,18 @@ ADVICE = {
     403: "; the account needs the role Vertex AI User in the project, and the API must be enabled",
     404: "; check gcp_project, region and the job's name",
 }
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    """Whose cloud."""
+
+    gcp_project: str | None = setting(None, "id of the Google Cloud project")
+    region: str = setting("us-central1", "where jobs run")
+    credential_path: str | None = setting(
+        None, "service account key file; application default credentials when not given"
+    )
+    endpoint: str | None = setting(None, "address of the Vertex AI API; that of the region when not given")
 
 
 def state(job: dict[str, Any]) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 from invoke import Context, task
 
 import make_command
+from ai_platform import CloudSettings
 from project.command import cloud, containers
 from project.command.benchmarks import BenchmarkSettings
 from project.command.compare import CompareSettings, run_compare
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
-from project.command.training_job import CloudSettings, JobSettings, PullSettings, PushSettings
+from project.command.training_job import JobSettings, PullSettings, PushSettings
 from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT
 from project.work.machine.process import run_command

@@ -29,7 +29,7 @@ from project.work.audit.find import findings
 from project.work.audit.find.copies import Copies
 from project.work.audit.find.findings import Evidence
 from project.work.common import UserError
-from project.work.dataset import base_dataset, splits
+from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.files import disk
 from project.work.machine.process import run_command
@@ -150,7 +150,7 @@ def discriminated(dataset: Dataset, labels: np.ndarray, cell: Cell, folds: int) 
 
     images = dataset.train.records.pictures.pixels.cpu().numpy().astype(np.float32) / 255
     seen = gradients(images) if cell.model == "gradients" else pixels(images)
-    part = splits.fold_numbers(labels, folds, cell.seed, cell.dataset, dataset.names)
+    part = base_dataset.fold_numbers(labels, folds, cell.seed, cell.dataset, dataset.names)
     logits = np.full((len(labels), len(dataset.names)), -20, dtype=np.float32)
     for fold in range(folds):
         held = part == fold

@@ -58,9 +58,8 @@ def train_once(options: LargeOptions) -> dict[str, float]:
     from stepping import Bench
 
     from project.work.dataset.base_dataset import Dataset, Split
-    from project.work.dataset.loaded import Records
-    from project.work.dataset.normaliser import Normaliser
-    from project.work.dataset.pictures import hold
+    from project.work.dataset.pictures import Records, hold
+    from project.work.dataset.transforms import Normaliser
 
     torch.set_num_threads(1)
     device = torch.device("cpu")

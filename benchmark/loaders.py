@@ -19,8 +19,8 @@ import torch
 from measure import Contender, Options
 from stepping import make_bench
 
-from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Split
+from project.work.dataset.transforms import AUGMENTATIONS
 from project.work.machine.process import run_command
 from project.work.settings.flags import parse, setting
 

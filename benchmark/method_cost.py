@@ -21,8 +21,8 @@ import torch
 from measure import Contender, Options
 from stepping import Bench, make_bench, synchronise
 
-from project.work.dataset.augmentation import affine, affine_matrices
 from project.work.dataset.base_dataset import Batch
+from project.work.dataset.transforms import affine, affine_matrices
 from project.work.machine.device import choose_device
 from project.work.machine.process import run_command
 from project.work.runner.base_runner import BaseRunner

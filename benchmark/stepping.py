@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from project.work import common
 from project.work.dataset import base_dataset, storage
-from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, with_soft_targets
-from project.work.machine.run_context import RunContext
+from project.work.dataset.transforms import AUGMENTATIONS
+from project.work.machine.distributed import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.table import runner_class
 from project.work.settings.groups import RECIPES, Settings

@@ -64,7 +64,7 @@ def make_runner(settings: Callable, dataset: "Dataset", tmp_path: Path) -> Calla
     """Makes the runner that some settings ask for, in a folder of its own unless one is named."""
     import torch
 
-    from project.work.machine.run_context import RunContext
+    from project.work.machine.distributed import RunContext
     from project.work.runner.table import runner_class
 
     def make(data: "Dataset" = dataset, folder: str | None = None, **values: Any) -> "BaseRunner":

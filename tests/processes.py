@@ -18,7 +18,7 @@ LOADED = [
     "gspread",
     "oauth2client.service_account",
     "project.work.main",
-    "project.work.runner.result",
+    "project.work.runner.history",
     "project.work.audit.stage",
     "project.work.dataset.base_dataset",
     "project.work.reporter.curve",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from project.work.machine.patience import Patience
-from project.work.reporter.reporter import SHEET_COLUMNS, Postponed, Result, write_result
+from project.work.reporter.reporter import write_result
+from project.work.reporter.result import SHEET_COLUMNS, Postponed, Result
 from project.work.reporter.table.result_table import ResultTable
 
 KEY = "the-key"  # of the sheet that tests report to

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from stand_ins.vertex import Vertex
 
-from ai_platform import WAITS, Jobs
+from ai_platform import WAITS, CloudSettings, Jobs
 from project.command import cloud, training_job
-from project.command.training_job import CloudSettings, JobSettings
+from project.command.training_job import JobSettings
 from project.work.common import ROOT, UserError
 from project.work.machine import google_account
 

@@ -11,7 +11,7 @@ import torch
 from project.work.classifier import MODEL_FILE, Classifier
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.normaliser import Normaliser
+from project.work.dataset.transforms import Normaliser
 from project.work.model import make
 
 LARGEST = 6 << 20  # bytes

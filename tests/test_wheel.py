@@ -13,7 +13,7 @@ import small
 
 from project.work.common import ROOT, repository
 from project.work.dataset import storage
-from project.work.dataset.splits import split
+from project.work.dataset.base_dataset import split
 
 pytestmark = pytest.mark.slow
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import ai_platform
 import make_command
-from ai_platform import Jobs
+from ai_platform import CloudSettings, Jobs
 from project.command import training_job
 from project.command.containers import RemoteSettings, image_name, section
-from project.command.training_job import BucketSettings, CloudSettings, JobSettings, PullSettings, PushSettings
+from project.command.training_job import BucketSettings, JobSettings, PullSettings, PushSettings
 from project.work import common
 from project.work.common import DEFAULTS_FILE, ROOT, UserError
 from project.work.dataset import prepared_data

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from project.command.runs import Run
+from project.command.runs import PlannedRun
 from project.work.method_words import BASE
 from project.work.settings.groups import Settings
 
@@ -25,7 +25,7 @@ class Point:
     method: str
     rate: float
     seed: int
-    run: Run
+    run: PlannedRun
     settings: Settings
 
 

@@ -9,7 +9,7 @@ from project.work.common import UserError
 from project.work.files.disk import absent
 from project.work.machine.bucket import BucketFolder
 from project.work.machine.run_sync import bring
-from project.work.reporter.reporter import Result, read_result
+from project.work.reporter.result import Result, read_result
 from project.work.reporter.table.cells import as_text
 from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import RESULT_FILE

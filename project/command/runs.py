@@ -22,7 +22,7 @@ FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings th
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One run of a sweep. name: the settings in which it differs; values: its flags; settings: what they come to."""
 
     uuid: str
@@ -31,9 +31,9 @@ class Run:
     settings: Settings
 
 
-def expand(values: Mapping[str, Any]) -> list[Run]:
+def expand(values: Mapping[str, Any]) -> list[PlannedRun]:
     """The runs of a grid, each once, all of them checked. Raises UserError."""
-    runs: dict[str, Run] = {}
+    runs: dict[str, PlannedRun] = {}
     for point, differing in make_command.grid(values, whole=PLACE):
         name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"
         run = make_run(name, point)
@@ -41,7 +41,7 @@ def expand(values: Mapping[str, Any]) -> list[Run]:
     return list(runs.values())
 
 
-def make_run(name: str, values: Mapping[str, Any]) -> Run:
+def make_run(name: str, values: Mapping[str, Any]) -> PlannedRun:
     """The run of these flags, with the uuid that its settings give it. Raises UserError that says which run it is."""
     if values.get("uuid") is not None or values.get("resume") is not None:
         raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
@@ -52,7 +52,7 @@ def make_run(name: str, values: Mapping[str, Any]) -> Run:
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
     uuid = uuid_of(settings)
-    return Run(uuid, name, {**values, "uuid": uuid}, settings)
+    return PlannedRun(uuid, name, {**values, "uuid": uuid}, settings)
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
@@ -84,7 +84,7 @@ def _file(path: str) -> Path | None:
     return next((each for each in (Path(path), Path(path) / "audit.csv") if each.is_file()), None)
 
 
-def refuse_absent(runs: Iterable[Run]) -> None:
+def refuse_absent(runs: Iterable[PlannedRun]) -> None:
     """Raises UserError when a run would find no data set here, or no file where a setting of its names one."""
     for run in runs:
         if run.settings.data_uri is None:
@@ -95,7 +95,7 @@ def refuse_absent(runs: Iterable[Run]) -> None:
                 raise UserError(f"{run.name}: {flag(name)} {path} is missing: give the path of a file that is there")
 
 
-def refuse_changed(runs: Iterable[Run], digests: Mapping[str, str], output: Path) -> None:
+def refuse_changed(runs: Iterable[PlannedRun], digests: Mapping[str, str], output: Path) -> None:
     """Raises UserError when a data set that is here was prepared anew since runs on it finished.
 
     digests: uuid -> what the row of a finished run says of its data; nothing where it is of before that was kept.
@@ -114,7 +114,7 @@ def refuse_changed(runs: Iterable[Run], digests: Mapping[str, str], output: Path
         )
 
 
-def by_data(runs: Iterable[Run]) -> list[Run]:
+def by_data(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     """The same runs, those of the same data after each other: a process may still have what the last one loaded."""
     names = [field.name for field in dataclasses.fields(DataSettings)]
     return sorted(runs, key=lambda run: [str(run.values.get(name)) for name in names])

@@ -16,7 +16,7 @@ import make_command
 from ai_platform import GoingOn
 from project.command import cloud
 from project.command.finished import Finished
-from project.command.runs import PLACE, Run, by_data, expand, refuse_absent, refuse_changed
+from project.command.runs import PLACE, PlannedRun, by_data, expand, refuse_absent, refuse_changed
 from project.command.sweep_pool import SweepPool, Task
 from project.command.training_job import JobSettings
 from project.work import common
@@ -84,13 +84,13 @@ def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name.removeprefix("no_") in names}
 
 
-def print_commands(order: Order, runs: Sequence[Run]) -> None:
+def print_commands(order: Order, runs: Sequence[PlannedRun]) -> None:
     """Print the commands of the runs that are not finished. Raises UserError when one could not start."""
     for run in _left(order, runs):
         print(shlex.join(command_of(run, order.job if order.settings.remote else None)))
 
 
-def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | None = None) -> dict[str, str]:
+def carry_out(order: Order, runs: Sequence[PlannedRun], after: Callable[[], None] | None = None) -> dict[str, str]:
     """Do the runs that are not finished, in order; returns what went wrong with those that failed, by uuid.
 
     after: called whenever some run here has ended. Raises UserError before any starts when one of them could not.
@@ -105,7 +105,7 @@ def carry_out(order: Order, runs: Sequence[Run], after: Callable[[], None] | Non
     return run_here(left, order.output, order.settings.parallel, after)
 
 
-def _left(order: Order, runs: Sequence[Run]) -> list[Run]:
+def _left(order: Order, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     rows, finished = _finished(order.output), Finished(order.output)
     refuse_changed(runs, rows, order.output)
     left = [run for run in runs if run.uuid not in rows]
@@ -115,7 +115,7 @@ def _left(order: Order, runs: Sequence[Run]) -> list[Run]:
     return left
 
 
-def end(runs: Sequence[Run], failed: Mapping[str, str]) -> None:
+def end(runs: Sequence[PlannedRun], failed: Mapping[str, str]) -> None:
     """Say which runs failed and why, and end the program unsuccessfully if any did."""
     for run in (run for run in runs if run.uuid in failed):
         print(f"failed: {run.name} ({run.uuid}): {failed[run.uuid]}", file=sys.stderr)
@@ -123,19 +123,19 @@ def end(runs: Sequence[Run], failed: Mapping[str, str]) -> None:
         sys.exit(f"{len(failed)} of {len(runs)} runs failed; the same command tries them again")
 
 
-def command_of(run: Run, job: Mapping[str, Any] | None = None) -> list[str]:
+def command_of(run: PlannedRun, job: Mapping[str, Any] | None = None) -> list[str]:
     """The command of a run here, or of its job."""
     if job is None:
         return make_command.script("project/work/main.py", run.values)
     return ["./inv", "train-ai-platform", *make_command.flags(_of_job(run, job))]
 
 
-def _of_job(run: Run, job: Mapping[str, Any]) -> dict[str, Any]:
+def _of_job(run: PlannedRun, job: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a job: where the results of the sweep are here does not concern it."""
     return {**job, **run.values, "dry_run": None, "output": None, "detach": True}
 
 
-def submit(config: Mapping[str, Any], runs: Iterable[Run], job: Mapping[str, Any]) -> dict[str, str]:
+def submit(config: Mapping[str, Any], runs: Iterable[PlannedRun], job: Mapping[str, Any]) -> dict[str, str]:
     """Submit each run as a job; returns what went wrong, by uuid. A job that is going on is left alone."""
     failed: dict[str, str] = {}
     for run in common.progress(list(runs), unit="job"):
@@ -149,7 +149,7 @@ def submit(config: Mapping[str, Any], runs: Iterable[Run], job: Mapping[str, Any
 
 
 def run_here(
-    runs: Iterable[Run], output: Path, parallel: int | None, after: Callable[[], None] | None = None
+    runs: Iterable[PlannedRun], output: Path, parallel: int | None, after: Callable[[], None] | None = None
 ) -> dict[str, str]:
     """Train runs, so many at once; returns what went wrong with those that failed, by uuid."""
     logs = output.absolute() / LOGS
@@ -164,7 +164,7 @@ def run_here(
             sys.exit(process.code(stop))
 
 
-def _task(run: Run, logs: Path) -> Task:
+def _task(run: PlannedRun, logs: Path) -> Task:
     """A run with a process of its own where it starts several, for torchrun changes the process it is called in."""
     several = (run.settings.nodes or 1) * launch.processes_here(run.settings) > 1 or "CLUSTER_SPEC" in os.environ
     command = tuple(command_of(run)) if several else None
@@ -176,14 +176,14 @@ def _finished(output: Path) -> dict[str, str]:
     path = output / "results.csv"
     if absent(path):
         return {}
-    from project.work.reporter.reporter import DATA_DIGEST
+    from project.work.reporter.result import DATA_DIGEST
     from project.work.reporter.table.result_table import ResultTable
 
     table = ResultTable(output).read()
     return dict(zip(table["uuid"], table.get(DATA_DIGEST, [""] * len(table)), strict=True))
 
 
-def _print_table(output: Path, runs: Iterable[Run]) -> None:
+def _print_table(output: Path, runs: Iterable[PlannedRun]) -> None:
     """The summary of the runs of this sweep that are finished."""
     if not _finished(output).keys() & {run.uuid for run in runs}:
         return

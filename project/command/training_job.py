@@ -4,19 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ai_platform import CloudSettings
 from project.work.settings.flags import setting
-
-
-@dataclass(frozen=True)
-class CloudSettings:
-    """Whose cloud."""
-
-    gcp_project: str | None = setting(None, "id of the Google Cloud project")
-    region: str = setting("us-central1", "where jobs run")
-    credential_path: str | None = setting(
-        None, "service account key file; application default credentials when not given"
-    )
-    endpoint: str | None = setting(None, "address of the Vertex AI API; that of the region when not given")
 
 
 @dataclass(frozen=True)

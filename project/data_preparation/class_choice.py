@@ -9,7 +9,7 @@ from project.data_preparation.finalize import check_classes
 from project.data_preparation.sources.source import Source
 from project.work.common import UserError, progress
 from project.work.files import disk
-from project.work.labels import class_names
+from project.work.labels import naming
 
 LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes
 _AROUND = ' ,;"'  # what stands around a name in a list that a spreadsheet saved
@@ -22,14 +22,14 @@ def choose_classes(text: str | None, known: list[str]) -> tuple[list[str], list[
         return known, known
     if not text.strip(_AROUND):  # of an empty variable, say
         raise UserError("--classes is empty: name at least 2 classes, or leave --classes out to take all")
-    forms = {class_names.canonical(name): name for name in known}
+    forms = {naming.canonical(name): name for name in known}
     written = _written(text, forms)
     for name in written:
-        if class_names.canonical(name) not in forms:
+        if naming.canonical(name) not in forms:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known[:5])} ..."
             raise UserError(f"--classes: there is no class {name[:80]} in this source; {hint}")
-    names = sorted({forms[class_names.canonical(name)] for name in written})
+    names = sorted({forms[naming.canonical(name)] for name in written})
     check_classes(names)
     return names, written
 
@@ -37,17 +37,17 @@ def choose_classes(text: str | None, known: list[str]) -> tuple[list[str], list[
 def _written(text: str, known: Mapping[str, str]) -> list[str]:
     """The names that --classes lists, or those of the file that it is the path of, one a line or between commas."""
     path = Path(os.path.expanduser(text))
-    if os.path.isfile(path) or (os.path.lexists(path) and class_names.canonical(text) not in known):
+    if os.path.isfile(path) or (os.path.lexists(path) and naming.canonical(text) not in known):
         lines = [line.strip() for line in disk.read_text(path, LONGEST_LIST).splitlines()]
-        lines = [line for line in lines if not line.startswith("#") or class_names.canonical(line) in known]
+        lines = [line for line in lines if not line.startswith("#") or naming.canonical(line) in known]
     else:
         lines = [text]
-    return [name for line in lines for name in _of_line(line, known) if class_names.canonical(name)]
+    return [name for line in lines for name in _of_line(line, known) if naming.canonical(name)]
 
 
 def _of_line(line: str, known: Mapping[str, str]) -> list[str]:
     """One name, which may have commas of its own, or several between commas."""
-    whole = next((name for name in (line, line.strip(_AROUND)) if class_names.canonical(name) in known), None)
+    whole = next((name for name in (line, line.strip(_AROUND)) if naming.canonical(name) in known), None)
     return [name.strip(_AROUND) for name in line.split(",")] if whole is None else [whole]
 
 

@@ -36,7 +36,7 @@ from project.data_preparation.sources import source as sources
 from project.data_preparation.sources.source import Source
 from project.work.common import UserError, progress
 from project.work.dataset import storage
-from project.work.labels import class_names
+from project.work.labels import naming
 from project.work.machine import memory_budget
 from project.work.machine.launch import end_with_parent
 from project.work.machine.process import run_command
@@ -78,7 +78,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path, notes: dict
     """
     source = sources.open_source(settings, scratch / "sample")
     names, written = choose_classes(settings.classes, source.words())
-    _warn([*class_names.notes([*written, *names]), *source.notes(names)])
+    _warn([*naming.notes([*written, *names]), *source.notes(names)])
     check_rows(source, names, settings.per_class)
     train = train_count(settings.per_class, settings.train_ratio)
     rows = {"train": train, "test": settings.per_class - train}

@@ -20,8 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from project.work import model
 from project.work.common import UserError
 from project.work.dataset.base_dataset import batch_sizes
-from project.work.dataset.normaliser import Normaliser
 from project.work.dataset.pictures import resized
+from project.work.dataset.transforms import Normaliser
 from project.work.files import disk, tensors
 from project.work.machine.device import MixedPrecision
 

@@ -6,6 +6,7 @@ Standard library only at import, so that a command line answers at once.
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,20 @@ class UserError(Exception):
     def __init__(self, text: str, *lines: str) -> None:
         super().__init__(text)
         self.lines = lines
+
+
+class InUse(UserError):
+    """What is asked for is busy: another process is at it. Ends a command with an exit code of its own."""
+
+
+def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a service account's key file is looked for when none is named."""
+    return Path(environment.get("CREDENTIAL_FOLDER") or ROOT / "project" / "work" / "reporter")
+
+
+def key_files(named: str | None) -> list[Path]:
+    """The key file that is named, or all that are in their folder."""
+    return [Path(named).expanduser()] if named is not None else sorted(key_folder().glob("*.json"))
 
 
 def input_folder(dataset: str) -> Path:

@@ -32,8 +32,7 @@ LOWER = "--batch-size, --image-size, --processes or a sweep's --parallel"  # whe
 
 if TYPE_CHECKING:
     from project.work.dataset.base_dataset import Dataset
-    from project.work.machine.distributed import Distributed
-    from project.work.machine.run_context import RunContext
+    from project.work.machine.distributed import Distributed, RunContext
     from project.work.machine.run_sync import RunSync
     from project.work.run_folder import Run
     from project.work.runner.base_runner import BaseRunner
@@ -47,15 +46,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
             print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
-        machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
-        if machine.count == 1 and settings.data_uri is None and settings.resume is None:
-            prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
-        if machine.count * processes > 1:
-            start_processes(settings, sys.argv[1:] if argv is None else argv, machine, processes)
+        if _may_be_shared(settings):
+            _share(settings, sys.argv[1:] if argv is None else argv)
+        elif settings.data_uri is None and settings.resume is None:
+            prepared_data.find(settings.dataset)
     from project.work.machine.distributed import joined
 
     with joined() as distributed:
         work(distributed.first(lambda: settings), distributed, resolve.typed(argv))
+
+
+def _may_be_shared(settings: Settings) -> bool:
+    """Whether several processes may share the run: each of these can ask for that."""
+    asked = (settings.nodes, settings.processes, settings.gpu, os.environ.get("CLUSTER_SPEC"))
+    return any(each is not None for each in asked)
+
+
+def _share(settings: Settings, words: Sequence[str]) -> None:
+    """Start the processes that share a run, where there are several, and end as they do."""
+    machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
+    if machine.count == 1 and settings.data_uri is None and settings.resume is None:
+        prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
+    if machine.count * processes > 1:
+        start_processes(settings, words, machine, processes)
 
 
 def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
@@ -81,7 +94,7 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
 def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any]) -> None:
     """Do what the settings ask for, as one of the processes that do it. typed: those of the command line itself."""
     from project.work import run_folder
-    from project.work.machine.run_context import RunContext
+    from project.work.machine.distributed import RunContext
     from project.work.runner.table import method_name
 
     device = distributed.all(lambda: distributed.choose_device(settings))
@@ -144,7 +157,8 @@ def train(run: "Run", context: "RunContext") -> None:
         noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
     if dataset.correction is not None and first:
         print("\n".join(label_correction.write(run.folder, dataset.correction, dataset.train_keys, dataset.names)))
-    dataset = teachers.with_soft_targets(context, dataset)
+    if settings.distillation or settings.nts:
+        dataset = teachers.with_soft_targets(context, dataset)
     runner = runner_class(settings)(context, dataset, run.folder)
     trained: list[Path] = []  # folders, one an epoch
     runner.fit(lambda: context.try_send(run.folder) or trained.append(run.folder))
@@ -159,7 +173,7 @@ def train(run: "Run", context: "RunContext") -> None:
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
-    from project.work.reporter.reporter import read_result
+    from project.work.reporter.result import read_result
     from project.work.runner.result import settings_cells
 
     with suppress(UserError):  # damaged: the test split is read again
@@ -176,18 +190,18 @@ def earlier_row(run: "Run") -> dict[str, Any] | None:
 def write_margins(folder: Path, runner: "BaseRunner") -> None:
     """Write the mean margin of every row that was trained on, the most suspicious first."""
     from project.work.files.arrays import write_gzip
-    from project.work.runner import row_memory
+    from project.work.runner import history
 
     dataset, sums = runner.dataset, runner.memories["margins"].values
     labels = dataset.train.records.labels.cpu().numpy()
-    table = row_memory.table(row_memory.means(sums), dataset.train_keys, labels)
+    table = history.margins_table(history.mean_margins(sums), dataset.train_keys, labels)
     write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
 def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
     """Write a finished run's row into its folder, then to every destination, and say what came out."""
-    from project.work.reporter.destinations import destinations
-    from project.work.reporter.reporter import Reporter, Result, write_result
+    from project.work.reporter.reporter import Reporter, destinations, write_result
+    from project.work.reporter.result import Result
 
     reporter = Reporter(destinations(run.settings, run.folder))
     result = Result(row, run.folder)

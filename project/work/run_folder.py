@@ -18,10 +18,9 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from project.work import common, run_folder
-from project.work.common import CODE, UserError
+from project.work import common
+from project.work.common import CODE, InUse, UserError
 from project.work.files import disk
-from project.work.machine.process import InUse
 from project.work.settings import resolve
 from project.work.settings.flags import build
 from project.work.settings.groups import ReportSettings, Settings
@@ -147,7 +146,7 @@ def _checked(name: str) -> str:
 
 
 def _lock(folder: Path) -> FileLock:
-    lock = FileLock(folder / run_folder.RUN_LOCK)
+    lock = FileLock(folder / RUN_LOCK)
     try:
         lock.acquire(timeout=0.3)  # a sweep that looks whether somebody has it holds it for a moment
     except Timeout as error:

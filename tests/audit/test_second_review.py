@@ -16,7 +16,7 @@ from project.work.audit.page import page
 from project.work.audit.page.page import write_page
 from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.dataset.splits import split
+from project.work.dataset.base_dataset import split
 from project.work.labels import corrections
 from project.work.labels.corrections import DROPPED
 

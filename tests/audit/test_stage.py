@@ -14,7 +14,7 @@ import torch
 
 from project.work.audit import stage
 from project.work.common import UserError
-from project.work.dataset import base_dataset, distillation_dataset, splits, storage
+from project.work.dataset import base_dataset, distillation_dataset, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.labels import noise
 from project.work.settings import resolve
@@ -317,7 +317,7 @@ def test_a_score_that_cannot_be_judged_is_left_out_of_the_summary(prepared: Path
     # The only wrong label is one of validation, where no margin is known.
     part = storage.read(prepared).train
     keys, labels = part.keys["key_id"], part.labels
-    row = int(splits.split(labels, 0.1, 0, "")[1][0])
+    row = int(base_dataset.split(labels, 0.1, 0, "")[1][0])
     table = pd.DataFrame({"row": [row], "key_id": [keys[row]], "true_label": [labels[row]]})
     table.assign(noisy_label=(labels[row] + 1) % 4).to_csv(tmp_path / "noise.csv", index=False)
     words = ("--noise-type", "file", "--noise-file", tmp_path / "noise.csv", "--epoch", 1)

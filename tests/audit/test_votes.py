@@ -9,7 +9,7 @@ import torch
 
 from project.work.audit.find import votes
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.teacher import oof
 

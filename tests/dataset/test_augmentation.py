@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from project.work.dataset import augmentation
-from project.work.dataset.augmentation import AUGMENTATIONS, affine, affine_matrices
+from project.work.dataset import transforms
+from project.work.dataset.transforms import AUGMENTATIONS, affine, affine_matrices
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -28,7 +28,7 @@ def changed(name: str, images: Tensor, seed: int = 0) -> Tensor:
 def still(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """All amounts of change at zero."""
     for name in ("ROTATION", "SCALE", "SHIFT"):
-        monkeypatch.setattr(augmentation, name, 0.0)
+        monkeypatch.setattr(transforms, name, 0.0)
     return monkeypatch
 
 
@@ -76,7 +76,7 @@ def test_affine_by_a_known_matrix_moves_pictures_by_whole_pixels() -> None:
 
 
 def test_shifts_reach_their_limit_in_every_direction_and_not_beyond(still: pytest.MonkeyPatch) -> None:
-    still.setattr(augmentation, "SHIFT", 1 / 8)
+    still.setattr(transforms, "SHIFT", 1 / 8)
     matrices = affine_matrices(2000, generator())
     shifts = matrices[:, :, 2]
     assert 0.24 < float(shifts.max()) <= 0.25  # an eighth of the side, which is 2 long in these coordinates
@@ -86,7 +86,7 @@ def test_shifts_reach_their_limit_in_every_direction_and_not_beyond(still: pytes
 
 
 def test_turning_keeps_the_size_and_stays_within_its_angle(still: pytest.MonkeyPatch) -> None:
-    still.setattr(augmentation, "ROTATION", math.radians(30))
+    still.setattr(transforms, "ROTATION", math.radians(30))
     across, along = affine_matrices(2000, generator())[:, :, :2].unbind(dim=1)
     assert torch.allclose(across.norm(dim=1), torch.ones(2000))
     assert torch.allclose((across * along).sum(dim=1), torch.zeros(2000), atol=1e-6)
@@ -95,7 +95,7 @@ def test_turning_keeps_the_size_and_stays_within_its_angle(still: pytest.MonkeyP
 
 
 def test_scaling_grows_and_shrinks_both_sides_alike(still: pytest.MonkeyPatch) -> None:
-    still.setattr(augmentation, "SCALE", 0.25)
+    still.setattr(transforms, "SCALE", 0.25)
     matrices = affine_matrices(2000, generator())
     sizes = matrices[:, 1, 1]
     assert torch.equal(matrices[:, 0, 0].abs(), sizes)

@@ -13,12 +13,10 @@ from torch import Tensor
 from project.work import common
 from project.work.common import UserError
 from project.work.dataset import storage
-from project.work.dataset.augmentation import Augmentation
 from project.work.dataset.base_dataset import Dataset, Split, batch_sizes, load
-from project.work.dataset.loaded import Records
-from project.work.dataset.normaliser import Normaliser
-from project.work.dataset.pictures import Resident
-from project.work.labels.by_key import unpacked
+from project.work.dataset.pictures import Records, Resident
+from project.work.dataset.transforms import Augmentation, Normaliser
+from project.work.labels.naming import unpacked
 
 CPU = torch.device("cpu")
 

@@ -21,7 +21,7 @@ from project.work.dataset.distillation_dataset import (
     with_soft_targets,
     write,
 )
-from project.work.labels.by_key import unpacked
+from project.work.labels.naming import unpacked
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import torch
 
-from project.work.dataset import loaded, normaliser, pictures, storage
+from project.work.dataset import pictures, storage, transforms
 from project.work.dataset.base_dataset import Dataset, load
 from project.work.dataset.pictures import Mapped, Resident, hold
-from project.work.labels import by_key
+from project.work.labels import naming
 
 CPU = torch.device("cpu")
 ROWS = 3_000_000
@@ -67,19 +67,19 @@ def test_whoever_stops_early_leaves_no_reader_behind(tmp_path: Path) -> None:
 
 
 def test_a_normaliser_of_a_map_is_measured_on_an_even_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(normaliser, "SAMPLE", 3)
+    monkeypatch.setattr(transforms, "SAMPLE", 3)
     images = np.zeros((9, 8, 8), np.uint8)
     images[[0, 4, 8]] = [[[51]], [[102]], [[153]]]
-    found = normaliser.measured(hold(mapped(tmp_path, images), None, CPU), torch.arange(9))
+    found = transforms.measured(hold(mapped(tmp_path, images), None, CPU), torch.arange(9))
     assert found.mean == pytest.approx((0.4,))
-    exact = normaliser.measured(hold(images, None, CPU), torch.arange(9))
+    exact = transforms.measured(hold(images, None, CPU), torch.arange(9))
     assert exact.mean == pytest.approx((0.4 / 3,))
 
 
 def test_keys_are_kept_in_a_byte_a_character_and_come_back_as_text() -> None:
-    keys = by_key.packed(pd.Series(["12", "3", "456"]))
-    assert (keys.dtype, by_key.unpacked(keys).tolist()) == (np.dtype("S3"), ["12", "3", "456"])
-    assert by_key.unpacked(by_key.packed(pd.Series(["a", "\u00e9"]))).tolist() == ["a", "\u00e9"]
+    keys = naming.packed(pd.Series(["12", "3", "456"]))
+    assert (keys.dtype, naming.unpacked(keys).tolist()) == (np.dtype("S3"), ["12", "3", "456"])
+    assert naming.unpacked(naming.packed(pd.Series(["a", "\u00e9"]))).tolist() == ["a", "\u00e9"]
 
 
 @pytest.fixture
@@ -87,9 +87,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that are read, from a process that has read none."""
     folders, read = [], storage.read
     monkeypatch.setattr(storage, "read", lambda folder, largest: folders.append(folder) or read(folder, largest))
-    loaded.LAST.forget()
+    pictures.LAST.forget()
     yield folders
-    loaded.LAST.forget()
+    pictures.LAST.forget()
 
 
 def held(dataset: Dataset) -> int:

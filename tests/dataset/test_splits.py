@@ -7,7 +7,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from project.work.common import UserError
-from project.work.dataset.splits import fold_numbers, split
+from project.work.dataset.base_dataset import fold_numbers, split
 
 UNEVEN = np.repeat([0, 1, 2], [50, 30, 20])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from project.work.labels.class_names import canonical, notes
+from project.work.labels.naming import canonical, notes
 
 
 @pytest.mark.parametrize(

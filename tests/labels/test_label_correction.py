@@ -12,7 +12,7 @@ from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.labels import label_correction, noise_channel
-from project.work.labels.by_key import unpacked
+from project.work.labels.naming import unpacked
 from project.work.settings.resolve import combine
 
 COLUMNS = ["row", "key_id", "given_label", "suggested_label", "trust", "flagged"]

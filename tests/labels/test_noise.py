@@ -9,7 +9,7 @@ import pytest
 
 from project.work.common import UserError
 from project.work.labels import noise
-from project.work.labels.by_key import unpacked
+from project.work.labels.naming import unpacked
 from project.work.settings import resolve
 
 NAMES = ["ant", "bee", "cat"]

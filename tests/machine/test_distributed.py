@@ -14,8 +14,7 @@ from project.work import model
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.distributed import Distributed, joined
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import Distributed, RunContext, joined
 from project.work.runner.table import runner_class
 from project.work.settings.groups import Settings
 

@@ -10,7 +10,7 @@ import pytest
 from test_result_table import result
 
 from project.work.common import UserError
-from project.work.reporter.reporter import read_result
+from project.work.reporter.result import read_result
 from project.work.reporter.table.result_table import ResultTable
 from project.work.study.summary import summarise
 

@@ -15,7 +15,8 @@ from stand_ins.google import Google
 from stand_ins.slack import CHANNEL, TOKEN, Slack
 
 from project.work.common import ROOT
-from project.work.reporter.reporter import Result, write_result
+from project.work.reporter.reporter import write_result
+from project.work.reporter.result import Result
 from project.work.reporter.sheet import waiting
 from project.work.reporter.table.result_table import ResultTable
 

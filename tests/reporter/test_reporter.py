@@ -10,7 +10,8 @@ import pytest
 
 from project.work.reporter import reporter
 from project.work.reporter.curve import CurvePlot
-from project.work.reporter.reporter import Reporter, Result, is_whole
+from project.work.reporter.reporter import Reporter, is_whole
+from project.work.reporter.result import Result
 from project.work.reporter.table.result_table import ResultTable
 from project.work.runner.result import result_row
 

@@ -7,7 +7,7 @@ import processes
 import pytest
 
 from project.work.common import UserError
-from project.work.reporter.reporter import SHEET_COLUMNS, Result
+from project.work.reporter.result import SHEET_COLUMNS, Result
 from project.work.reporter.table.result_table import ResultTable
 
 PREDECESSORS_SHEET = [

@@ -7,7 +7,7 @@ import numpy as np
 from reporting import KEY, result
 from stand_ins.google import Google
 
-from project.work.reporter.reporter import SHEET_COLUMNS
+from project.work.reporter.result import SHEET_COLUMNS
 from project.work.reporter.sheet import waiting
 
 

@@ -11,7 +11,7 @@ from reporting import KEY, quick, result
 from stand_ins.google import Google
 
 from project.work.machine.patience import Passing, Patience
-from project.work.reporter.reporter import SHEET_COLUMNS
+from project.work.reporter.result import SHEET_COLUMNS
 from project.work.reporter.sheet import waiting
 from project.work.reporter.sheet.sheet import Sheet
 from project.work.settings.groups import ReportSettings

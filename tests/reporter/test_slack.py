@@ -8,7 +8,8 @@ import pytest
 from reporting import quick, result
 from stand_ins.slack import CHANNEL, TOKEN, WEBHOOK, Slack
 
-from project.work.reporter.reporter import Postponed, Reporter, Result
+from project.work.reporter.reporter import Reporter
+from project.work.reporter.result import Postponed, Result
 from project.work.reporter.slack import SlackBot, SlackWebhook, from_environment
 
 SAID = "*base-a*: 87.5% top-1 on the test split of R&amp;D &lt;3, 12 s"

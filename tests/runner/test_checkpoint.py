@@ -141,7 +141,7 @@ def spoil(runner: BaseRunner, **changes: object) -> str:
     whole = runner.file.path.read_bytes()
     torch.save(state, runner.file.path)
     with pytest.raises(UserError) as refusal:
-        type(runner)(runner.settings, runner.dataset, runner.device, runner.file.path.parent).fit()
+        type(runner)(runner.context, runner.dataset, runner.file.path.parent).fit()
     runner.file.path.write_bytes(whole)
     message = str(refusal.value)
     assert message.startswith(f"{runner.file.path}: ")
@@ -185,7 +185,7 @@ def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(
     assert "it has no states" in spoil(runner, states=5)
     assert "it has no states" in spoil(runner, states={"model": 5})
     assert "does not say what it learnt from" in spoil(runner, data=None)
-    assert "it has no beliefs" in spoil(runner, states={key: states[key] for key in states if key != "beliefs"})
+    assert "it has no predictions" in spoil(runner, states={key: states[key] for key in states if key != "predictions"})
     assert f"selected: {name}: torch.float64" in spoil(runner, selected=selected | {name: selected[name].double()})
     assert "selected: other names" in spoil(runner, selected=None)
     narrow = states | {"margins": {"values": torch.zeros(1, 2)}}

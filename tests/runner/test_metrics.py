@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from project.work.runner.metrics import macro_f1, measure
+from project.work.runner.history import macro_f1, measure
 
 
 def certain(predictions: list[int], classes: int) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Batch, Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, read
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.runner.nts_runner import taught_targets
 from project.work.teacher import oof, teachers
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from project.work.runner import row_memory
+from project.work.runner import history
 from project.work.runner.elr_runner import regulariser, remembered
 from project.work.runner.gce_runner import generalised_cross_entropy
 from project.work.runner.sce_runner import reverse_cross_entropy
@@ -62,11 +62,11 @@ def test_elr_pulls_towards_what_is_remembered():
 
 def test_margins_by_hand():
     logits = torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0], [0.0, 0.0, -1.0]])
-    assert row_memory.margins(logits, torch.tensor([0, 2, 1])).tolist() == [1.0, -1.0, 0.0]
+    assert history.margins(logits, torch.tensor([0, 2, 1])).tolist() == [1.0, -1.0, 0.0]
 
 
 def test_mean_margins_of_rows_that_were_seen():
-    means = row_memory.means(torch.tensor([[6.0, 3.0], [0.0, 0.0], [-1.0, 2.0]]))
+    means = history.mean_margins(torch.tensor([[6.0, 3.0], [0.0, 0.0], [-1.0, 2.0]]))
     np.testing.assert_array_equal(means, np.array([2, np.nan, -0.5], dtype=np.float32))
-    table = row_memory.table(means, np.array(["a", "b", "c"]), np.array([5, 6, 7]))
+    table = history.margins_table(means, np.array(["a", "b", "c"]), np.array([5, 6, 7]))
     assert table.to_dict("list") == {"row": [2, 0], "key_id": ["c", "a"], "label": [7, 5], "margin": [-0.5, 2.0]}

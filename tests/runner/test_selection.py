@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.metrics import measure
+from project.work.runner.history import measure
 from project.work.runner.result import result_row
 from project.work.teacher import oof, teachers
 

@@ -13,7 +13,7 @@ import pytest
 from test_summary import run
 
 from project.work.common import ROOT, UserError
-from project.work.reporter.reporter import Result
+from project.work.reporter.result import Result
 from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import save_settings
 from project.work.settings.groups import Settings

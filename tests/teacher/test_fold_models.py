@@ -15,7 +15,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.settings.groups import Settings
 from project.work.teacher import oof
 

@@ -17,7 +17,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import VALIDATION, OofLogits, read
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.teacher import oof
 

@@ -25,7 +25,7 @@ from project.data_preparation.parsing.fields import (
 )
 from project.data_preparation.parsing.strokes import BrokenDrawing
 from project.work.common import UserError
-from project.work.labels import class_names
+from project.work.labels import naming
 from project.work.raster.raster import CANVAS, Drawings
 
 AT_ONCE = 4096  # rows that are in memory at a time
@@ -304,7 +304,7 @@ def _check(key: str, said: object, word: str | None) -> None:
     fault = key_fault(key)
     if fault is not None:
         raise ValueError(fault)
-    if word is not None and said and class_names.canonical(str(said)) != class_names.canonical(word):
+    if word is not None and said and naming.canonical(str(said)) != naming.canonical(word):
         raise ValueError(f"its word is {said}, but the rows before are of {word}")
 
 

@@ -17,7 +17,7 @@ from project.data_preparation.pictures.tree import UNREAD, suffix
 from project.work.common import UserError
 from project.work.dataset.unprepared import ARCHIVES, PICTURES
 from project.work.files import disk, tables
-from project.work.labels.class_names import canonical
+from project.work.labels.naming import canonical
 
 # Names of columns without blanks and signs, the likeliest first.
 PATHS = """path imagepath filepath filepaths filename filenames file imagefilepath imagefile imagefilename imagename

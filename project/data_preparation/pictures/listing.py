@@ -12,7 +12,7 @@ from project.data_preparation.pictures.csv_list import read_csv
 from project.data_preparation.pictures.entries import SHOWN, PictureList, check_counts
 from project.data_preparation.pictures.folder_list import read_folder
 from project.work.common import UserError
-from project.work.labels import class_names
+from project.work.labels import naming
 
 LONGEST = 255  # letters of a class's name, as of a folder's
 FORMS = (
@@ -46,7 +46,7 @@ def _read(settings: ImageFolderSettings) -> PictureList:
         _check_path(source, entry.path)
     names = {name: _class_name(source, name) for name in sorted({entry.label for entry in found.entries})}
     entries = sorted(entry._replace(label=names[entry.label]) for entry in found.entries)
-    told = class_names.notes(names)
+    told = naming.notes(names)
     notes = found.notes | ({"names": "; ".join(told[:SHOWN])} if told else {})
     found = dataclasses.replace(found, entries=entries, notes=notes)
     check_counts(found.entries, found.called)
@@ -63,7 +63,7 @@ def set_name(settings: ImageFolderSettings) -> str:
 
 def _class_name(source: Path, written: str) -> str:
     """The one form of a class's name. Raises UserError for one that a person cannot read or a table cannot hold."""
-    name = class_names.canonical(written)
+    name = naming.canonical(written)
     _check_encoding(source, written)
     if not name:
         raise UserError(f"{source}: a class is called {written!a}, which nobody can see: give it a name")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from project.work.common import UserError
-from project.work.labels.class_names import canonical
+from project.work.labels.naming import canonical
 
 PARTS = ("train", "test")
 UNLABELLED = "unlabelled"  # the part of pictures to make predictions of

@@ -17,7 +17,7 @@ import orjson
 from project.data_preparation.parsing.rows import WORD, csv_cells
 from project.work.common import UserError
 from project.work.files import disk
-from project.work.labels import class_names
+from project.work.labels import naming
 
 LONGEST_NAME = 200  # characters; a longer word is none
 LONGEST = 1 << 23  # bytes of a line: a raw drawing of 20 seconds has some 100,000
@@ -38,7 +38,7 @@ class ClassFiles:
     def notes(self, names: Iterable[str]) -> list[str]:
         """What a person should know of the files of some classes."""
         names = list(names)
-        lines = class_names.notes(self._written(path) for name in names for path in self.files[name])
+        lines = naming.notes(self._written(path) for name in names for path in self.files[name])
         for name in names:
             paths = self.files[name]
             twins = {copy.name: path.name for copy, path in self.left_out.items() if path in paths}
@@ -86,7 +86,7 @@ def classify(paths: Sequence[Path], words_in: Callable[[Path], list[str]]) -> Cl
     said: dict[Path, str | None] = {}
     left_out: dict[Path, Path] = {}
     for path in paths:
-        words = {class_names.canonical(word): word for word in reversed(words_in(path))}
+        words = {naming.canonical(word): word for word in reversed(words_in(path))}
         words = {name: word for name, word in words.items() if 0 < len(name) <= LONGEST_NAME}
         if len(words) > 1:
             several = " and ".join(sorted(words)[:2])
@@ -104,7 +104,7 @@ def classify(paths: Sequence[Path], words_in: Callable[[Path], list[str]]) -> Cl
 def stem_name(path: Path) -> str:
     """The class that a file's name speaks of."""
     text = path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a name may be no UTF-8
-    stem = class_names.canonical(urllib.parse.unquote(text))
+    stem = naming.canonical(urllib.parse.unquote(text))
     return _AROUND.sub("", stem) or stem
 
 

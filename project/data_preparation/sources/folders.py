@@ -36,7 +36,7 @@ from project.data_preparation.sources import classes
 from project.data_preparation.sources.classes import LONGEST
 from project.work.common import UserError
 from project.work.files import disk
-from project.work.labels import class_names
+from project.work.labels import naming
 
 MOST_LINES = 20_000_000  # of a file; what is known of each takes memory
 TOGETHER = 1 << 26  # bytes of lines that are in memory at a time
@@ -267,7 +267,7 @@ class KaggleFolder(LineFolder):
             raise UserError(f"{path}: needs the columns key_id,true_word ({error})") from error
         if not truth.index.is_unique:
             raise UserError(f"{path}: key_id {truth.index[truth.index.duplicated()][0]} occurs twice; keep one of them")
-        return {key: class_names.canonical(word) for key, word in truth.to_dict().items()}
+        return {key: naming.canonical(word) for key, word in truth.to_dict().items()}
 
     def _surely_has(self, path: Path, rows: int) -> bool:
         return super()._surely_has(path, rows + 1)

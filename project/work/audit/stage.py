@@ -20,8 +20,8 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
 from project.work.files import arrays, disk
 from project.work.labels import noise
-from project.work.labels.by_key import unpacked
-from project.work.machine.run_context import RunContext
+from project.work.labels.naming import unpacked
+from project.work.machine.distributed import RunContext
 from project.work.runner.table import method_name
 from project.work.settings import resolve
 from project.work.settings.groups import Settings

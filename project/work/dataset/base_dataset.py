@@ -1,7 +1,8 @@
 """A prepared data set as splits: row numbers of files that are held once, and the batches gathered from them."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from project.work.dataset import normaliser, prepared_data
-from project.work.dataset.augmentation import Augmentation
-from project.work.dataset.loaded import Records, loaded
-from project.work.dataset.normaliser import Normaliser
-from project.work.dataset.pictures import staged
-from project.work.dataset.splits import split
+from project.work.common import UserError
+from project.work.dataset import prepared_data, transforms
+from project.work.dataset.pictures import Records, loaded, staged
+from project.work.dataset.transforms import Augmentation, Normaliser
 from project.work.labels import label_correction, noise
 from project.work.labels.label_correction import LabelCorrection
 from project.work.labels.noise import Noise
@@ -74,7 +73,7 @@ class Split:
         return dataclasses.replace(self, rows=self.rows[index])
 
     def with_soft_targets(self, soft_targets: Tensor) -> "Split":
-        """The same with a belief beside each label. soft_targets: float (N, K), for every row of the file."""
+        """The same with a soft target beside each label. soft_targets: float (N, K), for every row of the file."""
         return dataclasses.replace(self, records=dataclasses.replace(self.records, soft_targets=soft_targets))
 
     def batches(
@@ -111,10 +110,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits of a run, with the class names and the keys of the training file's rows (`by_key.packed`).
+    """The three splits of a run, with the class names and the keys of the training file's rows (`naming.packed`).
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
-    correction: what was done to put them right; truth: what is known of the true ones, see `loaded.Loaded`.
+    correction: what was done to put them right; truth: what is known of the true ones, see `pictures.Loaded`.
     """
 
     train: Split
@@ -149,14 +148,15 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder), data.names)
     train, valid = (torch.from_numpy(part) for part in parts)
     test = torch.arange(len(data.test.labels))
-    normalise = normaliser.chosen(settings, data.train.pictures, train)
+    normalise = transforms.chosen(settings, data.train.pictures, train)
     learnt, fingerprint = data.train, data.fingerprint
-    made = noise.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names)
-    if made is not None:
+    made = corrected = None
+    if settings.noise_type != "none":
+        made = noise.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names)
         learnt = dataclasses.replace(learnt, labels=torch.from_numpy(made.noisy).to(device))
         fingerprint = f"{fingerprint}-{made.fingerprint}"
-    corrected = label_correction.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
-    if corrected is not None:
+    if settings.corrections is not None or settings.clean != "none":
+        corrected = label_correction.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names, *parts)
         learnt, fingerprint = _with_corrected(learnt, corrected), f"{fingerprint}-{corrected.fingerprint}"
         train, valid = (torch.from_numpy(part[corrected.kept[part]]) for part in parts)
     splits = [
@@ -172,3 +172,82 @@ def _with_corrected(records: Records, corrected: LabelCorrection) -> Records:
     labels = torch.from_numpy(corrected.labels).to(records.labels.device)
     weights = None if corrected.weights is None else torch.from_numpy(corrected.weights).to(labels.device)
     return dataclasses.replace(records, labels=labels, weights=weights)
+
+
+def split(
+    labels: np.ndarray, valid_rate: float, seed: int, where: str, names: Sequence[str] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of training and validation, sorted, every class in proportion. Raises UserError when too few.
+
+    They are those of scikit-learn's train_test_split, as fold_numbers gives those of its StratifiedKFold, drawn in the
+    same order. It is not called, as every run would wait for its import; benchmark/startup.py measures that.
+    """
+    _refuse_rare(labels, 2, where, "one row to train and one to validate", names)
+    rows, classes = len(labels), len(np.unique(labels))
+    held_out = math.ceil(valid_rate * rows)
+    if not classes <= held_out <= rows - classes:
+        least, most = math.ceil(1000 * classes / rows) / 1000, math.floor(1000 * (1 - classes / rows)) / 1000
+        raise UserError(
+            f"--valid-rate {valid_rate} on {where} ({rows} pictures): {held_out} to validate and {rows - held_out} to"
+            f" train, but either needs {classes}, one of each class; give {least:g} to {most:g}"
+        )
+    counts, random = np.unique(labels, return_counts=True)[1], np.random.RandomState(seed)
+    to_train = _shares(counts, rows - held_out, random)
+    to_validate = _shares(counts - to_train, held_out, random)
+    train, valid = [], []
+    for members, first, second in zip(_members(labels), to_train, to_validate, strict=True):
+        members = random.permutation(members)
+        train.append(members[:first])
+        valid.append(members[first : first + second])
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(valid))
+
+
+def refuse_few_rows(labels: np.ndarray, folds: int, where: str, names: Sequence[str] = ()) -> None:
+    """Raises UserError when a class has fewer rows than folds. names: of the classes."""
+    _refuse_rare(labels, folds, where, f"one for each of {folds} folds; use fewer --folds", names)
+
+
+def fold_numbers(labels: np.ndarray, folds: int, seed: int, where: str, names: Sequence[str] = ()) -> np.ndarray:
+    """The fold (0 .. folds-1) of each row, stratified. Raises UserError when a class has fewer rows than folds."""
+    refuse_few_rows(labels, folds, where, names)
+    random = np.random.RandomState(seed)
+    numbers = np.empty(len(labels), dtype=np.int64)
+    start = 0
+    for members in sorted(_members(labels), key=lambda rows: rows[0]):  # by first appearance
+        # Classes end to end, dealt out in turn: each goes on where the one before it ended.
+        drawn = np.sort(np.arange(start, start + len(members)) % folds)
+        random.shuffle(drawn)
+        numbers[members] = drawn
+        start += len(members)
+    return numbers
+
+
+def _members(labels: np.ndarray) -> list[np.ndarray]:
+    """The rows of each class that occurs, ascending."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+
+
+def _shares(counts: np.ndarray, drawn: int, random: np.random.RandomState) -> np.ndarray:
+    """How many of each class are among so many drawn rows; ties in what is left over are broken by chance."""
+    exact = counts / counts.sum() * drawn
+    shares = np.floor(exact)
+    rest, missing = exact - shares, int(drawn - shares.sum())
+    for value in np.unique(rest)[::-1]:
+        if missing == 0:
+            break
+        (classes,) = np.where(rest == value)
+        more = random.choice(classes, size=min(len(classes), missing), replace=False)
+        shares[more] += 1
+        missing -= len(more)
+    return shares.astype(int)
+
+
+def _refuse_rare(labels: np.ndarray, least: int, where: str, why: str, names: Sequence[str]) -> None:
+    values, counts = np.unique(labels, return_counts=True)
+    if len(values) < 2:
+        raise UserError(f"{where}: all training pictures have one label; a classifier needs at least 2")
+    if counts.min() < least:
+        rare = values[counts.argmin()]
+        rare = names[rare] if len(names) else rare
+        raise UserError(f"{where}: class {rare} has {counts.min()} training rows, at least {least} are needed ({why})")

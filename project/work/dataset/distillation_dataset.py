@@ -16,7 +16,7 @@ import torch
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.files import arrays, disk
-from project.work.labels.by_key import unpacked
+from project.work.labels.naming import unpacked
 
 VALIDATION, DROPPED, SEEN = -1, -2, -3
 _FORM = {"logits": ("f", 2), "keys": ("U", 1), "folds": ("iu", 1), "names": ("U", 1)}  # kinds of dtype, axes

@@ -15,7 +15,7 @@ import pandas as pd
 from project.work.common import UserError
 from project.work.files import arrays, disk, tables
 from project.work.files.disk import replace_file
-from project.work.labels.class_names import canonical
+from project.work.labels.naming import canonical
 from project.work.settings.groups import RunSettings
 
 LABEL_NAME = "label_name.csv"

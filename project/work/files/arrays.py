@@ -17,7 +17,7 @@ from isal import igzip, isal_zlib
 from project.work.common import UserError
 from project.work.files import disk
 from project.work.files.disk import replacing
-from project.work.files.pickles import Built, Call, Machine, TooLarge, Unlike
+from project.work.files.pickles import Built, Call, TooLarge, Unlike, Unpickler
 
 _LEVEL = 1  # the fastest that compresses; drawings become an eighth
 _GZIP = 31  # zlib's number for deflate in gzip's form
@@ -184,7 +184,7 @@ _NDARRAY = Call(lambda *given: _refused("it calls numpy.ndarray itself"))
 
 def read_plain(stream: Any, most: int) -> Any:
     """What a pickle of at most so many bytes holds. Raises Unlike, EOFError, ValueError, or what its stream does."""
-    value = Machine(stream, _known, most, _STEPS).load()
+    value = Unpickler(stream, _known, most, _STEPS).load()
     return value.array if isinstance(value, _Array) else value
 
 

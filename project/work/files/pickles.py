@@ -47,7 +47,7 @@ class Built(ABC):
         """Take the state. Raises Unlike."""
 
 
-class Machine:
+class Unpickler:
     """Reads one pickle.
 
     known: what stands for a global, by module and name; raises Unlike for one that is not read. most: bytes that the
@@ -205,7 +205,7 @@ class Machine:
         return int.from_bytes(self._take(count), "little", signed=True)
 
 
-_STEPS: dict[bytes, Callable[[Machine], object]] = {
+_STEPS: dict[bytes, Callable[[Unpickler], object]] = {
     b"\x80": lambda m: m._take(1),  # PROTO
     b"\x95": lambda m: m._take(8),  # FRAME: only for reading faster
     b"(": lambda m: m._push(_MARK),

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from project.work.files.pickles import Call, Machine, Unlike
+from project.work.files.pickles import Call, Unlike, Unpickler
 
 MOST = 1 << 30  # bytes that a checkpoint may come to that takes less on the disk
 BAD = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, LookupError, NotImplementedError,
@@ -45,7 +45,7 @@ def read(file: BinaryIO, most: int, device: torch.device) -> Any:
             raise Unlike("it is no checkpoint")
         storages = _Storages(archive, program[0].filename.removesuffix("data.pkl"), device)
         with archive.open(program[0]) as stream:
-            return Machine(stream, _known, _PROGRAM, _PROGRAM, storages.get).load()
+            return Unpickler(stream, _known, _PROGRAM, _PROGRAM, storages.get).load()
 
 
 class _Storages:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from project.work.common import UserError
 from project.work.files import disk, tables
-from project.work.labels import by_key
-from project.work.labels.by_key import unpacked
+from project.work.labels import naming
+from project.work.labels.naming import unpacked
 
 FILE = "corrections.csv"
 COLUMNS = ("row", "key_id", "given_label", "new_label")
@@ -43,13 +43,13 @@ class Corrections:
 
 
 def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Corrections:
-    """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `by_key.packed`.
+    """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `naming.packed`.
 
     Raises UserError when they are of other data or labels.
     """
     table = tables.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
     key_ids = table["key_id"]
-    rows = by_key.rows(key_ids, keys, path)
+    rows = naming.rows(key_ids, keys, path)
     given, new = decided(table, names, path)
     other = np.flatnonzero(labels[rows] != given)
     if len(other) > 0:
@@ -63,8 +63,8 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
 def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Given and new labels, both int64 (n,), new DROPPED for drop, of the columns as text. Raises UserError."""
     key_ids, drop = table["key_id"], table["new_label"] == DROP
-    given = by_key.labels(table["given_label"], key_ids, names, path)
-    new = by_key.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
+    given = naming.labels(table["given_label"], key_ids, names, path)
+    new = naming.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
     _refuse_other_names(table, {"given": given, "new": new}, names, path)
     return given, np.where(drop, DROPPED, new)
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from project.work.common import UserError
 from project.work.files import arrays, disk, tables
-from project.work.labels import by_key, corrections
-from project.work.labels.by_key import unpacked
+from project.work.labels import corrections, naming
 from project.work.labels.corrections import DROPPED, Corrections
+from project.work.labels.naming import unpacked
 from project.work.settings.groups import Settings
 
 WEIGHTS_FILE = "weights.csv.gz"
@@ -58,16 +58,14 @@ class AuditedRows:
 
 def make(
     settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str], train: np.ndarray, valid: np.ndarray
-) -> LabelCorrection | None:
-    """The correction that the settings ask for, None for none; the same files give the same. Raises UserError.
+) -> LabelCorrection:
+    """The correction that the settings ask for; the same files give the same. Raises UserError.
 
-    labels: int64 (N,), with their noise; keys: (N,), see `by_key.packed`; train, valid: the rows of both splits, int64.
+    labels: int64 (N,), with their noise; keys: (N,), see `naming.packed`; train, valid: the rows of both splits, int64.
     A person's corrections hold in both, and --clean does not touch what a person has judged. It leaves validation as
     it is: wrong labels there lower every epoch alike and so choose as well, but a split without what models doubt, or
     with labels that they made, would prefer the epoch that agrees with them.
     """
-    if settings.corrections is None and settings.clean == "none":
-        return None
     done, notes = Corrections(*np.empty((3, 0), dtype=np.int64)), []
     if settings.corrections is not None:
         done = corrections.read(Path(settings.corrections), labels, keys, names)
@@ -138,8 +136,8 @@ def read_audit(path: Path, keys: np.ndarray, names: list[str]) -> AuditedRows:
     path = path / AUDIT_FILE if path.is_dir() else path
     table = tables.read_table(path, _AUDIT_COLUMNS, "the audit.csv of ./inv audit")
     key_ids = table["key_id"]
-    rows = by_key.rows(key_ids, keys, path)
-    given, suggested = (by_key.labels(table[name], key_ids, names, path) for name in _AUDIT_COLUMNS[1:3])
+    rows = naming.rows(key_ids, keys, path)
+    given, suggested = (naming.labels(table[name], key_ids, names, path) for name in _AUDIT_COLUMNS[1:3])
     try:
         trust = table["trust"].to_numpy(dtype=np.float64)
     except ValueError as error:

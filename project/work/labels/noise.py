@@ -10,8 +10,8 @@ import pandas as pd
 
 from project.work.common import UserError
 from project.work.files import disk, tables
-from project.work.labels import by_key
-from project.work.labels.by_key import unpacked
+from project.work.labels import naming
+from project.work.labels.naming import unpacked
 from project.work.settings.groups import Settings
 
 FACTS = "noise.json"
@@ -49,14 +49,12 @@ class Noise:
         return hashlib.sha256(self.noisy.tobytes()).hexdigest()[:12]
 
 
-def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Noise | None:
-    """The noise that the settings ask for on a training file, None for none; the same seed makes the same.
+def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Noise:
+    """The noise that the settings ask for on a training file; the same seed makes the same.
 
-    labels: int64 (N,); keys: key ids (N,), see `by_key.packed`; names: of the K classes. Raises UserError.
+    labels: int64 (N,); keys: key ids (N,), see `naming.packed`; names: of the K classes. Raises UserError.
     """
     kind, generator = settings.noise_type, np.random.default_rng(settings.noise_seed)
-    if kind == "none":
-        return None
     if kind == "file":
         return Noise(*read_manifest(Path(settings.noise_file), labels, keys, names))
     if kind == "confusion":
@@ -178,14 +176,14 @@ def read_manifest(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[
     """True and noisy labels, both int64 (N,), of data that a manifest is for.
 
     labels: int64 (N,), either as they were before the noise, or all of them as they are after it: then nothing is
-    changed, and what was true is known. keys: (N,), see `by_key.packed`. Raises UserError when the manifest is not for
+    changed, and what was true is known. keys: (N,), see `naming.packed`. Raises UserError when the manifest is not for
     these data.
     """
     table = tables.read_table(path, _MANIFEST_COLUMNS[1:], "a noise manifest, such as the noise.csv of a run")
     key_ids, unknown = table["key_id"], table["true_label"] == str(NO_CLASS)
-    rows = by_key.rows(key_ids, keys, path)
-    noisy = by_key.labels(table["noisy_label"], key_ids, names, path)
-    true = by_key.labels(table["true_label"].mask(unknown, "0"), key_ids, names, path)
+    rows = naming.rows(key_ids, keys, path)
+    noisy = naming.labels(table["noisy_label"], key_ids, names, path)
+    true = naming.labels(table["true_label"].mask(unknown, "0"), key_ids, names, path)
     true = np.where(unknown, NO_CLASS, true)
     other = labels.copy()
     if (labels[rows] == noisy).all():

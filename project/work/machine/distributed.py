@@ -5,6 +5,7 @@ one process would compute comes out, to rounding, whatever their number.
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -23,6 +25,9 @@ from project.work.machine import device as devices
 from project.work.machine.launch import LOST, STARVED, WORKER
 from project.work.machine.process import OutOfMemory
 from project.work.settings.groups import Settings
+
+if TYPE_CHECKING:
+    from project.work.machine.run_sync import RunSync
 
 T = TypeVar("T")
 PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run is making
@@ -70,7 +75,7 @@ class Distributed:
         if self.size == 1:
             return work()
         done = _attempt(work) if self.rank == 0 else None
-        box = [None if done is None else _pack(done)]
+        box: list[Any] = [None if done is None else _pack(done)]
         with _watched():
             dist.broadcast_object_list(box)
         return _open(done or torch.load(io.BytesIO(box[0]), map_location="cpu", weights_only=False))
@@ -159,7 +164,7 @@ def _watched() -> Iterator[None]:
         raise PeerLost(str(error)) from error
 
 
-def _attempt(work: Callable[[], T]) -> tuple[T | None, UserError | None]:
+def _attempt(work: Callable[[], T]) -> tuple[Any, UserError | None]:
     try:
         return work(), None
     except UserError as error:
@@ -195,6 +200,11 @@ def join_norms(network: nn.Sequential, distributed: Distributed, device: torch.d
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by mean and variance of the whole batch; what nn.SyncBatchNorm is, which needs CUDA."""
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def __init__(self, norm: nn.BatchNorm2d, distributed: Distributed) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
         self.load_state_dict(norm.state_dict())
@@ -216,3 +226,27 @@ class JointBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """distributed: this process among those of the run; sync: keeps folders in step with a bucket, None without one."""
+
+    settings: Settings
+    device: torch.device
+    distributed: Distributed = ALONE
+    sync: "RunSync | None" = None
+
+    def using(self, settings: Settings) -> "RunContext":
+        """The same surroundings with other settings: a teacher's, an audit's."""
+        return dataclasses.replace(self, settings=settings)
+
+    def send(self, folder: Path) -> None:
+        """Send what changed in a folder to the bucket. Raises UserError."""
+        if self.sync is not None:
+            self.sync.send(folder)
+
+    def try_send(self, folder: Path) -> None:
+        """The same; a failure is a warning, since the next epoch sends what is missing."""
+        if self.sync is not None:
+            self.sync.try_send(folder)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from project.work.common import UserError
+from project.work.common import InUse, UserError
 from project.work.machine import streams
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -206,10 +206,6 @@ def ends_with(parent: int, begins: bool = False) -> Callable[[], None]:
 
 
 IN_USE = 76  # exit code of a command whose run another process is at
-
-
-class InUse(UserError):
-    """What is asked for is busy: another process is at it. Ends a command with the exit code IN_USE."""
 
 
 class Interrupted(UserError):

@@ -1,5 +1,6 @@
 """The course of a run as a picture."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from project.work.files import disk
 from project.work.pages import fonts
-from project.work.reporter.reporter import Result
+from project.work.reporter.result import Result
 from project.work.run_folder import HISTORY_FILE
 
 FILE = "curve.png"
+PLAIN = r"[A-Za-z0-9_ .+-]*"  # a title that any font shows as it stands
 LABELS = {"train": "train, as augmented", "valid": "valid"}
 
 
@@ -35,9 +37,11 @@ class CurvePlot:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
             axes.legend()
-        figure.suptitle(f"{result.folder.name} on {Path(result.row['dataset']).name}", fontsize=11)
+        title = f"{result.folder.name} on {Path(result.row['dataset']).name}"
+        figure.suptitle(title, fontsize=11)
+        if not re.fullmatch(PLAIN, title):
+            fonts.for_matplotlib(figure)
         path = result.folder / FILE
-        fonts.for_matplotlib(figure)
         with disk.replacing(path) as file:
             figure.savefig(file, dpi=110, format="png")
         return f"curve in {path}"

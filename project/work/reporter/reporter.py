@@ -5,47 +5,24 @@ waits for the sheet and the sheet's row are made from it, and made again where a
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
-from project.work.common import UserError
+from project.work.common import UserError, key_files
 from project.work.files import disk
+from project.work.reporter import slack
+from project.work.reporter.curve import CurvePlot
+from project.work.reporter.result import Destination, Postponed, Result
+from project.work.reporter.sheet.sheet import Sheet
+from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import RESULT_FILE
+from project.work.settings.groups import ReportSettings
 
-SHEET_COLUMNS = (
-    "uuid",
-    "batch_size",
-    "lr",
-    "mixup",
-    "manifold_mixup",
-    "mixup_alpha",
-    "epoch",
-    "seed",
-    "momentum",
-    "weight_decay",
-    "distillation",
-    "soft_loss_weight",
-    "softmax_temperature",
-    "best_train_accuracy",
-    "best_valid_accuracy",
-    "best_test_accuracy",
-)
-_LARGEST_RESULT = 1 << 20  # bytes; a row has two thousand
 _LARGEST = 1 << 16  # bytes of a note
 NOTE = "reported.json"  # in a run folder: the destinations that were told, and whether that is all of them
-DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
-
-
-@dataclass(frozen=True)
-class Result:
-    """One finished run. row: flat, SHEET_COLUMNS first, then ours; folder: its run folder, with history.csv."""
-
-    row: dict[str, Any]
-    folder: Path
 
 
 def write_result(result: Result) -> Path:
@@ -53,44 +30,6 @@ def write_result(result: Result) -> Path:
     path = result.folder / RESULT_FILE
     disk.replace_file(path, (json.dumps(result.row, indent=2) + "\n").encode())
     return path
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The row that a finished run left in its folder. Raises UserError where the file holds no row."""
-    path = folder / RESULT_FILE
-    if disk.absent(path):
-        return None
-    row = disk.read_json(path, _LARGEST_RESULT)
-    flat = isinstance(row, dict) and all(
-        value is None or isinstance(value, (str, int, float)) for value in row.values()
-    )
-    if not flat or not isinstance(row.get("uuid"), str):
-        raise UserError(f"{path}: no row of a run (names with plain values, uuid among them); move it away")
-    return row
-
-
-class Postponed(Exception):
-    """A destination elsewhere does not take the result now, which is safe here; the text says what to do about it.
-
-    instead: what is printed where the destination would have said where the result is.
-    """
-
-    def __init__(self, text: str, instead: str) -> None:
-        super().__init__(text)
-        self.instead = instead
-
-
-class Destination(Protocol):
-    """Somewhere a result goes. One that is not configured is absent from the reporter's list.
-
-    One that would say it twice has a true attribute `once`.
-    """
-
-    def write(self, result: Result) -> str:
-        """Write the result, replacing an earlier one of the same uuid; returns where a person finds it.
-
-        Raises Postponed when that is no fault of the run and nothing is lost.
-        """
 
 
 class Reporter:
@@ -148,3 +87,17 @@ def _note(folder: Path, told: set[str], whole: bool) -> None:
         disk.replace_file(folder / NOTE, text.encode())
     except OSError as error:  # less is lost than if the result itself were not reported
         print(f"warning: {folder / NOTE}: {error.strerror or error}", file=sys.stderr)
+
+
+def to_sheet(settings: ReportSettings) -> bool:
+    """Whether results go to a spreadsheet: there is a key file, or a sheet is named for the machine's own account."""
+    return settings.sheet_key is not None or bool(key_files(settings.credential_path))
+
+
+def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination]:
+    """Where the result of a run goes, in order: first what keeps it safe, then what may be out of reach."""
+    output = run_folder.parent
+    found: list[Destination] = [ResultTable(output), CurvePlot()]
+    if to_sheet(settings):
+        found.append(Sheet(settings, output))
+    return found + (slack.from_environment(os.environ) if any(map(os.environ.get, slack.VARIABLES)) else [])

@@ -18,9 +18,10 @@ from typing import Any
 
 from project.work.machine.patience import Passing, Patience
 from project.work.reporter import curve
-from project.work.reporter.reporter import Destination, Postponed, Result
+from project.work.reporter.result import Destination, Postponed, Result
 
 API = "https://slack.com/api/"
+VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_WEBHOOK_URL")
 LARGEST = 1 << 20  # bytes of an answer
 NOT_SENT = "no message in Slack"
 BROKEN = (  # a connection, or an answer
@@ -40,7 +41,7 @@ ADVICE = {
 def from_environment(environment: Mapping[str, str]) -> list[Destination]:
     """The bot when there is a token, else the webhook when there is one, else nothing."""
     token, channel, webhook = (
-        environment.get(name, "").strip() for name in ("SLACK_BOT_TOKEN", "SLACK_CHANNEL", "SLACK_WEBHOOK_URL")
+        environment.get(name, "").strip() for name in VARIABLES
     )
     if token and (channel or not webhook):
         return [SlackBot(token, channel, environment.get("SLACK_API_URL") or API)]

@@ -15,19 +15,16 @@ from tqdm import tqdm
 from project.work import classifier, common
 from project.work.classifier import Classifier
 from project.work.common import UserError, progress
-from project.work.dataset.augmentation import AUGMENTATIONS
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
+from project.work.dataset.transforms import AUGMENTATIONS
 from project.work.labels.noise_channel import channel_rate
 from project.work.machine.device import MixedPrecision
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, git_revision
 from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, Known
-from project.work.runner.history import EpochRow, History, speed
-from project.work.runner.metrics import measure
-from project.work.runner.network import make_network
-from project.work.runner.optimizer import schedule_factor
-from project.work.runner.row_memory import RowMemory, margins
+from project.work.runner.history import EpochRow, History, RowMemory, margins, measure, speed
+from project.work.runner.optimizer import make_network, schedule_factor
 from project.work.settings import resolve
 
 Stateful = torch.nn.Module | torch.optim.Optimizer | torch.amp.GradScaler | RowMemory

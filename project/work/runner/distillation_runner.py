@@ -1,4 +1,4 @@
-"""Distillation: learn from another model's belief beside the label."""
+"""Distillation: learn from another model's predictions beside the label."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -14,8 +14,8 @@ def soft_loss(logits: Tensor, soft_targets: Tensor, temperature: float) -> Tenso
 
     logits: float (B, K); soft_targets: float (B, K), softmax of the teacher's logits at the same temperature.
     """
-    belief = functional.log_softmax(logits / temperature, dim=1)
-    return temperature**2 * functional.kl_div(belief, soft_targets, reduction="batchmean")
+    log_probabilities = functional.log_softmax(logits / temperature, dim=1)
+    return temperature**2 * functional.kl_div(log_probabilities, soft_targets, reduction="batchmean")
 
 
 class DistillationRunner(BaseRunner):

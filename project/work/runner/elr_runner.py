@@ -1,4 +1,4 @@
-"""Early-learning regularisation: hold on to what the network believed before it began to memorise."""
+"""Early-learning regularisation: hold on to what the network predicted before it began to memorise."""
 
 from typing import Any
 
@@ -11,31 +11,31 @@ from project.work.runner.base_runner import BaseRunner
 LEAST = 1e-4  # of a probability, so that no logarithm is infinite
 
 
-def regulariser(belief: Tensor, memory: Tensor) -> Tensor:
-    """log(1 - <belief, memory>), the mean over the batch: lowest where both agree (Liu et al., 2020, equation 6).
+def regulariser(prediction: Tensor, memory: Tensor) -> Tensor:
+    """log(1 - <prediction, memory>), the mean over the batch: lowest where both agree (Liu et al., 2020, equation 6).
 
-    belief, memory: float (B, K), rows sum to 1 (memory to less while it begins).
+    prediction, memory: float (B, K), rows sum to 1 (memory to less while it begins).
     """
-    return torch.log1p(-(belief * memory).sum(dim=1)).mean()
+    return torch.log1p(-(prediction * memory).sum(dim=1)).mean()
 
 
-def remembered(memory: Tensor, belief: Tensor, momentum: float) -> Tensor:
-    """momentum x memory + (1 - momentum) x belief: the temporal ensemble of a row's beliefs."""
-    return momentum * memory + (1 - momentum) * belief
+def remembered(memory: Tensor, prediction: Tensor, momentum: float) -> Tensor:
+    """momentum x memory + (1 - momentum) x prediction: the temporal ensemble of a row's predictions."""
+    return momentum * memory + (1 - momentum) * prediction
 
 
 class ElrRunner(BaseRunner):
-    """Cross entropy + elr_weight x regulariser towards a moving average of each row's own belief (Liu et al., 2020)."""
+    """Cross entropy + elr_weight x regulariser towards a moving average of the row's predictions (Liu et al., 2020)."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.memories["beliefs"] = self.make_memory(len(self.dataset.names))
+        self.memories["predictions"] = self.make_memory(len(self.dataset.names))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        belief = logits.softmax(dim=1).clamp(LEAST, 1 - LEAST)
-        seen, memory = belief.detach(), self.memories["beliefs"].values
+        prediction = logits.softmax(dim=1).clamp(LEAST, 1 - LEAST)
+        seen, memory = prediction.detach(), self.memories["predictions"].values
         now = memory[batch.rows]
         if not self.repeating:
             now = remembered(now, seen / seen.sum(dim=1, keepdim=True), self.settings.elr_momentum)
             memory[batch.rows] = now
-        return super().loss(logits, batch) + self.settings.elr_weight * regulariser(belief, now)
+        return super().loss(logits, batch) + self.settings.elr_weight * regulariser(prediction, now)

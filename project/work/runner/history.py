@@ -1,4 +1,4 @@
-"""What happened in each epoch, and which epoch is selected."""
+"""What a run records: each epoch and which is selected, how good predictions are, and the margin of every row."""
 
 import csv
 import dataclasses
@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional
+
 from project.work.files import disk
+from project.work.labels.naming import unpacked
+from project.work.machine.distributed import Distributed
 
 
 @dataclass(frozen=True)
@@ -83,3 +91,91 @@ class History:
         table.writeheader()
         table.writerows(self.as_dicts())
         disk.replace_file(self.path, text.getvalue().encode())
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """loss: mean cross entropy; accuracy, top5, macro_f1: shares of 1."""
+
+    loss: float
+    accuracy: float
+    top5: float
+    macro_f1: float
+
+
+def measure(logits: Tensor, labels: Tensor) -> Metrics:
+    """Metrics of logits float (N, K) against labels int64 (N,).
+
+    Top-5 of fewer than five classes is 1; macro F1 is the mean over the classes that occur.
+    """
+    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    hit = best == labels[:, None]
+    loss = functional.cross_entropy(logits, labels)
+    accuracy, top5 = float(hit[:, 0].float().mean()), float(hit.any(dim=1).float().mean())
+    return Metrics(float(loss), accuracy, top5, macro_f1(best[:, 0], labels))
+
+
+def macro_f1(predictions: Tensor, labels: Tensor) -> float:
+    """The mean of F1 over the classes that occur in labels; both: int64 (n,).
+
+    Written out: scikit-learn, which gives the same, is slow to import.
+    """
+    guesses, truth = predictions.cpu().numpy(), labels.cpu().numpy()
+    classes = int(max(guesses.max(), truth.max())) + 1
+    right, guessed, there = (np.bincount(rows, minlength=classes) for rows in (truth[guesses == truth], guesses, truth))
+    occurs = there > 0
+    return float(np.mean(2 * right[occurs] / (guessed + there)[occurs]))
+
+
+def margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logit of the given label less the highest other logit, float (B,): negative where another class is preferred.
+
+    logits: float (B, K), K >= 2; labels: int64 (B,). Averaged over training this is the area under the margin, low
+    for labels that contradict the pictures like them (Pleiss et al., 2020).
+    """
+    best = logits.topk(2, dim=1)
+    given = logits.gather(1, labels[:, None])[:, 0]
+    other = torch.where(best.indices[:, 0] == labels, best.values[:, 1], best.values[:, 0])
+    return given - other
+
+
+def mean_margins(sums: Tensor) -> np.ndarray:
+    """Mean margin of every row, float32 (N,), of sums and counts float (N, 2); not a number where the count is 0."""
+    return torch.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], torch.nan).cpu().numpy()
+
+
+def margins_table(means: np.ndarray, keys: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """The rows that were trained on, the most suspicious first: row, key_id, label, margin."""
+    rows = np.flatnonzero(np.isfinite(means))
+    rows = rows[np.argsort(means[rows], kind="stable")]
+    columns = {"row": rows, "key_id": unpacked(keys[rows]), "label": labels[rows], "margin": means[rows].round(5)}
+    return pd.DataFrame(columns)
+
+
+class RowMemory:
+    """values: float (N, ...), one entry a row of the training file.
+
+    Each process changes the rows of its own share; after `end_epoch` all of them know what any has changed, as long as
+    a row is changed by one process an epoch.
+    """
+
+    def __init__(self, rows: int, *shape: int, device: torch.device) -> None:
+        self.values = torch.zeros(rows, *shape, device=device)
+        self._before: Tensor | None = None
+
+    def end_epoch(self, distributed: Distributed) -> None:
+        """Bring the changes of all processes together."""
+        if distributed.size == 1:
+            return
+        before = torch.zeros_like(self.values) if self._before is None else self._before
+        self.values.copy_(before + distributed.total(self.values - before))
+        self._before = self.values.clone()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        return {"values": self.values}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from a checkpoint."""
+        self.values.copy_(state["values"])
+        self._before = self.values.clone()

@@ -44,7 +44,7 @@ class MixupRunner(BaseRunner):
     """Mixes pictures and targets with one weight a batch from Beta(alpha, alpha) (Zhang et al., 2017).
 
     A row keeps the larger share of its own picture (Berthelot et al., 2019): pairs are drawn evenly, so nothing else
-    changes, but margins and beliefs are those of the row they are noted for.
+    changes, but margins and predictions are those of the row they are noted for.
     """
 
     def seen(self, count: int) -> slice:

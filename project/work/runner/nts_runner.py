@@ -8,13 +8,13 @@ from project.work.dataset.base_dataset import Batch
 from project.work.runner.base_runner import BaseRunner
 
 
-def taught_targets(targets: Tensor, beliefs: Tensor, label_weight: float) -> Tensor:
-    """label_weight x label + (1 - label_weight) x the teacher's belief: float (B, K), rows sum to 1."""
-    return beliefs.lerp(targets, label_weight)
+def taught_targets(targets: Tensor, predictions: Tensor, label_weight: float) -> Tensor:
+    """label_weight x label + (1 - label_weight) x the teacher's prediction: float (B, K), rows sum to 1."""
+    return predictions.lerp(targets, label_weight)
 
 
 class NtsRunner(BaseRunner):
-    """The loss with labels replaced by what a teacher believes of the clean view (Chen et al., AAAI 2021).
+    """The loss with labels replaced by what a teacher predicts of the clean view (Chen et al., AAAI 2021).
 
     Accuracy is robust to noise, so the epoch that a noisy validation split selects is a good teacher; and it was right
     about many a wrong label. It stands at the targets, so that any other loss, and mixing, applies to them.

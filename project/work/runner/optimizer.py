@@ -11,6 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from project.work import common, model
+from project.work.dataset.base_dataset import Dataset
+from project.work.machine import device as devices
+from project.work.machine.distributed import RunContext, join_norms
 from project.work.settings.groups import Settings
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -161,3 +165,15 @@ def schedule_factor(name: str, step: int, steps: int) -> float:
     Counted in steps, so that a run of one or two epochs has the whole course too.
     """
     return SCHEDULES[name](step / steps)
+
+
+def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str) -> nn.Sequential:
+    """A new network on the device; its weights depend on seed and purpose. steps: how many the run takes in all."""
+    settings, device, distributed = context.settings, context.device, context.distributed
+    seed = common.derive_seed(settings.seed, purpose)
+    network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
+    network = join_norms(network, distributed, device)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    choices = devices.choose(settings, devices.look(device), steps, distributed.size)
+    devices.apply(choices, network)
+    return network

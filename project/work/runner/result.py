@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.reporter.reporter import DATA_DIGEST, SHEET_COLUMNS
+from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.history import History, mean_speed
-from project.work.runner.metrics import Metrics, measure
+from project.work.runner.history import History, Metrics, mean_speed, measure
 from project.work.runner.table import cost
 from project.work.settings.groups import Settings
 from project.work.settings.resolve import experiment_settings

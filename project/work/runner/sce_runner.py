@@ -1,4 +1,4 @@
-"""Symmetric cross entropy: the label judges the belief, and the belief judges the label."""
+"""Symmetric cross entropy: cross entropy, and cross entropy with label and prediction exchanged."""
 
 from torch import Tensor
 

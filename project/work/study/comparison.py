@@ -63,7 +63,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MethodAtRate:
     """A method at a noise rate, over the seeds that are finished. Accuracies in percent."""
 
     valid: Spread
@@ -123,7 +123,7 @@ class Comparison:
         runs = self.planned(method, rate)
         return {run.seed: self.measured[run.uuid] for run in runs if run.uuid in self.measured}
 
-    def cell(self, method: str, rate: float) -> Cell | None:
+    def cell(self, method: str, rate: float) -> MethodAtRate | None:
         """A method at a rate, None when no run of it is finished."""
         runs = list(self.finished(method, rate).values())
         if not runs:
@@ -132,7 +132,7 @@ class Comparison:
         def over(value: Callable[[Measured], float], factor: float = 100) -> Spread:
             return spread([factor * value(run) for run in runs])
 
-        return Cell(
+        return MethodAtRate(
             valid=over(lambda run: run.valid),
             test=over(lambda run: run.test),
             last=over(lambda run: run.last),

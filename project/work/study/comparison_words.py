@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from project.work.study.comparison import Cell, Comparison, Gain, Spread
+from project.work.study.comparison import Comparison, Gain, MethodAtRate, Spread
 from project.work.study.terminal import padded, width
 
 HEADER = (
@@ -99,7 +99,7 @@ def lines(comparison: Comparison) -> list[list[str]]:
     return found
 
 
-def _line(comparison: Comparison, method: str, rate: float, cell: Cell) -> list[str]:
+def _line(comparison: Comparison, method: str, rate: float, cell: MethodAtRate) -> list[str]:
     gain, cost = comparison.gain(method, rate), comparison.cost(method)
     planned = len(comparison.planned(method, rate))
     return [

@@ -20,7 +20,7 @@ from project.work import common
 from project.work.common import UserError
 from project.work.files import disk
 from project.work.machine.process import run_command
-from project.work.reporter.reporter import DATA_DIGEST
+from project.work.reporter.result import DATA_DIGEST
 from project.work.reporter.sheet import rows as sheet_rows
 from project.work.reporter.table import cells as result_cells
 from project.work.reporter.table.result_table import MENDING, ResultTable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from project.work.reporter.reporter import DATA_DIGEST
+from project.work.reporter.result import DATA_DIGEST
 from project.work.study import run_words
 from project.work.study.run_words import Unfinished
 from project.work.study.terminal import Column, wrapped

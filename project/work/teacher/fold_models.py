@@ -19,7 +19,7 @@ import torch
 from project.work.common import progress
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import memory_budget
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.runner.table import runner_class
 
 T = TypeVar("T")

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from project.work.common import UserError
-from project.work.dataset import splits
+from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, VALIDATION, OofLogits
-from project.work.labels.by_key import unpacked
-from project.work.machine.run_context import RunContext
+from project.work.labels.naming import unpacked
+from project.work.machine.distributed import RunContext
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
-from project.work.runner.row_memory import means
+from project.work.runner.history import mean_margins
 from project.work.settings import resolve
 from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings
 from project.work.settings.methods import DistillationSettings
@@ -74,19 +74,19 @@ def make(context: RunContext, dataset: Dataset, folder: Path, at_once: int | Non
         logits[prediction.rows] = prediction.held_out
         logits[valid_rows] += prediction.valid / teacher.folds
         sums += prediction.margins
-    return OofLogits(logits, keys, folds, dataset.names, means(torch.from_numpy(sums)).astype(np.float32))
+    return OofLogits(logits, keys, folds, dataset.names, mean_margins(torch.from_numpy(sums)).astype(np.float32))
 
 
 def parts(teacher: Settings, dataset: Dataset) -> np.ndarray:
     """The fold of each training picture, int (n,). Raises UserError when a class has fewer rows than folds."""
     labels = dataset.train.labels.cpu().numpy()
-    return splits.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names)
+    return base_dataset.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names)
 
 
 def refuse_few_rows(teacher: Settings, dataset: Dataset) -> None:
     """The refusal of `parts` alone, for before anything is made."""
     labels = dataset.train.labels.cpu().numpy()
-    splits.refuse_few_rows(labels, teacher.folds, teacher.dataset, dataset.names)
+    base_dataset.refuse_few_rows(labels, teacher.folds, teacher.dataset, dataset.names)
 
 
 def refuse_twins(keys: np.ndarray, where: str) -> None:

@@ -16,8 +16,8 @@ from project.work import run_folder
 from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import SEEN, VALIDATION, OofLogits
-from project.work.labels.by_key import unpacked
-from project.work.machine.run_context import RunContext
+from project.work.labels.naming import unpacked
+from project.work.machine.distributed import RunContext
 from project.work.runner.table import runner_class
 from project.work.settings.groups import Settings
 from project.work.settings.methods import NtsSettings
@@ -72,8 +72,6 @@ SELECTED = Kind("teacher", run_folder.TEACHER_FILE, noisy_teacher_settings, make
 def with_soft_targets(context: RunContext, dataset: Dataset) -> Dataset:
     """The data set with the soft targets that a student's method learns from, as it is for other methods."""
     settings, first = context.settings, context.distributed.first
-    if not settings.distillation and not settings.nts:
-        return dataset
     kind, temperature = OUT_OF_FOLD, settings.softmax_temperature
     if settings.nts:
         kind, temperature = SELECTED, settings.nts_temperature

@@ -19,7 +19,7 @@ class Evidence:
 
     rows: int64 (N,), ascending, which they are; labels: int64 (N,), as given; logits: float32 (N, K), out of fold;
     valid: bool (N,), the rows of validation; margins: float (N,), not a number where unknown, or None; votes: int (N,),
-    how many vote models disagree, or None; truth: float (N,), see `loaded.Loaded`, or None.
+    how many vote models disagree, or None; truth: float (N,), see `pictures.Loaded`, or None.
     """
 
     rows: np.ndarray

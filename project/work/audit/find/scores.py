@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from project.work.runner.row_memory import margins
+from project.work.runner.history import margins
 
 ROWS = 16_384  # of logits, whose probabilities are in memory at once
 LEVEL = 0.5  # how far margins are set right for their class: half way, as how noisy a class is lowers its mean too

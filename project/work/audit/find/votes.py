@@ -7,7 +7,7 @@ import numpy as np
 from filelock import FileLock
 
 from project.work.dataset.base_dataset import Dataset
-from project.work.machine.run_context import RunContext
+from project.work.machine.distributed import RunContext
 from project.work.teacher import oof
 from project.work.teacher.fold_models import FoldModels
 

@@ -14,7 +14,7 @@ Decision = tuple[int, str, int, int | str]
 
 
 def write(folder: Path, done: Corrections, keys: np.ndarray, names: list[str]) -> None:
-    """Write into an audit's folder the corrections that it was made with. keys: (N,), see `by_key.packed`."""
+    """Write into an audit's folder the corrections that it was made with. keys: (N,), see `naming.packed`."""
     corrections.write(folder / FILE, done, keys, names)
 
 

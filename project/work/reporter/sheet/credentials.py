@@ -1,13 +1,11 @@
 """The Google account that results are reported with: a service account's key file, or the one of the machine."""
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from project.work.common import ROOT, UserError
+from project.work.common import UserError, key_files, key_folder
 from project.work.files import disk
 from project.work.settings.groups import ReportSettings
 
@@ -34,21 +32,9 @@ class Account:
         return address if address and "@" in address else "this machine's account"
 
 
-def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where a key file is looked for when none is named."""
-    return Path(environment.get("CREDENTIAL_FOLDER") or ROOT / "project" / "work" / "reporter")
-
-
-def key_files(settings: ReportSettings) -> list[Path]:
-    """The key file that is named, or all that are in their folder."""
-    if settings.credential_path is not None:
-        return [Path(settings.credential_path).expanduser()]
-    return sorted(key_folder().glob("*.json"))
-
-
 def find_account(settings: ReportSettings) -> Account:
     """The account to use. Raises Refused when there is none, or its key file is broken."""
-    files = key_files(settings)
+    files = key_files(settings.credential_path)
     if len(files) > 1:
         names = ", ".join(path.name for path in files)
         raise Refused(f"{key_folder()} has {len(files)} key files ({names}); name one with --credential-path")

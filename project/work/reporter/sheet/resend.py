@@ -34,18 +34,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = {field.name for field in dataclasses.fields(ResendSettings)}
     usual = {name: value for name, value in resolve.read_yaml(common.DEFAULTS_FILE).items() if name in names}
     settings = build(ResendSettings, usual | flags)
+    from project.work.common import key_folder
     from project.work.machine.patience import Passing
-    from project.work.reporter.reporter import RESULT_FILE
+    from project.work.reporter.reporter import to_sheet
     from project.work.reporter.sheet import sheet
-    from project.work.reporter.sheet.credentials import Refused, key_folder
+    from project.work.reporter.sheet.credentials import Refused
     from project.work.reporter.table.result_table import ResultTable
+    from project.work.run_folder import RESULT_FILE
 
     output = common.output_folder(settings.output)
     table = ResultTable(output)
     for folder in table.catch_up():
         print(f"{folder.name}: its row was missing in {table.path}; added from {RESULT_FILE}")
     rows = len(table.read())
-    if not sheet.configured(settings):
+    if not to_sheet(settings):
         raise UserError(
             f"no spreadsheet is set up: put a service account's key file into {key_folder()}, or name it with"
             " --credential-path, or give --sheet-key to use this machine's own account"

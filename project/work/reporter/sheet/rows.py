@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args, get_type_hints
 
-from project.work.reporter.reporter import DATA_DIGEST
+from project.work.reporter.result import DATA_DIGEST
 from project.work.settings.groups import Settings
 
 Cell = str | int | float | bool | None

@@ -10,10 +10,10 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from project.work.common import OUTPUT, UserError
 from project.work.machine.patience import Passing, Patience, Unknown
-from project.work.reporter.reporter import Postponed, Result
+from project.work.reporter.result import Postponed, Result
 from project.work.reporter.sheet import rows as sheet_rows
 from project.work.reporter.sheet import waiting
-from project.work.reporter.sheet.credentials import Refused, find_account, key_files
+from project.work.reporter.sheet.credentials import Refused, find_account
 from project.work.reporter.sheet.remote_sheet import RemoteSheet, SharedSheet, connect
 from project.work.reporter.table.cells import as_text
 from project.work.reporter.table.result_table import FILE as TABLE
@@ -32,11 +32,6 @@ class Sent:
     url: str
     added: int
     updated: int
-
-
-def configured(settings: ReportSettings) -> bool:
-    """Whether results go to a sheet: there is a key file, or a sheet is named for the machine's own account."""
-    return settings.sheet_key is not None or bool(key_files(settings))
 
 
 class Sheet:

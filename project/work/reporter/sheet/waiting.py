@@ -12,7 +12,7 @@ from typing import Any
 
 from project.work.common import UserError
 from project.work.files import disk
-from project.work.reporter.reporter import read_result
+from project.work.reporter.result import read_result
 from project.work.reporter.table.cells import as_text
 
 FILE = "waits_for_sheet.json"

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import UserError
-from project.work.reporter.reporter import DATA_DIGEST, RESULT_FILE, read_result
+from project.work.reporter.result import DATA_DIGEST, read_result
+from project.work.run_folder import RESULT_FILE
 from project.work.settings.flags import is_switch
 from project.work.settings.groups import Settings
 from project.work.settings.resolve import experiment_settings

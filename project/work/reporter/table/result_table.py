@@ -13,8 +13,9 @@ from filelock import FileLock
 
 from project.work.common import UserError
 from project.work.files import disk, tables
-from project.work.reporter.reporter import RESULT_FILE, SHEET_COLUMNS, Result, read_result
+from project.work.reporter.result import SHEET_COLUMNS, Result, read_result
 from project.work.reporter.table import cells
+from project.work.run_folder import RESULT_FILE
 from project.work.settings.flags import inside
 from project.work.settings.groups import Settings
 
