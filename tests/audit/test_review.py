@@ -13,6 +13,8 @@ from reviewing import exported, numbers, reviewing, waited
 from project.work.audit.page.page import write_page
 from project.work.labels import corrections
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:

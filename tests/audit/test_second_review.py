@@ -20,6 +20,8 @@ from project.work.dataset.base_dataset import split
 from project.work.labels import corrections
 from project.work.labels.corrections import DROPPED
 
+pytestmark = pytest.mark.slow
+
 HEADER = "row,key_id,given_label,new_label\n"
 
 
