@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from project.work.common import CODE, ROOT, UserError
-from project.work.method_words import method_settings
 from project.work.settings.flags import flag
 from project.work.settings.groups import NoiseSettings
+from project.work.settings.method_words import method_settings
 
 REPOSITORY = "/repository"  # where the code is in every image
 SETTINGS_HEAD = """# Settings

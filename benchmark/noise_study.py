@@ -23,9 +23,9 @@ from project.command.growing_page import GrowingPage, Point
 from project.command.sweep import SweepSettings
 from project.work.common import UserError
 from project.work.machine.process import run_command
-from project.work.method_words import BASE
 from project.work.reporter import comparison_words
 from project.work.settings.flags import parse, setting
+from project.work.settings.method_words import BASE
 
 ROBUST = "recipe=robust"
 METHODS = (

@@ -13,10 +13,10 @@ from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run
 from project.command.sweep import Order, SweepSettings
 from project.work.common import UserError
-from project.work.method_words import BASE, method_settings
 from project.work.settings import resolve
 from project.work.settings.flags import flag, inside, setting
 from project.work.settings.groups import NoiseSettings
+from project.work.settings.method_words import BASE, method_settings
 
 NOISE = frozenset(field.name for field in dataclasses.fields(NoiseSettings))
 OWN = NOISE | {"seed", "dataset"}  # what a comparison holds equal, or varies itself

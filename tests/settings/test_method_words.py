@@ -4,7 +4,7 @@ import pytest
 
 import make_command
 from project.work.common import UserError
-from project.work.method_words import method_settings
+from project.work.settings.method_words import method_settings
 
 
 @pytest.mark.parametrize(

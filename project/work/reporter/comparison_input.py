@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from project.work.files.disk import absent
-from project.work.method_words import BASE
 from project.work.reporter.comparison import Comparison, Measured, Planned
 from project.work.reporter.result_table import ResultTable
 from project.work.settings.groups import DataSettings, NoiseSettings, Settings
+from project.work.settings.method_words import BASE
 
 COLUMNS = {
     "valid": "best_valid_accuracy",

@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any
 
 from project.work.common import UserError
-from project.work.method_words import BASE, method_settings
 from project.work.reporter import result_cells
 from project.work.reporter.result_cells import column
 from project.work.settings import resolve
 from project.work.settings.flags import build
 from project.work.settings.groups import RECIPES, Settings
+from project.work.settings.method_words import BASE, method_settings
 
 NOT_READ = "-"
 NOISE = ("noise_type", "noise_rate")
