@@ -34,7 +34,7 @@ METHODS = (
     "elr",
     "mixup",
     "manifold-mixup",
-    "loss-mixture+mixup",
+    "label-posterior+mixup",
     "co-teaching",
     "nts",
     "sam",

@@ -275,10 +275,10 @@ def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> 
 def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for() -> None:
     from project.work.teacher import oof
 
-    asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"loss_mixture": False}, {"recipe": "predecessor"})
+    asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"label_posterior": False}, {"recipe": "predecessor"})
     usual, robust, *others = (resolve.combine({"stage": "audit"}, values) for values in asked)
     assert oof.audit_settings(usual) == oof.audit_settings(robust)
-    assert oof.audit_settings(usual).loss_mixture
+    assert oof.audit_settings(usual).label_posterior
     for each in others:
         assert oof.audit_settings(each) == oof.teacher_settings(each)
     for values in (

@@ -49,7 +49,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
         {"recipe": "predecessor"},
         {"co_teaching": True, "co_teaching_epochs": 2, "ema": 0.9},
         {"sam": True, "mixup": True, "elr": True, "accumulation_steps": 2},
-        {"loss_mixture": True, "mixup": True},
+        {"label_posterior": True, "mixup": True},
     ],
     ids=[
         "base",
@@ -58,7 +58,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
         "sgd",
         "co-teaching with average",
         "SAM",
-        "loss mixture with mixup",
+        "label posterior with mixup",
     ],
 )
 def test_a_run_that_stopped_goes_on_to_the_very_same_weights(

@@ -65,7 +65,7 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--nts --co-teaching", "--co-teaching and --nts: choose one (co-teaching chooses by the labels"),
         (
             "--clean drop --recipe robust",
-            "--clean drop and --loss-mixture: choose one (the mixture goes by the noise of",
+            "--clean drop and --label-posterior: choose one (the mixture goes by the noise of",
         ),
         (
             "--clean relabel --co-teaching",

@@ -70,8 +70,8 @@ def _refuse_cleaning_twice(settings: "Settings") -> None:
         raise UserError(f"--clean reweight --flag-by {settings.flag_by}: rows are weighted whether flagged or not;"
                         " leave --flag-by out")  # fmt: skip
     why = f"goes by the noise of validation, which --clean {settings.clean} leaves as it was"
-    if settings.loss_mixture:
-        raise UserError(f"--clean {settings.clean} and --loss-mixture: choose one (the mixture {why})")
+    if settings.label_posterior:
+        raise UserError(f"--clean {settings.clean} and --label-posterior: choose one (the mixture {why})")
     if settings.co_teaching and settings.co_teaching_rate is None:
         raise UserError(f"--clean {settings.clean} --co-teaching: give --co-teaching-rate (by itself it {why})")
 

@@ -69,7 +69,7 @@ class TrainingSettings:
 
     recipe: str = setting(
         "default",
-        "a named set of defaults for the settings below; robust is for wrong labels: --loss-mixture, costs 1x",
+        "a named set of defaults for the settings below; robust is for wrong labels: --label-posterior, costs 1x",
         choices=("default", "predecessor", "robust"),
     )
     model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
@@ -170,5 +170,5 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_mean": 0.1093,
         "pixel_std": 0.2921,
     },
-    "robust": {"loss_mixture": True},
+    "robust": {"label_posterior": True},
 }

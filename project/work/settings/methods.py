@@ -68,20 +68,20 @@ class RobustLossSettings:
 
 
 @dataclass(frozen=True)
-class LossMixtureSettings:
+class LabelPosteriorSettings:
     """Labels corrected while they are learnt, as far as their loss gives them away."""
 
-    loss_mixture: bool = setting(
+    label_posterior: bool = setting(
         False,
         "for any noise: trust each label as far as what the network says of its row, and the noise estimated on"
         " validation, allow, and put the network's own prediction in the place of the rest; costs 1x, memory of"
         " rows x classes",
     )
-    loss_mixture_start: float = setting(
+    label_posterior_start: float = setting(
         0.25, "share of the epochs in which every label is still trusted", within="[0, 1]"
     )
-    loss_mixture_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
-    loss_mixture_temperature: float = setting(
+    label_posterior_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
+    label_posterior_temperature: float = setting(
         0.5, "temperature of the beliefs that judge labels and replace them; lower is surer", within="(0, inf)"
     )
 
@@ -128,7 +128,7 @@ class MethodSettings(
     SamSettings,
     NtsSettings,
     CoTeachingSettings,
-    LossMixtureSettings,
+    LabelPosteriorSettings,
     RobustLossSettings,
     DistillationSettings,
     MixupSettings,
@@ -155,7 +155,7 @@ APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
     ("mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
     ("manifold_mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
     ("elr", "co_teaching"): "ELR remembers the beliefs of one network, and co-teaching has two",
-    ("loss_mixture", "co_teaching"): "both decide which labels are learnt from",
+    ("label_posterior", "co_teaching"): "both decide which labels are learnt from",
     ("gce", "sce"): "each is a loss in place of cross entropy",
     ("distillation", "nts"): "both put a teacher's belief beside the label",
     ("co_teaching", "nts"): "co-teaching chooses by the labels, which the teacher of --nts replaces",

@@ -10,7 +10,7 @@ from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
 from project.work.labels.noise_channel import trust
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.loss_mixture_runner import corrected, sharpened
+from project.work.runner.label_posterior_runner import corrected, sharpened
 from project.work.runner.mixup_runner import mix
 
 BELIEFS = torch.tensor([[0.5, 0.25, 0.25], [0.2, 0.2, 0.6]])
@@ -41,11 +41,11 @@ def test_where_no_label_is_wrong_each_is_the_target() -> None:
 
 
 def taught(runner: BaseRunner, row: int, beliefs: list[float]) -> None:
-    runner.memories["mixture"].values[row] = torch.tensor(beliefs)
+    runner.memories["predictions"].values[row] = torch.tensor(beliefs)
 
 
 def test_targets_are_corrected_before_they_are_mixed(make_runner: Callable, tiny_network: str) -> None:
-    runner = make_runner(loss_mixture=True, mixup=True, model=tiny_network, loss_mixture_temperature=1.0)
+    runner = make_runner(label_posterior=True, mixup=True, model=tiny_network, label_posterior_temperature=1.0)
     batch = next(iter(runner.dataset.train.batches(2)))
     for row in batch.rows.tolist():
         taught(runner, row, [0.2, 0.1, 0.1, 0.1])  # remembered with less than the whole weight, as in the beginning
@@ -58,15 +58,16 @@ def test_targets_are_corrected_before_they_are_mixed(make_runner: Callable, tiny
 
 
 def test_every_label_is_trusted_until_the_share_of_epochs_is_over(make_runner: Callable, tiny_network: str) -> None:
-    runner = make_runner(loss_mixture=True, model=tiny_network, epoch=10, loss_mixture_start=0.25)
-    runner.memories["mixture"].values += 0.25
+    runner = make_runner(label_posterior=True, model=tiny_network, epoch=10, label_posterior_start=0.25)
+    runner.memories["predictions"].values += 0.25
     for epoch in range(10):
         runner._start_epoch(epoch)
         assert (runner.noise_rate is None) == (epoch < 3)
 
 
 def test_a_label_without_any_belief_leaves_a_true_class(make_runner: Callable, tiny_network: str) -> None:
-    runner = make_runner(loss_mixture=True, model=tiny_network, loss_mixture_start=0.0, loss_mixture_temperature=0.01)
+    certain = {"label_posterior_start": 0.0, "label_posterior_temperature": 0.01}
+    runner = make_runner(label_posterior=True, model=tiny_network, **certain)
     runner.valid_logits = 50 * torch.eye(4)[runner.dataset.valid.labels]  # sure of every label: no noise at all
     runner._start_epoch(1)
     assert 0 < runner.noise_rate < 1e-5
@@ -84,13 +85,15 @@ def test_the_noise_rate_is_found_while_it_is_learnt(
     noise = {"noise_type": "symmetric", "noise_rate": rate, "noise_seed": 5} if rate > 0 else {}
     noise["valid_rate"] = 0.4  # 48 labels to find the rate by
     data: Dataset = base_dataset.load(settings(**noise), torch.device("cpu"))
-    runner = make_runner(data, loss_mixture=True, model=tiny_network, epoch=20, batch_size=16, seed=1, augment="none")
+    usual = {"model": tiny_network, "epoch": 20, "batch_size": 16, "seed": 1, "augment": "none"}
+    runner = make_runner(data, label_posterior=True, **usual)
     runner.fit()
     assert least <= runner.estimated_noise() <= most
 
 
 def test_the_memory_of_one_belief_is_that_belief(make_runner: Callable, tiny_network: str) -> None:
-    runner = make_runner(loss_mixture=True, model=tiny_network, loss_mixture_temperature=1.0, loss_mixture_momentum=0.8)
+    usual = {"label_posterior_temperature": 1.0, "label_posterior_momentum": 0.8}
+    runner = make_runner(label_posterior=True, model=tiny_network, **usual)
     batch = next(iter(runner.dataset.train.batches(3)))
     logits = torch.tensor([[math.log(2), 0, 0, 0]] * 3)
     runner.observe(logits, batch)

@@ -31,7 +31,7 @@ def corrected(labels: Tensor, beliefs: Tensor, noise_rate: float) -> Tensor:
     return joint / joint.sum(dim=1, keepdim=True)
 
 
-class LossMixtureRunner(BaseRunner):
+class LabelPosteriorRunner(BaseRunner):
     """Cross entropy with what the true class seems to be, by each row's label and what the network has said of the row.
 
     What -log of a label's probability is for right labels and for wrong ones are two distributions, mixed by the noise
@@ -43,16 +43,16 @@ class LossMixtureRunner(BaseRunner):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.memories["mixture"] = self.make_memory(len(self.dataset.names))
+        self.memories["predictions"] = self.make_memory(len(self.dataset.names))
 
     def _start_epoch(self, epoch: int) -> None:
         super()._start_epoch(epoch)
         self.noise_rate: float | None = None
-        if epoch >= max(1, math.ceil(self.settings.loss_mixture_start * self.settings.epoch)):
+        if epoch >= max(1, math.ceil(self.settings.label_posterior_start * self.settings.epoch)):
             self.noise_rate = max(LEAST_RATE, self.estimated_noise())
 
     def _beliefs(self, rows: Tensor) -> Tensor:
-        return sharpened(self.memories["mixture"].values[rows], self.settings.loss_mixture_temperature)
+        return sharpened(self.memories["predictions"].values[rows], self.settings.label_posterior_temperature)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         if self.noise_rate is not None:
@@ -63,5 +63,5 @@ class LossMixtureRunner(BaseRunner):
     @torch.no_grad()
     def observe(self, logits: Tensor, batch: Batch) -> None:
         super().observe(logits, batch)
-        memory = self.memories["mixture"].values
-        memory[batch.rows] = remembered(memory[batch.rows], logits.softmax(dim=1), self.settings.loss_mixture_momentum)
+        memory, momentum = self.memories["predictions"].values, self.settings.label_posterior_momentum
+        memory[batch.rows] = remembered(memory[batch.rows], logits.softmax(dim=1), momentum)
