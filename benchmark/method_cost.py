@@ -26,7 +26,7 @@ from project.work.dataset.base_dataset import Batch
 from project.work.machine.device import choose_device
 from project.work.machine.process import run_command
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.label_posterior_runner import corrected
+from project.work.runner.label_posterior_runner import posterior
 from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import Settings
@@ -132,11 +132,11 @@ class Study:
             if values.requires_grad:
                 values.backward(values)
 
-        mixture = self.bench.runner(label_posterior=True)
+        runner = self.bench.runner(label_posterior=True)
 
         def correct() -> None:
-            corrected(batch.targets, mixture._beliefs(batch.rows), 0.4)
-            mixture.observe(logits, batch)
+            posterior(batch.targets, runner._predictions(batch.rows), 0.4)
+            runner.observe(logits, batch)
 
         return {
             "label posterior": correct,

@@ -1,4 +1,4 @@
-"""Labels trusted as far as a mixture of two losses says, and the row's own belief for the rest."""
+"""Label posterior: train on the probability of each true class, given the label, the prediction and the noise rate."""
 
 import dataclasses
 import math
@@ -11,34 +11,38 @@ from project.work.dataset.base_dataset import Batch
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.elr_runner import remembered
 
-LEAST_RATE = 1e-6  # so that a belief without any trust in a label does not leave it without any true class
+LEAST_RATE = 1e-6  # with a rate of 0, a label whose probability rounds to 0 would leave no class possible
 
 
-def sharpened(beliefs: Tensor, temperature: float) -> Tensor:
-    """Beliefs to the power of 1 / temperature, rows summing to 1 again. beliefs: float (B, K), of any positive sum."""
-    logs = beliefs.clamp(min=torch.finfo(beliefs.dtype).tiny).log()
+def sharpened(predictions: Tensor, temperature: float) -> Tensor:
+    """Predictions to the power of 1 / temperature, normalised. predictions: float (B, K), rows of any positive sum."""
+    logs = predictions.clamp(min=torch.finfo(predictions.dtype).tiny).log()
     return (logs / temperature).softmax(dim=1)
 
 
-def corrected(labels: Tensor, beliefs: Tensor, noise_rate: float) -> Tensor:
-    """Probability of each class to be the true one, float (B, K), given the label and the belief of a row.
+def posterior(labels: Tensor, predictions: Tensor, noise_rate: float) -> Tensor:
+    """Probability that each class is the true one, float (B, K), given a row's label and the network's prediction.
 
-    By Bayes' rule for labels of which a share r became any other of K classes alike. labels: float (B, K), one 1 a row;
-    beliefs: float (B, K), rows sum to 1. At the label's own place it is `noise_channel.trust`.
+    Bayes' rule under symmetric noise: a share r of the labels became any other of the K classes with equal probability.
+    labels: float (B, K), one 1 a row; predictions: float (B, K), rows sum to 1. At the label's own class this is
+    `noise_channel.trust`.
     """
     wrong = noise_rate / (labels.shape[1] - 1)
-    joint = beliefs * torch.where(labels > 0, 1 - noise_rate, wrong)
+    joint = predictions * torch.where(labels > 0, 1 - noise_rate, wrong)
     return joint / joint.sum(dim=1, keepdim=True)
 
 
 class LabelPosteriorRunner(BaseRunner):
-    """Cross entropy with what the true class seems to be, by each row's label and what the network has said of the row.
+    """Cross entropy with the posterior probability of the true class as the target.
 
-    What -log of a label's probability is for right labels and for wrong ones are two distributions, mixed by the noise
-    rate, which is fitted once an epoch: the loss decides how far a label is trusted, as in M-correction (Arazo et al.,
-    2019) and DivideMix (Li et al., 2020). Theirs are two fitted laws, which take the harder half of clean labels for
-    wrong; these follow from the belief itself and a noise channel (Bekker and Goldberger, 2016). Targets are corrected
-    before mixup mixes them.
+    Each label is weighted by the network's prediction and the estimated noise rate; the rest of the target goes to the
+    other classes as the network predicts them. The prediction is a moving average over epochs. The noise rate is
+    estimated once an epoch on validation. For the first epochs (label_posterior_start) the target is the label.
+
+    M-correction (Arazo et al., 2019) and DivideMix (Li et al., 2020) also weight labels, by a mixture of two
+    distributions fitted to the losses; that takes the harder half of the clean labels for wrong. Here the weight
+    follows from the prediction and a noise channel (Bekker and Goldberger, 2016). Targets are corrected before mixup
+    mixes them.
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -51,12 +55,12 @@ class LabelPosteriorRunner(BaseRunner):
         if epoch >= max(1, math.ceil(self.settings.label_posterior_start * self.settings.epoch)):
             self.noise_rate = max(LEAST_RATE, self.estimated_noise())
 
-    def _beliefs(self, rows: Tensor) -> Tensor:
+    def _predictions(self, rows: Tensor) -> Tensor:
         return sharpened(self.memories["predictions"].values[rows], self.settings.label_posterior_temperature)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         if self.noise_rate is not None:
-            targets = corrected(batch.targets, self._beliefs(batch.rows), self.noise_rate)
+            targets = posterior(batch.targets, self._predictions(batch.rows), self.noise_rate)
             batch = dataclasses.replace(batch, targets=targets)
         return super().forward(batch)
 
