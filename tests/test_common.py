@@ -122,6 +122,12 @@ def test_a_faulty_settings_yaml_is_named_with_its_fault(own_defaults: Path, text
     assert "\n" not in message
 
 
+def test_a_settings_yaml_with_a_former_name_is_read(own_defaults: Path) -> None:
+    own_defaults.write_text("loss-mixture: true\n")
+    assert parse([]).label_posterior
+    assert not parse(["--no-loss-mixture"]).label_posterior
+
+
 def test_a_settings_yaml_of_comments_is_empty(own_defaults: Path) -> None:
     own_defaults.write_text("# batch_size: 256\n")
     assert read_yaml(own_defaults) == {}

@@ -7,11 +7,11 @@ from typing import Any
 from project.work.common import UserError
 from project.work.settings.flags import encodable, nearest, nearest_flag, twice
 
-HELP = ("--help", "-h")
+HELP, ALL = ("--help", "-h", "--help-all"), "--help-all"
 
 
-def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> str | None:
-    """The task that help is asked for, if any is.
+def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> tuple[str, bool] | None:
+    """The task that help is asked for, if any is, and whether for all of its settings.
 
     words: what comes after invoke's own flags; tasks: invoke's contexts by the tasks' names; core: that of invoke.
     Raises UserError where a word is no task and no flag of the task before it, and for a flag that is given twice or
@@ -20,7 +20,7 @@ def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> str | No
     line = _Line(words, tasks, core)
     for place, word in enumerate(words):
         if line.task is not None and line.waiting is None and word in HELP:
-            return line.task
+            return line.task, word == ALL
         line.read(place, word)
     line.end()
     return None
@@ -97,6 +97,7 @@ class _Line:
 
     def _refuse_flag(self, place: int, word: str, name: str) -> None:
         if self.task is not None:
+            self._refuse_unread(name)
             hint = nearest_flag(word, [*self.flags, *self.core.flags])
             raise UserError(
                 f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings"
@@ -112,6 +113,14 @@ class _Line:
         raise UserError(
             f"unrecognized arguments: {_shown(word)}{hint}; ./inv --list shows the tasks, ./inv --help flags"
         )
+
+    def _refuse_unread(self, name: str) -> None:
+        """Raises UserError for a flag that other tasks have."""
+        readers = [f"./inv {task}" for task, context in self.tasks.items() if name in context.flags]
+        if readers:
+            who = f"{readers[0]} does" if len(readers) < 2 else f"{' and '.join(readers)} do"
+            who = who if len(readers) < 3 else f"{readers[0]}, {readers[1]} and others do"
+            raise UserError(f"{name}: ./inv {self.task} does not read it; {who}")
 
     def _refuse_word(self, place: int, word: str) -> None:
         hint = nearest(word.replace("_", "-").lower(), self.tasks)

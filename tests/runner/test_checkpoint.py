@@ -168,6 +168,19 @@ def test_a_checkpoint_of_another_fold_is_refused_and_one_without_settings_is_not
     make_runner(folder="run").fit()  # as earlier versions wrote it
 
 
+def test_a_checkpoint_with_former_names_of_settings_goes_on(make_runner: Callable, tiny_network: str) -> None:
+    runner = make_runner(folder="run", model=tiny_network, label_posterior=True, epoch=2)
+    runner.fit()
+    state = saved(runner)
+    state["states"]["mixture"] = state["states"].pop("predictions")
+    state["settings"] = {name.replace("label_posterior", "loss_mixture"): v for name, v in state["settings"].items()}
+    torch.save(state, runner.file.path)
+    again = make_runner(folder="run", model=tiny_network, label_posterior=True, epoch=2)
+    again.fit()
+    assert torch.equal(again.memories["predictions"].values, runner.memories["predictions"].values)
+    assert again.history.rows == runner.history.rows
+
+
 def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(
     make_runner: Callable, tiny_network: str
 ) -> None:

@@ -8,6 +8,8 @@ from project.work.common import UserError
 from project.work.files import disk
 from project.work.reporter.reporter import Result
 from project.work.run_folder import RESULT_FILE
+from project.work.settings.flags import renamed
+from project.work.settings.groups import Settings
 
 LARGEST = 1 << 20  # bytes; a row has two thousand
 
@@ -33,4 +35,4 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     )
     if not flat or not isinstance(row.get("uuid"), str):
         raise UserError(f"{path}: no row of a run (names with plain values, uuid among them); move it away")
-    return row
+    return renamed(Settings, row)
