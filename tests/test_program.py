@@ -46,7 +46,7 @@ def refusal(capfd: pytest.CaptureFixture) -> Say:
         ("sweep --lr 0.1 --learning-rate 0.2", "--learning-rate 0.2 and --lr 0.1 are both given; "),
         ("train --mixup 5", "unrecognized arguments: 5; --mixup is a switch and takes no value; "),
         ("train --mixup=yes", "--mixup is a switch and takes no value; "),
-        ("train 5", "unrecognized arguments: 5; ./inv train --help lists"),
+        ("train 5", "unrecognized arguments: 5; ./inv train --help-all lists"),
         ("train --epoch", "argument --epoch: expected one argument; "),
         ("train --epoch --seed=1", "argument --epoch: expected one argument; "),
         ("train --uuid=--seed", "--uuid: --seed is a flag and no value"),

@@ -92,16 +92,18 @@ class _Line:
         if argument.kind is int and not value.strip().lstrip("+-").isdecimal():
             raise UserError(f"{name}: {value!r} is not a whole number")
 
+    @property
+    def _all_settings(self) -> str:
+        return f"; ./inv {self.task} --help-all lists all settings"
+
     def _refuse_no_value(self) -> None:
-        raise UserError(f"argument {self.waiting}: expected one argument; ./inv {self.task} --help lists all settings")
+        raise UserError(f"argument {self.waiting}: expected one argument{self._all_settings}")
 
     def _refuse_flag(self, place: int, word: str, name: str) -> None:
         if self.task is not None:
             self._refuse_unread(name)
             hint = nearest_flag(word, [*self.flags, *self.core.flags])
-            raise UserError(
-                f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings"
-            )
+            raise UserError(f"unrecognized arguments: {_shown(word)}{hint}{self._all_settings}")
         task = next((each for each in self.words[place:] if each in self.tasks), None)
         of_task = {} if task is None else self.tasks[task].flags
         if name in of_task or nearest_flag(word, of_task):
@@ -129,7 +131,7 @@ class _Line:
         before = self.words[place - 1]
         if before in self.flags and not self.flags[before].takes_value:
             hint = f"; {before} is a switch and takes no value"
-        raise UserError(f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings")
+        raise UserError(f"unrecognized arguments: {_shown(word)}{hint}{self._all_settings}")
 
 
 def _shown(word: str) -> str:

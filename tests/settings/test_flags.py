@@ -168,7 +168,8 @@ def test_values_are_read_as_yaml_gives_them() -> None:
 def test_an_unknown_flag_is_refused_in_one_line_with_the_nearest_known_one() -> None:
     with pytest.raises(UserError) as refusal:
         read("--tray", "3")
-    assert str(refusal.value) == "unrecognized arguments: --tray 3; did you mean --trays?; --help lists all settings"
+    said = "unrecognized arguments: --tray 3; did you mean --trays?; --help-all lists all settings"
+    assert str(refusal.value) == said
 
 
 @pytest.mark.parametrize("word", ["--Heat=3", "--HEAT", "--he_at", "-eat"])
@@ -178,7 +179,7 @@ def test_capitals_underscores_and_a_single_dash_are_seen_through(word: str) -> N
 
 
 def test_a_flag_without_its_value_is_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^argument --heat: expected one argument; --help lists all settings$"):
+    with pytest.raises(UserError, match=r"^argument --heat: expected one argument; --help-all lists all settings$"):
         read("--heat")
 
 

@@ -153,7 +153,7 @@ class _Parser(argparse.ArgumentParser):
         subject, _, unknown = message.partition("unrecognized arguments: ")
         known = [name for action in self._actions for name in action.option_strings]
         hint = "" if subject else nearest_flag(next(iter(unknown.split()), ""), known)
-        raise UserError(f"{message}{hint}; --help lists all settings")
+        raise UserError(f"{message}{hint}; --help-all lists all settings")
 
 
 class _Help(argparse.Action):
