@@ -31,7 +31,7 @@ class CloudSettings:
     gcp_project: str | None = setting(None, "id of the Google Cloud project")
     region: str = setting("us-central1", "where jobs run")
     credential_path: str | None = setting(
-        None, "service account key file; application default credentials when not given"
+        None, "service account key file; application default credentials when not given", value="FILE"
     )
     endpoint: str | None = setting(None, "address of the Vertex AI API; that of the region when not given")
 

@@ -1,17 +1,15 @@
 """Settings -> command lines; pure, standard library only."""
 
 import dataclasses
-import inspect
 import itertools
-import re
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_type_hints
 
 from project.work.common import CODE, ROOT, UserError
-from project.work.method_words import method_settings
-from project.work.settings.flags import flag
 from project.work.settings.groups import NoiseSettings
+from project.work.settings.help_page import flag, groups, heading, value_of
+from project.work.settings.method_words import method_settings
 
 REPOSITORY = "/repository"  # where the code is in every image
 SETTINGS_HEAD = """# Settings
@@ -121,32 +119,22 @@ def _clean_at_zero(point: dict[str, Any]) -> dict[str, Any]:
 
 def settings_page(cls: type) -> str:
     """docs/settings.md: every field of a settings dataclass, a heading for each class that declares some, in order."""
-    groups = [group for group in reversed(cls.__mro__) if _declared(group)]
-    tables = [f"## {_title(group)}\n\n{inspect.getdoc(group)}\n\n{settings_table(group)}\n" for group in groups]
-    return "\n".join([SETTINGS_HEAD, *tables])
+    types, parts = get_type_hints(cls), [SETTINGS_HEAD]
+    for group, fields in groups(cls):
+        title, purpose = heading(group)
+        parts.append(f"## {title}\n\n{purpose}\n\n{settings_table(fields, types)}\n")
+    return "\n".join(parts)
 
 
-def settings_table(cls: type) -> str:
-    """The fields that a settings dataclass itself declares as a Markdown table."""
-    rows = [
-        f"| `{flag(field.name)}` | {'' if field.default is None else field.default} | {_explained(field)} |"
-        for field in _declared(cls)
-    ]
+def settings_table(fields: Iterable[dataclasses.Field], types: Mapping[str, Any]) -> str:
+    """Settings as a Markdown table. types: of the fields, by name."""
+    rows = [_row(field, value_of(field, types[field.name])) for field in fields]
     return "\n".join(["| setting | default | what it is |", "|---|---|---|", *rows])
 
 
-def _declared(cls: type) -> list[dataclasses.Field]:
-    if not dataclasses.is_dataclass(cls):
-        return []
-    own = inspect.get_annotations(cls)
-    return [field for field in dataclasses.fields(cls) if field.name in own]
-
-
-def _title(cls: type) -> str:
-    """RobustLossSettings -> Robust loss."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__.removesuffix("Settings")).capitalize()
-
-
-def _explained(field: dataclasses.Field) -> str:
-    choices = field.metadata["choices"]
-    return field.metadata["help"] + (f": {', '.join(choices)}" if choices else "")
+def _row(field: dataclasses.Field, value: str) -> str:
+    choices, former = field.metadata["choices"], field.metadata["former"]
+    text = field.metadata["help"] + (f"; one of {', '.join(choices)}" if choices else "")
+    text += f" (earlier name: `{flag(former)}`)" if former else ""
+    taken = "" if choices or not value else f" {value}"
+    return f"| `{flag(field.name)}{taken}` | {'' if field.default is None else field.default} | {text} |"

@@ -18,16 +18,13 @@ from project.data_preparation.options import FigureSettings, ImageFolderSettings
 from project.work.common import ROOT
 from project.work.machine.process import run_command
 from project.work.reporter.sheet.resend import ResendSettings
-from project.work.settings.groups import Settings
+from project.work.settings.groups import NOT_READ, Settings
 from project.work.study.summary_settings import SummarySettings
 
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
-
-
-def folds_of(values: dict[str, Any]) -> str:
-    """How many fold models are asked for; five when not said."""
-    return "5" if values["folds"] is None else values["folds"]
+OF_ONE_RUN = ("uuid", "resume", "stage", "vote")  # many runs are named by their settings
+OF_THIS_MACHINE = ("noise_file", "corrections", "audit_file", "node_rank", "master")  # a job has none of it
 
 
 @takes(PreparationSettings)
@@ -42,22 +39,22 @@ def prepare_images(c: Context, **values: Any) -> None:
     run(c, make_command.script("project/data_preparation/image_folder.py", values))
 
 
-@takes(Settings)
+@takes(Settings, without=NOT_READ["train"])
 def train(c: Context, **values: Any) -> None:
     """Train one run here and report its top-1 accuracy."""
     run(c, make_command.script("project/work/main.py", values))
 
 
-@takes(Settings)
+@takes(Settings, without=NOT_READ["oof"])
 def oof(c: Context, **values: Any) -> None:
     """Train fold models and write the out-of-fold logits that distillation learns from."""
-    run(c, make_command.script("project/work/main.py", {**values, "folds": folds_of(values)}))
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "oof"}))
 
 
-@takes(Settings)
+@takes(Settings, without=NOT_READ["audit"])
 def audit(c: Context, **values: Any) -> None:
     """Find the wrong labels of a data set: how many there are, which, and what they should be."""
-    run(c, make_command.script("project/work/main.py", {**values, "stage": "audit", "folds": folds_of(values)}))
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "audit"}))
 
 
 @takes(PushSettings)
@@ -66,19 +63,19 @@ def push_data(c: Context, **values: Any) -> None:
     run_command(lambda: cloud.push(c.config, values))
 
 
-@takes(JobSettings, Settings)
+@takes(JobSettings, Settings, without=OF_THIS_MACHINE)
 def train_ai_platform(c: Context, **values: Any) -> None:
     """Train one run on Google Cloud: submit it as a Vertex AI job and follow it."""
     run_command(lambda: cloud.train(c.config, values))
 
 
-@takes(SweepSettings, JobSettings, Settings)
+@takes(SweepSettings, JobSettings, Settings, without=OF_ONE_RUN)
 def sweep(c: Context, **values: Any) -> None:
     """Train every combination of settings given as lists, here or as jobs: --learning-rate 0.1,0.03 --seed 0,1,2."""
     run_command(lambda: run_sweep(c.config, values))
 
 
-@takes(JobSettings, Settings, CompareSettings)
+@takes(CompareSettings, JobSettings, Settings, without=OF_ONE_RUN)
 def compare(c: Context, **values: Any) -> None:
     """Compare methods under label noise: methods x noise rates x seeds, as a page with a verdict in plain words."""
     run_command(lambda: run_compare(c.config, values))
@@ -96,7 +93,7 @@ def cancel(c: Context, name: str, **values: Any) -> None:
     run_command(lambda: cloud.cancel(c.config, name, values))
 
 
-@takes(CloudSettings)
+@takes(CloudSettings, count="how many")
 def jobs(c: Context, count: int = 20, **values: Any) -> None:
     """List recent jobs, newest first."""
     run_command(lambda: cloud.jobs(c.config, count, values))

@@ -26,7 +26,7 @@ from project.work.dataset.transforms import affine, affine_matrices
 from project.work.machine.device import choose_device
 from project.work.machine.process import run_command
 from project.work.runner.base_runner import BaseRunner
-from project.work.runner.loss_mixture_runner import corrected
+from project.work.runner.label_posterior_runner import posterior
 from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import Settings
@@ -112,7 +112,7 @@ class Study:
             print(f"{row.name}: {took * 1e3:.2f} ms more, {took / whole:+.2%} of a plain step of {whole * 1e3:.0f} ms")
 
     def _changes(self, batch: Batch, logits: torch.Tensor) -> dict[str, Callable[[], object]]:
-        """What augmentation, mixing and the loss mixture do to a batch, whose margins the last of them notes too.
+        """What augmentation, mixing and the label posterior do to a batch, whose margins the last of them notes too.
 
         Manifold mixup mixes one of three values, each in turn here.
         """
@@ -132,14 +132,14 @@ class Study:
             if values.requires_grad:
                 values.backward(values)
 
-        mixture = self.bench.runner(loss_mixture=True)
+        runner = self.bench.runner(label_posterior=True)
 
         def correct() -> None:
-            corrected(batch.targets, mixture._beliefs(batch.rows), 0.4)
-            mixture.observe(logits, batch)
+            posterior(batch.targets, runner._predictions(batch.rows), 0.4)
+            runner.observe(logits, batch)
 
         return {
-            "loss mixture": correct,
+            "label posterior": correct,
             "affine": lambda: affine(batch.images, affine_matrices(len(batch), generator).to(self.bench.device)),
             "mixup": lambda: mixed(batch.images),
             "manifold mixup": mixed_within,

@@ -23,8 +23,8 @@ from project.command.growing_page import GrowingPage, Point
 from project.command.sweep import SweepSettings
 from project.work.common import UserError
 from project.work.machine.process import run_command
-from project.work.method_words import BASE
 from project.work.settings.flags import parse, setting
+from project.work.settings.method_words import BASE
 from project.work.study import comparison_words
 
 ROBUST = "recipe=robust"
@@ -34,7 +34,7 @@ METHODS = (
     "elr",
     "mixup",
     "manifold-mixup",
-    "loss-mixture+mixup",
+    "label-posterior+mixup",
     "co-teaching",
     "nts",
     "sam",

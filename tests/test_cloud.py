@@ -144,7 +144,8 @@ def test_a_job_without_data_fails_and_its_log_says_what_to_do(vertex: Vertex, co
 def test_fold_models_go_on_where_another_machine_left_them(
     storage: StorageStandIn, prepared: Path, tmp_path: Path
 ) -> None:
-    words = [f"--dataset={prepared}", "--folds=3", "--epoch=2", "--batch-size=32", "--device=cpu"]
+    data = [f"--dataset={prepared}", "--folds=3", "--epoch=2", "--batch-size=32", "--device=cpu"]
+    words = [*data, "--stage=oof"]
     far = [*words, "--output-uri=gs://my-bucket/outputs/teacher"]
     first = processes.fork_main(tmp_path / "log", *far, f"--output={tmp_path / 'one'}")
 
@@ -162,7 +163,7 @@ def test_fold_models_go_on_where_another_machine_left_them(
     (made,), (whole,) = (list((tmp_path / place).glob("oof-*/oof_logits.npz")) for place in ("two", "whole"))
     assert made.read_bytes() == whole.read_bytes()
     address = f"gs://my-bucket/outputs/teacher/{made.parent.name}/oof_logits.npz"
-    student = [f"--output={tmp_path / 'student'}", "--distillation", f"--oof-logits={address}", *words]
+    student = [f"--output={tmp_path / 'student'}", "--distillation", f"--oof-logits={address}", *data]
     code, said = run(tmp_path / "student.log", *student)
     assert code == 0, said
     assert "fold models" not in said

@@ -64,10 +64,10 @@ def test_a_recipe_on_the_command_line_holds_whole_over_settings_yaml(own_default
 
 def test_a_recipe_brings_its_methods_and_another_takes_them_away(own_defaults: Path) -> None:
     own_defaults.write_text("recipe: robust\n")
-    assert parse([]).loss_mixture
+    assert parse([]).label_posterior
     assert parse(["--recipe", "default"]) == Settings()
-    assert not parse(["--recipe", "predecessor"]).loss_mixture
-    assert not parse(["--no-loss-mixture"]).loss_mixture
+    assert not parse(["--recipe", "predecessor"]).label_posterior
+    assert not parse(["--no-label-posterior"]).label_posterior
 
 
 @pytest.mark.parametrize("name", ["--learning-rate", "--lr"])
@@ -122,6 +122,12 @@ def test_a_faulty_settings_yaml_is_named_with_its_fault(own_defaults: Path, text
     assert "\n" not in message
 
 
+def test_a_settings_yaml_with_a_former_name_is_read(own_defaults: Path) -> None:
+    own_defaults.write_text("loss-mixture: true\n")
+    assert parse([]).label_posterior
+    assert not parse(["--no-loss-mixture"]).label_posterior
+
+
 def test_a_settings_yaml_of_comments_is_empty(own_defaults: Path) -> None:
     own_defaults.write_text("# batch_size: 256\n")
     assert read_yaml(own_defaults) == {}
@@ -139,10 +145,10 @@ def test_differences_name_what_changes_a_result_and_nothing_else() -> None:
     [
         (["--epoch", "4", "--device", "cpu", "--output", "x", "--lr", "1e-1"], []),
         (["--epoch", "100", "--elr"], ["epoch 4 -> 100", "elr False -> True"]),
-        (["--no-loss-mixture"], ["loss_mixture True -> False"]),
+        (["--no-label-posterior"], ["label_posterior True -> False"]),
         (["--recipe", "robust"], []),
         (["--recipe", "robust", "--epoch", "5"], ["epoch 4 -> 5"]),
-        (["--recipe", "default"], ["recipe robust -> default", "epoch 4 -> 50", "loss_mixture True -> False"]),
+        (["--recipe", "default"], ["recipe robust -> default", "epoch 4 -> 50", "label_posterior True -> False"]),
     ],
 )
 def test_flags_beside_a_run_change_what_they_name_and_no_more(words: list[str], changes: list[str]) -> None:

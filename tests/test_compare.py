@@ -71,7 +71,7 @@ def test_base_is_there_and_everything_once() -> None:
         ({"method": "seed=4"}, "seed is not a method's to set"),
         ({"epoch": "2,3"}, "--epoch 2,3: a comparison varies methods, noise rates and seeds; .* base,epoch=2"),
         ({"noise_type": "confusion"}, "--noise-type confusion: give --noise-file"),
-        ({"folds": "3"}, "makes logits and no result"),
+        ({"folds": "3"}, "a run without --distillation or --clean has no fold models"),
         ({"dataset": "nowhere"}, r"nowhere is missing: run \./inv prepare first"),
         ({"uuid": "x"}, "names its runs itself"),
     ],

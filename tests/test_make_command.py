@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from dataclasses import dataclass
+from typing import get_type_hints
 
 import make_command
 from project.work.common import ROOT
@@ -43,9 +44,10 @@ def test_the_options_of_a_task_come_back_as_the_same_settings() -> None:
 
 
 def test_the_settings_table_is_markdown_with_a_line_a_setting() -> None:
-    assert make_command.settings_table(Oven).splitlines() == [
+    table = make_command.settings_table(dataclasses.fields(Oven), get_type_hints(Oven))
+    assert table.splitlines() == [
         "| setting | default | what it is |",
         "|---|---|---|",
-        "| `--heat` | 180.0 | how hot |",
-        "| `--timer` |  | minutes |",
+        "| `--heat X` | 180.0 | how hot |",
+        "| `--timer N` |  | minutes |",
     ]

@@ -46,7 +46,7 @@ def refusal(capfd: pytest.CaptureFixture) -> Say:
         ("sweep --lr 0.1 --learning-rate 0.2", "--learning-rate 0.2 and --lr 0.1 are both given; "),
         ("train --mixup 5", "unrecognized arguments: 5; --mixup is a switch and takes no value; "),
         ("train --mixup=yes", "--mixup is a switch and takes no value; "),
-        ("train 5", "unrecognized arguments: 5; ./inv train --help lists"),
+        ("train 5", "unrecognized arguments: 5; ./inv train --help-all lists"),
         ("train --epoch", "argument --epoch: expected one argument; "),
         ("train --epoch --seed=1", "argument --epoch: expected one argument; "),
         ("train --uuid=--seed", "--uuid: --seed is a flag and no value"),
@@ -58,7 +58,11 @@ def refusal(capfd: pytest.CaptureFixture) -> Say:
         ("--train", "unrecognized arguments: --train; did you mean train?; "),
         ("results oof --epoch 2 tran", "unrecognized arguments: tran; did you mean train?; ./inv oof --help"),
         ("follow", "follow needs a name: ./inv follow NAME"),
-        ("follow --region x train --epoch 1", "unrecognized arguments: --epoch; "),
+        ("follow --region x train --epoch 1", "--epoch: ./inv follow does not read it; ./inv "),
+        ("train --vote", "--vote: ./inv train does not read it; ./inv audit and ./inv train-ai-platform do"),
+        ("oof --epoch 1 --mixup", "--mixup: ./inv oof does not read it; ./inv train, ./inv audit and others do"),
+        ("audit --distillation", "--distillation: ./inv audit does not read it; ./inv "),
+        ("prepare --epoch=3", "--epoch: ./inv prepare does not read it; ./inv "),
         ("jobs --count ten", "--count: 'ten' is not a whole number"),
         ("-T ten jobs", "a flag of invoke needs a whole number: 'ten'; "),
         ("--list-format csv --list", "--list-format: csv is not one of flat, nested, json"),
@@ -84,7 +88,7 @@ def test_lines_of_several_tasks_and_values_of_all_kinds_are_read(capfd: pytest.C
     assert len(commands) == 3
     assert f"'--output={tmp_path}/-a=b c'" in commands[0]
     assert "--seed=3" in commands[2]
-    assert any(line.startswith("| `--dataset`") for line in twice)
+    assert any(line.startswith("| `--dataset NAME`") for line in twice)
     for line in (["follow", "--help"], ["--help", "follow"], ["follow", "x", "-h"]):
         assert "Follow a job to its end." in run(*line)
     assert "quickstart" in run()

@@ -1,6 +1,8 @@
 """The commands a person types, run as invoke runs them: they list at once, show every setting and pass faults on."""
 
 import dataclasses
+import os
+import re
 import resource
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from project.work.common import ROOT
 from project.work.settings.flags import flag
-from project.work.settings.groups import Settings
+from project.work.settings.groups import NOT_READ, Settings
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "sklearn", "matplotlib", "cv2"}
 
@@ -36,16 +38,54 @@ def test_the_list_names_the_commands_loads_nothing_heavy_and_takes_less_than_a_s
     assert min(seconds) < 1
 
 
-@pytest.mark.parametrize("command", ["train", "oof", "audit"])
-def test_help_shows_every_setting_of_a_run(command: str) -> None:
-    shown = inv(command, "--help").stdout
-    names = [flag(field.name) for field in dataclasses.fields(Settings)] + ["--lr", "--no-mixup"]
-    assert [name for name in names if name not in shown] == []
+def ours(*words: str, columns: int = 80) -> str:
+    """What ./inv prints."""
+    command = [sys.executable, str(ROOT / "project" / "command" / "program.py"), *words]
+    environment = os.environ | {"COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=True).stdout
 
 
-def test_main_py_shows_the_same_settings() -> None:
-    shown = processes.run("--help").stdout
-    assert [field.name for field in dataclasses.fields(Settings) if flag(field.name) not in shown] == []
+def flags_in(shown: str) -> list[str]:
+    return re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("stage", ["train", "oof", "audit"])
+def test_help_shows_the_usual_settings_and_help_all_every_one_that_the_task_reads(stage: str) -> None:
+    usual, everything = ours(stage, "--help"), ours(stage, "--help-all")
+    declared = [flag(field.name) for field in dataclasses.fields(Settings) if field.name not in NOT_READ[stage]]
+    assert sorted(flags_in(everything)) == sorted(declared)
+    assert 12 < len(flags_in(usual)) < 30
+    assert flags_in(usual) == [name for name in declared if name in flags_in(usual)]  # in the order declared
+    assert f"./inv {stage} --help-all shows {len(declared) - len(flags_in(usual))} more." in usual
+
+
+def test_what_belongs_to_another_task_is_not_in_the_help_of_this() -> None:
+    assert "--vote" not in ours("train", "--help-all")
+    assert not {"--distillation", "--resume", "--sheet-key"} & set(flags_in(ours("audit", "--help-all")))
+    assert "--vote" in flags_in(ours("audit", "--help"))
+
+
+def test_main_py_shows_the_same_lines_as_the_task() -> None:
+    script = subprocess.run(
+        [sys.executable, "-X", "importtime", processes.MAIN, "--help"], capture_output=True, text=True,
+        env=os.environ | {"COLUMNS": "80"}, timeout=60,
+    )  # fmt: skip
+    lines = ours("train", "--help").splitlines()
+    missing = [line for line in lines[4:-1] if line not in script.stdout.splitlines()]
+    assert missing == []
+    assert "--stage {train,oof,audit}" in script.stdout
+    assert not {line.rsplit("|")[-1].strip() for line in script.stderr.splitlines()} & HEAVY
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_says_what_a_setting_takes_and_fits_the_terminal(columns: int) -> None:
+    shown = [ours(task, "--help-all", columns=columns) for task in ("compare", "prepare-images", "jobs")]
+    longest = max(len(line) for page in shown for line in page.splitlines())
+    assert columns - 10 < longest <= columns
+    for taken in ("--epoch N", "--learning-rate, --lr X", "--corrections FILE", "--output FOLDER", "--mixup "):
+        assert f"  {taken}" in shown[0]
+    assert "  --noise-type {none,symmetric,pairflip,confusion}" in shown[0]
+    assert "  --count N " in shown[2]
 
 
 def test_a_refusal_of_the_script_is_all_that_is_said_and_its_exit_code_is_passed_on() -> None:

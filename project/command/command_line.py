@@ -7,11 +7,11 @@ from typing import Any
 from project.work.common import UserError
 from project.work.settings.flags import encodable, nearest, nearest_flag, twice
 
-HELP = ("--help", "-h")
+HELP, ALL = ("--help", "-h", "--help-all"), "--help-all"
 
 
-def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> str | None:
-    """The task that help is asked for, if any is.
+def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> tuple[str, bool] | None:
+    """The task that help is asked for, if any is, and whether for all of its settings.
 
     words: what comes after invoke's own flags; tasks: invoke's contexts by the tasks' names; core: that of invoke.
     Raises UserError where a word is no task and no flag of the task before it, and for a flag that is given twice or
@@ -20,7 +20,7 @@ def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> str | No
     line = _Line(words, tasks, core)
     for place, word in enumerate(words):
         if line.task is not None and line.waiting is None and word in HELP:
-            return line.task
+            return line.task, word == ALL
         line.read(place, word)
     line.end()
     return None
@@ -92,15 +92,18 @@ class _Line:
         if argument.kind is int and not value.strip().lstrip("+-").isdecimal():
             raise UserError(f"{name}: {value!r} is not a whole number")
 
+    @property
+    def _all_settings(self) -> str:
+        return f"; ./inv {self.task} --help-all lists all settings"
+
     def _refuse_no_value(self) -> None:
-        raise UserError(f"argument {self.waiting}: expected one argument; ./inv {self.task} --help lists all settings")
+        raise UserError(f"argument {self.waiting}: expected one argument{self._all_settings}")
 
     def _refuse_flag(self, place: int, word: str, name: str) -> None:
         if self.task is not None:
+            self._refuse_unread(name)
             hint = nearest_flag(word, [*self.flags, *self.core.flags])
-            raise UserError(
-                f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings"
-            )
+            raise UserError(f"unrecognized arguments: {_shown(word)}{hint}{self._all_settings}")
         task = next((each for each in self.words[place:] if each in self.tasks), None)
         of_task = {} if task is None else self.tasks[task].flags
         if name in of_task or nearest_flag(word, of_task):
@@ -113,6 +116,14 @@ class _Line:
             f"unrecognized arguments: {_shown(word)}{hint}; ./inv --list shows the tasks, ./inv --help flags"
         )
 
+    def _refuse_unread(self, name: str) -> None:
+        """Raises UserError for a flag that other tasks have."""
+        readers = [f"./inv {task}" for task, context in self.tasks.items() if name in context.flags]
+        if readers:
+            who = f"{readers[0]} does" if len(readers) < 2 else f"{' and '.join(readers)} do"
+            who = who if len(readers) < 3 else f"{readers[0]}, {readers[1]} and others do"
+            raise UserError(f"{name}: ./inv {self.task} does not read it; {who}")
+
     def _refuse_word(self, place: int, word: str) -> None:
         hint = nearest(word.replace("_", "-").lower(), self.tasks)
         if self.task is None:
@@ -120,7 +131,7 @@ class _Line:
         before = self.words[place - 1]
         if before in self.flags and not self.flags[before].takes_value:
             hint = f"; {before} is a switch and takes no value"
-        raise UserError(f"unrecognized arguments: {_shown(word)}{hint}; ./inv {self.task} --help lists all settings")
+        raise UserError(f"unrecognized arguments: {_shown(word)}{hint}{self._all_settings}")
 
 
 def _shown(word: str) -> str:

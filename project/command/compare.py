@@ -13,10 +13,9 @@ from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run
 from project.command.sweep import Order, SweepSettings
 from project.work.common import UserError
-from project.work.method_words import BASE, method_settings
-from project.work.settings import resolve
 from project.work.settings.flags import flag, inside, setting
 from project.work.settings.groups import NoiseSettings
+from project.work.settings.method_words import BASE, method_settings
 
 NOISE = frozenset(field.name for field in dataclasses.fields(NoiseSettings))
 OWN = NOISE | {"seed", "dataset"}  # what a comparison holds equal, or varies itself
@@ -27,13 +26,18 @@ RATES = "0,0.2,0.4"
 class CompareSettings(SweepSettings):
     """What to compare, and how to go through it."""
 
-    method: str = setting("base,recipe=robust,elr", "methods: base,elr,mixup+elr,recipe=predecessor,"
-                          "ema=0.99+label-smoothing=0.2; base is added when it is left out")  # fmt: skip
+    method: str = setting("base,recipe=robust,elr", "methods, separated by commas, such as elr, mixup+elr,"
+                          " recipe=predecessor or ema=0.99+label-smoothing=0.2; base is always one",
+                          value="METHODS")  # fmt: skip
     noise_type: str = setting(
         "symmetric", "kind of wrong labels", choices=("none", "symmetric", "pairflip", "confusion")
     )
-    noise_rate: str | None = setting(None, f"noise rates in [0, 1); 0 is the clean control (default {RATES})")
-    seed: str = setting("0,1,2", "seeds; each has its own noise too, unless --noise-seed gives all of them the same")
+    noise_rate: str | None = setting(
+        None, f"noise rates in [0, 1); 0 is the clean control (default {RATES})", value="X,X"
+    )
+    seed: str = setting(
+        "0,1,2", "seeds; each has its own noise too, unless --noise-seed gives all of them the same", value="N,N"
+    )
     render_only: bool = setting(False, "train nothing; show what is finished")
 
 
@@ -105,8 +109,6 @@ def _point(method: str, rate: float, seed: int, values: Mapping[str, Any]) -> Po
     wanted = {"noise_seed": str(seed)} | given | {"method": method, "noise_rate": f"{rate:g}", "seed": str(seed)}
     ((point, _),) = make_command.grid(wanted, whole=wanted)
     run = make_run(name, point)
-    if not resolve.is_run(run.settings):
-        raise UserError(f"{name}: --folds without --distillation or --clean makes logits and no result to compare")
     return Point(method, rate, seed, run, run.settings)
 
 

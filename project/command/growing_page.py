@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from project.command.runs import PlannedRun
-from project.work.method_words import BASE
 from project.work.settings.groups import Settings
+from project.work.settings.method_words import BASE
 
 if TYPE_CHECKING:
     from project.work.study.comparison import Comparison

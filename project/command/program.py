@@ -19,7 +19,7 @@ try:
     from invoke.exceptions import AmbiguousEnvVar, ParseError, UncastableEnvVar, UnknownFileType
 
     from project import PROGRAM, __version__
-    from project.command import command_line, configuration
+    from project.command import command_line, configuration, tasking
     from project.work.common import CODE, UserError
     from project.work.machine.process import run_command
 except ModuleNotFoundError as error:
@@ -60,6 +60,8 @@ class Config(invoke.Config):
 class Program(invoke.Program):
     """invoke for the tasks of this repository."""
 
+    everything = False  # whether help is asked for all of a task's settings
+
     def parse_core(self, argv: Sequence[str] | None) -> None:
         """Read the flags of invoke itself."""
         self.normalize_argv(list(sys.argv if argv is None else argv))
@@ -73,7 +75,7 @@ class Program(invoke.Program):
                 raise UserError("nothing reads what stands after --; leave the -- out")
             help_for = command_line.check(self.core.unparsed, self._make_parser().contexts, self.initial_context)
             if help_for is not None:  # invoke would take --help for the name that ./inv follow needs
-                self.args.help.value, self.core.unparsed = help_for, []
+                (self.args.help.value, self.everything), self.core.unparsed = help_for, []
         self._in_words(super().parse_tasks)
 
     def parse_cleanup(self) -> None:
@@ -93,10 +95,14 @@ class Program(invoke.Program):
         except UnknownFileType as error:
             raise UserError(f"--config: {error}") from error
 
+    def print_task_help(self, name: str) -> None:
+        """Show what a task is for and its settings, as main.py --help shows them."""
+        print(tasking.help_page(name, self.collection[name], self.everything), end="")
+
     def no_tasks_given(self) -> None:
         """Show the tasks: what there is to type."""
         self.list_tasks()
-        print("./inv TASK --help shows the settings of a task, ./inv --help those of invoke.")
+        print("./inv TASK --help shows the usual settings of a task, --help-all all; ./inv --help those of invoke.")
         raise invoke.Exit
 
     @staticmethod

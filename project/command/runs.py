@@ -46,7 +46,7 @@ def make_run(name: str, values: Mapping[str, Any]) -> PlannedRun:
     if values.get("uuid") is not None or values.get("resume") is not None:
         raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
     if values.get("stage") not in (None, "train"):
-        raise UserError("--stage audit: a sweep trains; ./inv audit audits")
+        raise UserError(f"--stage {values['stage']}: a sweep trains; ./inv {values['stage']} does that")
     try:
         settings = settings_of(values)
     except UserError as error:

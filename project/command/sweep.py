@@ -33,7 +33,8 @@ class SweepSettings:
     """How to go through the grid."""
 
     method: str | None = setting(
-        None, "methods to compare: base,mixup,mixup+distillation,recipe=predecessor,ema=0.99+label-smoothing=0.2"
+        None, "methods, separated by commas, such as base, mixup+distillation, recipe=predecessor or"
+        " ema=0.99+label-smoothing=0.2", value="METHODS"
     )
     parallel: int | None = setting(
         None, "runs at once on this machine; when not given one, on a GPU as many as fit there", within="[1, 64]"

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +12,62 @@ from invoke import Context, Exit, Task, task
 from project.work.common import CODE
 from project.work.machine import process
 from project.work.machine.process import run_command
-from project.work.settings.flags import refuse_both, task_options
+from project.work.settings.flags import by_name, refuse_both, task_options
+from project.work.settings.help_page import Section, flag, help_of
 
 
-def takes(*settings: type) -> Callable[[Callable], Task]:
-    """Make a function(context, ..., **values) a task with a flag for each field of settings dataclasses too."""
+def takes(*settings: type, without: Collection[str] = (), **own_help: str) -> Callable[[Callable], Task]:
+    """Make a function(context, ..., **values) a task with a flag for each field of settings dataclasses too.
+
+    Of fields with the same name, that of the first class counts. without: fields that the task does not read;
+    own_help: what the function's own options are for.
+    """
 
     def decorate(function: Callable) -> Task:
-        options = {name: option for each in settings for name, option in task_options(each).items()}
+        options = {name: option for each in reversed(settings) for name, option in task_options(each, without).items()}
         *own, _ = inspect.signature(function).parameters.values()
+
+        def read(values: dict[str, Any]) -> dict[str, Any]:
+            for each in settings:
+                refuse_both(each, values)
+                values = by_name(each, values)
+            return values
 
         @functools.wraps(function)
         def checked(*arguments: Any, **values: Any) -> None:
-            def check() -> None:
-                for each in settings:
-                    refuse_both(each, values)
-
-            run_command(check)
-            function(*arguments, **values)
+            given: dict[str, Any] = {}
+            run_command(lambda: given.update(read(values)))
+            function(*arguments, **given)
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
         checked.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
-        return task(auto_shortflags=False, help={name: text for name, (_, text) in options.items()})(checked)
+        texts = {name: text for name, (_, text) in options.items()} | own_help
+        made = task(auto_shortflags=False, help=texts)(checked)
+        made.settings, made.without = settings, without
+        return made
 
     return decorate
+
+
+def help_page(name: str, made: Task, everything: bool) -> str:
+    """The page of --help, or of --help-all, of a task."""
+    function = inspect.signature(made.body)
+    settings, without = getattr(made, "settings", ()), getattr(made, "without", ())
+    taken = {option for each in settings for option in task_options(each, without)}
+    own = [each for each in list(function.parameters.values())[1:] if each.name not in taken]
+    needed = [each.name.upper() for each in own if each.default is inspect.Parameter.empty]
+    lines = [_own_line(each, made.help) for each in own if each.default is not inspect.Parameter.empty]
+    sections: list[Section] = [("Options", lines)] if lines else []
+    command = " ".join(["./inv", name, *needed])
+    return help_of(settings, command, inspect.getdoc(made) or "", everything, without, sections)
+
+
+def _own_line(option: inspect.Parameter, texts: Mapping[str, str]) -> tuple[str, str]:
+    """The line of an option that is no setting: --count N."""
+    value = "" if option.default is False else " N" if isinstance(option.default, int) else " TEXT"
+    notes = f" (default {option.default})" if isinstance(option.default, int) and value else ""
+    return flag(option.name) + value, texts.get(option.name, "") + notes
 
 
 def run(c: Context, command: Sequence[str]) -> None:

@@ -19,14 +19,18 @@ class BucketSettings(CloudSettings):
 class PushSettings(BucketSettings):
     """What to upload."""
 
-    dataset: str = setting("quickdraw", "name of a prepared data set, a folder of project/input (or a path)")
+    dataset: str = setting(
+        "quickdraw", "name of a prepared data set, a folder of project/input (or a path)", value="NAME"
+    )
 
 
 @dataclass(frozen=True)
 class PullSettings(BucketSettings):
     """Where to put what is downloaded."""
 
-    output: str | None = setting(None, "folder of run folders and results.csv; project/output when not given")
+    output: str | None = setting(
+        None, "folder of run folders and results.csv; project/output when not given", value="FOLDER"
+    )
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,13 @@ class JobSettings(BucketSettings):
     repository: str | None = setting(None, "image repository that ./inv push-remote pushes to (remote.repository)")
     tag: str | None = setting(None, "tag of the image, or a whole image name; the git revision when not given")
     instance_type: str = setting("g2-standard-8", "machine type")
-    accelerator: str = setting("NVIDIA_L4", "type of GPU")
+    accelerator: str = setting("NVIDIA_L4", "type of GPU", usual=True)
     accelerator_count: int = setting(1, "GPUs a machine; 0 is none", within="[0, 16]")
     service_account: str | None = setting(None, "account the job runs as; the project's default when not given")
-    spot: bool = setting(False, "cheaper machines that may vanish; the job goes on from its last epoch")
+    spot: bool = setting(False, "cheaper machines that may vanish; the job goes on from its last epoch", usual=True)
     timeout: int = setting(86400, "seconds after which a job is stopped", within="[60, 604800]")
-    detach: bool = setting(False, "return once the job is submitted")
-    dry_run: bool = setting(False, "print the request and send nothing")
+    detach: bool = setting(False, "return once the job is submitted", usual=True)
+    dry_run: bool = setting(False, "print the request and send nothing", usual=True)
 
 
 def body(

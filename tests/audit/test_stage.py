@@ -260,7 +260,7 @@ def test_weak_models_that_flag_nothing_are_warned_of_all_the_same(tmp_path: Path
         ({"stage": "audit", "distillation": True}, "--distillation: fold models are taught by no other"),
         ({"stage": "audit", "resume": "x"}, "the same audit command goes on by itself"),
         ({"vote": True}, "--vote is part of an audit"),
-        ({"stage": "check"}, "--stage: check is not one of train, audit"),
+        ({"stage": "check"}, "--stage: check is not one of train, oof, audit"),
     ],
 )
 def test_settings_that_make_no_audit_are_refused(values: dict, fault: str) -> None:
@@ -285,10 +285,10 @@ def test_fold_models_keep_the_methods_asked_for_and_leave_distillation_out() -> 
 def test_fold_models_of_an_audit_are_robust_unless_something_else_is_asked_for() -> None:
     from project.work.teacher import oof
 
-    asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"loss_mixture": False}, {"recipe": "predecessor"})
+    asked = ({}, {"recipe": "robust"}, {"recipe": "default"}, {"label_posterior": False}, {"recipe": "predecessor"})
     usual, robust, *others = (resolve.combine({"stage": "audit"}, values) for values in asked)
     assert oof.audit_settings(usual) == oof.audit_settings(robust)
-    assert oof.audit_settings(usual).loss_mixture
+    assert oof.audit_settings(usual).label_posterior
     for each in others:
         assert oof.audit_settings(each) == oof.teacher_settings(each)
     for values in (

@@ -34,7 +34,7 @@ METHODS = {
     "co-teaching": {"co_teaching": True, "co_teaching_rate": 0.3, "co_teaching_epochs": 1, "epoch": 2},
     "SAM with batch normalisation": {**NORMALISED, "sam": True, "optimizer": "sgd", "batch_size": 54, "seed": 3},
     "SAM and mixup": {"sam": True, "mixup": True},
-    "loss mixture and mixup": {"loss_mixture": True, "mixup": True, "epoch": 2},  # trust begins with the second
+    "label posterior and mixup": {"label_posterior": True, "mixup": True, "epoch": 2},  # trust begins with the second
 }
 # 108 pictures: for two processes 31, 31, 31 and 15; for three 53, 53 and 2, which leaves one process without a picture
 BATCHES = {2: {"batch_size": 31}, 3: {"batch_size": 53, "accumulation_steps": 2}}

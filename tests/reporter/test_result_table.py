@@ -57,6 +57,22 @@ def test_the_header_begins_with_the_predecessors_sheet(tmp_path: Path) -> None:
     assert header == [*PREDECESSORS_SHEET, "dataset"]
 
 
+def test_a_table_with_former_names_of_settings_goes_on_under_those_of_today(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    old = "uuid,method,loss_mixture,loss_mixture_start,note\na,loss-mixture-mixup,True,0.25,loss_mixture\n"
+    (tmp_path / "results.csv").write_text(old)
+    new = {"uuid": "b", "method": "label-posterior", "label_posterior": True, "label_posterior_start": 0.5}
+    ResultTable(tmp_path).write(Result(new, tmp_path))
+    table = ResultTable(tmp_path).read()
+    assert table.columns.tolist() == ["uuid", "method", "label_posterior", "label_posterior_start", "note"]
+    assert table.to_numpy().tolist() == [
+        ["a", "label-posterior-mixup", "True", "0.25", "loss_mixture"],
+        ["b", "label-posterior", "True", "0.5", ""],
+    ]
+    assert capsys.readouterr().err == ""
+
+
 def test_a_run_that_reports_again_replaces_its_row(tmp_path: Path) -> None:
     table = ResultTable(tmp_path)
     for uuid, accuracy in (("a", 0.1), ("b", 0.2), ("a", 0.3)):

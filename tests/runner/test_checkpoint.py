@@ -50,7 +50,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
         {"recipe": "predecessor"},
         {"co_teaching": True, "co_teaching_epochs": 2, "ema": 0.9},
         {"sam": True, "mixup": True, "elr": True, "accumulation_steps": 2},
-        {"loss_mixture": True, "mixup": True},
+        {"label_posterior": True, "mixup": True},
     ],
     ids=[
         "base",
@@ -59,7 +59,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
         "sgd",
         "co-teaching with average",
         "SAM",
-        "loss mixture with mixup",
+        "label posterior with mixup",
     ],
 )
 def test_a_run_that_stopped_goes_on_to_the_very_same_weights(
@@ -172,6 +172,19 @@ def test_a_checkpoint_of_another_fold_is_refused_and_one_without_settings_is_not
     state = saved(runner)
     torch.save({name: state[name] for name in ("states", "selected", "history", "data")}, runner.file.path)
     make_runner(folder="run").fit()  # as earlier versions wrote it
+
+
+def test_a_checkpoint_with_former_names_of_settings_goes_on(make_runner: Callable, tiny_network: str) -> None:
+    runner = make_runner(folder="run", model=tiny_network, label_posterior=True, epoch=2)
+    runner.fit()
+    state = saved(runner)
+    state["states"]["mixture"] = state["states"].pop("predictions")
+    state["settings"] = {name.replace("label_posterior", "loss_mixture"): v for name, v in state["settings"].items()}
+    torch.save(state, runner.file.path)
+    again = make_runner(folder="run", model=tiny_network, label_posterior=True, epoch=2)
+    again.fit()
+    assert torch.equal(again.memories["predictions"].values, runner.memories["predictions"].values)
+    assert again.history.rows == runner.history.rows
 
 
 def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(

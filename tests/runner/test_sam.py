@@ -110,7 +110,7 @@ def test_both_passes_learn_the_same_targets(make_runner: Callable, monkeypatch: 
         return loss(runner, logits, batch)
 
     monkeypatch.setattr(BaseRunner, "loss", record)
-    make_runner(loss_mixture=True, loss_mixture_start=0.0, sam=True, epoch=2, batch_size=108).fit()
+    make_runner(label_posterior=True, label_posterior_start=0.0, sam=True, epoch=2, batch_size=108).fit()
     first, again, second, second_again = seen
     assert torch.equal(first, again)
     assert torch.equal(second, second_again)

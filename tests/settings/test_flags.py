@@ -9,7 +9,7 @@ import pytest
 
 from project.work.common import UserError
 from project.work.machine.process import run_command
-from project.work.settings.flags import build, describe, inside, parse, setting, task_options
+from project.work.settings.flags import build, by_name, describe, inside, parse, setting, task_options
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,29 @@ def test_flags_are_read_by_the_type_of_their_field() -> None:
 def test_an_alias_sets_the_same_field_and_the_last_word_counts() -> None:
     assert read("--t", "2").trays == 2
     assert read("--trays", "2", "--t", "4").trays == 4
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Settings of which one had another name."""
+
+    heat: float = setting(180.0, "how hot", former="warmth")
+    blow: bool = setting(False, "blow", former="fan")
+
+
+def test_a_former_name_is_still_read_wherever_settings_are() -> None:
+    meant = Renamed(heat=90.0, blow=True)
+    assert parse(Renamed, ["--warmth=90", "--fan"], "An oven.") == meant
+    assert build(Renamed, {"warmth": 90, "fan": True}) == meant
+    options = {name: default for name, (default, _) in task_options(Renamed).items()}
+    assert by_name(Renamed, options | {"warmth": "90", "no_fan": True}) == {
+        "heat": "90", "blow": False, "no_blow": True,
+    }  # fmt: skip
+    for given in ({"heat": 1, "warmth": 2}, {"blow": True, "fan": False}):
+        with pytest.raises(UserError, match="its former name, are both given"):
+            build(Renamed, given)
+    with pytest.raises(UserError, match="--heat and --warmth are both given"):
+        by_name(Renamed, options | {"heat": "1", "warmth": "2"})
 
 
 def test_a_switch_has_an_off_form() -> None:
@@ -145,7 +168,8 @@ def test_values_are_read_as_yaml_gives_them() -> None:
 def test_an_unknown_flag_is_refused_in_one_line_with_the_nearest_known_one() -> None:
     with pytest.raises(UserError) as refusal:
         read("--tray", "3")
-    assert str(refusal.value) == "unrecognized arguments: --tray 3; did you mean --trays?; --help lists all settings"
+    said = "unrecognized arguments: --tray 3; did you mean --trays?; --help-all lists all settings"
+    assert str(refusal.value) == said
 
 
 @pytest.mark.parametrize("word", ["--Heat=3", "--HEAT", "--he_at", "-eat"])
@@ -155,13 +179,13 @@ def test_capitals_underscores_and_a_single_dash_are_seen_through(word: str) -> N
 
 
 def test_a_flag_without_its_value_is_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^argument --heat: expected one argument; --help lists all settings$"):
+    with pytest.raises(UserError, match=r"^argument --heat: expected one argument; --help-all lists all settings$"):
         read("--heat")
 
 
 def test_help_tells_purpose_range_and_default() -> None:
     fields = {field.name: describe(field) for field in Oven.__dataclass_fields__.values()}
-    assert fields["heat"] == "how hot ((0, 300]; default 180.0)"
+    assert fields["heat"] == "how hot (in (0, 300]; default 180.0)"
     assert fields["mode"] == "what for (bake|grill; default bake)"
     assert fields["fan"] == "blow"
 
@@ -177,7 +201,7 @@ def test_an_invoke_task_gets_the_same_settings_with_text_left_as_text() -> None:
         "mode": None,
         "timer": None,
     }
-    assert options["heat"][1] == "how hot ((0, 300]; default 180.0)"
+    assert options["heat"][1] == "how hot (in (0, 300]; default 180.0)"
     assert options["t"][1] == "the same as --trays"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import make_command
 from project.work.common import UserError
-from project.work.method_words import method_settings
+from project.work.settings.method_words import method_settings
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from project.work.method_words import method_settings
         ("mixup+elr", {"mixup": True, "elr": True}),
         ("recipe=predecessor", {"recipe": "predecessor"}),
         ("ema=0.99+label-smoothing=0.2", {"ema": "0.99", "label_smoothing": "0.2"}),
+        ("loss-mixture+mixup", {"label_posterior": True, "mixup": True}),  # its former name
+        ("recipe=robust+loss-mixture-start=0.5", {"recipe": "robust", "label_posterior_start": "0.5"}),
         ("elr+lr=0.03", {"elr": True, "lr": "0.03"}),
         ("amp=false+mixup=true", {"no_amp": True, "mixup": True}),
     ],

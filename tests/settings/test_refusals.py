@@ -46,6 +46,8 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--ema 1", "--ema: 1.0 is outside [0, 1)"),
         ("--label-smoothing 1", "--label-smoothing: 1.0 is outside [0, 1)"),
         ("--folds 1", "--folds: 1 is outside [2, inf)"),
+        ("--folds 5", "--folds 5: a run without --distillation or --clean has no fold models; for out-of-fold logits"),
+        ("--stage oof --resume x", "--stage oof --resume: only runs are resumed; the same command goes on by itself"),
         ("--seed -1", "--seed: -1 is outside [0, inf)"),
         ("--split-seed 4294967296", "--split-seed: 4294967296 is outside [0, 4294967295]"),
         ("--image-size 4", "--image-size: 4 is outside [8, 1024]"),
@@ -59,13 +61,13 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--augment cutout", "--augment: cutout is not one of none, flip, affine"),
         ("--recipe secret", "--recipe: secret is not one of default, predecessor, robust"),
         ("--mixup --manifold-mixup", "--mixup and --manifold-mixup: choose one"),
-        ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed picture has no label of its own"),
-        ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR remembers the beliefs of one network"),
-        ("--nts --distillation", "--distillation and --nts: choose one (both put a teacher's belief beside the label)"),
+        ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed image has no label of its own"),
+        ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR averages the predictions of one"),
+        ("--nts --distillation", "--distillation and --nts: choose one (both add a teacher's predictions to the"),
         ("--nts --co-teaching", "--co-teaching and --nts: choose one (co-teaching chooses by the labels"),
         (
             "--clean drop --recipe robust",
-            "--clean drop and --loss-mixture: choose one (the mixture goes by the noise of",
+            "--clean drop and --label-posterior: choose one (the second goes by the noise of",
         ),
         (
             "--clean relabel --co-teaching",
@@ -94,7 +96,7 @@ def test_a_misspelt_key_in_settings_yaml_is_refused_with_its_file_and_nearest_na
     assert line == f"error: {path}: learning_rat is not a setting; did you mean learning_rate?"
 
 
-@pytest.mark.parametrize("more", [[], ["--stage", "audit"], ["--folds", "2"], ["--processes", "2"]])
+@pytest.mark.parametrize("more", [[], ["--stage", "audit"], ["--stage", "oof"], ["--processes", "2"]])
 def test_data_that_are_not_there_are_refused_with_the_nearest_name(tmp_path: Path, more: list[str]) -> None:
     for name in ("sample", "quickdraw", ".smapl.partial"):
         (tmp_path / name).mkdir()

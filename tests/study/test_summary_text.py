@@ -21,7 +21,7 @@ from project.work.settings.resolve import experiment_settings
 from project.work.study import summary, terminal
 
 DEFAULTS = {("lr" if name == "learning_rate" else name): getattr(Settings(), name) for name in experiment_settings()}
-ROBUST = {"recipe": "robust", "loss_mixture": True, "method": "loss-mixture"}
+ROBUST = {"recipe": "robust", "label_posterior": True, "method": "label-posterior"}
 
 
 def write(folder: Path, *runs: dict[str, object]) -> Path:
@@ -43,8 +43,8 @@ def test_a_line_names_what_differs_from_the_recipe_and_its_run(tmp_path: Path, c
     noisy = {"noise_type": "symmetric", "noise_rate": 0.4}
     runs = [{}, {"label_smoothing": 0.0}, {"ema": 0.99}, ROBUST, noisy | {"noise_seed": 1}, noisy | {"noise_seed": 2}]
     lines = show(write(tmp_path, *runs), capsys)
-    assert [line.split("  ")[0] for line in lines[:6]] == [
-        "method", "base", "base label-smoothing=0", "base ema=0.99", "loss-mixture recipe=robust",
+    assert [re.sub(r"(  | [0-9a-f]{12}).*", "", line) for line in lines[:6]] == [
+        "method", "base", "base label-smoothing=0", "base ema=0.99", "label-posterior recipe=robust",
         "base noise-rate=0.4",
     ]  # fmt: skip
     assert [re.search("[0-9a-f]{12}|2 seeds", line)[0] for line in lines[1:6]] == [
@@ -123,7 +123,7 @@ def test_runs_are_chosen_by_uuid_data_set_and_method(tmp_path: Path, capsys: pyt
     assert uuids("--dataset", "photos") == uuids("--dataset", "/data/photos") == "3"
     assert uuids("--uuid", "000000000001,000000000002") == "12"
     for words, said in {
-        ("--method", "mixpu"): "is no method; did you mean mixup.*the table has base, loss-mixture, mixup-sam",
+        ("--method", "mixpu"): "is no method; did you mean mixup.*the table has base, label-posterior, mixup-sam",
         ("--method", "elr"): "no run fits --method elr; its table has the methods base",
         ("--dataset", "cats"): "its table has the datasets sample, photos",
         ("--uuid", "f"): "no run fits --uuid f",

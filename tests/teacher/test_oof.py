@@ -151,7 +151,7 @@ def test_more_folds_than_rows_of_a_class_are_refused_before_training(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [[], ["--stage", "audit"], ["--distillation"]])
+@pytest.mark.parametrize("words", [["--stage", "oof"], ["--stage", "audit"], ["--distillation"]])
 def test_a_refusal_of_the_folds_is_all_that_is_said_and_leaves_no_folder(
     prepared: Path, tmp_path: Path, words: list[str]
 ) -> None:
@@ -183,9 +183,9 @@ def logits_files(output: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_folds_alone_write_logits_and_stop(prepared: Path, tmp_path: Path) -> None:
+def test_the_stage_oof_writes_logits_and_stops(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path))) == 0
+    assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path, "--stage", "oof"))) == 0
     (path,) = logits_files(tmp_path)
     logits = read(path)
     assert logits.logits.shape == (120, 4)
@@ -213,8 +213,8 @@ def test_distillation_makes_missing_logits_and_a_second_run_uses_them(prepared: 
 @pytest.mark.slow
 def test_logits_that_were_interrupted_go_on_to_the_same_numbers(prepared: Path, tmp_path: Path) -> None:
     whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "log"
-    assert processes.finish(processes.fork_main(log, *command(prepared, whole))) == 0
-    process = processes.fork_main(log, *command(prepared, broken))
+    assert processes.finish(processes.fork_main(log, *command(prepared, whole, "--stage", "oof"))) == 0
+    process = processes.fork_main(log, *command(prepared, broken, "--stage", "oof"))
     while process.is_alive() and not list(broken.glob("oof-*/fold-1/checkpoint.pt")):
         time.sleep(0.001)
     process.kill()
@@ -222,7 +222,7 @@ def test_logits_that_were_interrupted_go_on_to_the_same_numbers(prepared: Path, 
     assert logits_files(broken) == []
     (first,) = broken.glob("oof-*/fold-0/checkpoint.pt")
     done = first.stat().st_mtime_ns
-    assert processes.finish(processes.fork_main(log, *command(prepared, broken))) == 0
+    assert processes.finish(processes.fork_main(log, *command(prepared, broken, "--stage", "oof"))) == 0
     assert first.stat().st_mtime_ns == done  # the fold that was finished is not trained again
     one, other = (read(logits_files(output)[0]) for output in (whole, broken))
     assert np.array_equal(one.logits, other.logits)
@@ -232,7 +232,7 @@ def test_logits_that_were_interrupted_go_on_to_the_same_numbers(prepared: Path, 
 @pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_fold_models_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    process = processes.fork_main(log, *command(prepared, tmp_path, "--epoch", 500))
+    process = processes.fork_main(log, *command(prepared, tmp_path, "--stage", "oof", "--epoch", 500))
     while process.is_alive() and not list(tmp_path.glob("oof-*/fold-0/history.csv")):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
@@ -244,7 +244,7 @@ def test_ctrl_c_in_the_middle_of_fold_models_says_how_to_go_on(prepared: Path, t
 @pytest.mark.slow
 def test_a_file_of_logits_made_elsewhere_is_used_or_refused(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path))) == 0
+    assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path, "--stage", "oof"))) == 0
     words = ["--distillation", "--oof-logits", logits_files(tmp_path)[0]]
     assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path, *words))) == 0
     refused = tmp_path / "refused log"

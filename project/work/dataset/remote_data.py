@@ -50,6 +50,6 @@ def local_copy(logits: str, output: Path) -> Path:
         place = BucketFolder(parent, bucket.connect())
         files = place.files()
         if name not in files:
-            raise UserError(f"{logits} is missing: ./inv train-ai-platform --folds 5 leaves it in outputs/<uuid>/oof-*")
+            raise UserError(f"{logits} is missing: ./inv train-ai-platform --stage oof puts it in outputs/<uuid>/oof-*")
         place.download({LOGITS_FILE: files[name]}, folder)
     return folder / LOGITS_FILE

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from project.work.common import UserError
 from project.work.files import disk
 from project.work.run_folder import RESULT_FILE
+from project.work.settings.flags import renamed
+from project.work.settings.groups import Settings
 
 SHEET_COLUMNS = (
     "uuid",
@@ -49,7 +51,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     )
     if not flat or not isinstance(row.get("uuid"), str):
         raise UserError(f"{path}: no row of a run (names with plain values, uuid among them); move it away")
-    return row
+    return renamed(Settings, row)
 
 
 class Postponed(Exception):

@@ -17,6 +17,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.files import disk, tensors
 from project.work.runner.history import History
 from project.work.settings import resolve
+from project.work.settings.flags import renamed
 from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings
 
 BEGIN_AGAIN = "delete its folder to begin again"
@@ -25,6 +26,7 @@ BEGIN_AGAIN = "delete its folder to begin again"
 # What these do is known by the data that they leave, and a recipe by what it sets.
 _ELSEWHERE = {field.name for group in (NoiseSettings, CleaningSettings) for field in dataclasses.fields(group)}
 _ELSEWHERE |= {"dataset", "recipe"}
+_FORMER = {"mixture": "predictions"}  # parts by the names that they had in earlier versions
 
 
 def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class CheckpointFile:
             return
         if not isinstance(theirs, dict):
             raise self.damaged("its settings are none")
-        changes = []
+        theirs, changes = renamed(Settings, theirs), []
         for name, value in ours["settings"].items():
             before = theirs.get(name, declared[name])
             if type(before) is not type(value) or before != value:
@@ -128,7 +130,7 @@ class CheckpointFile:
         states = state.get("states")
         if not isinstance(states, dict) or not all(isinstance(each, dict) for each in states.values()):
             raise self.damaged("it has no states")
-        return states
+        return {_FORMER.get(name, name): part for name, part in states.items()}
 
     def restore(self, parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
         """Give each part of a run its saved state, in order. Raises UserError when they are of another run's kind."""

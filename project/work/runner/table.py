@@ -9,14 +9,14 @@ from project.work.runner.co_teaching_runner import CoTeachingRunner
 from project.work.runner.distillation_runner import DEFAULT_FOLDS, DistillationRunner
 from project.work.runner.elr_runner import ElrRunner
 from project.work.runner.gce_runner import GceRunner
-from project.work.runner.loss_mixture_runner import LossMixtureRunner
+from project.work.runner.label_posterior_runner import LabelPosteriorRunner
 from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
 from project.work.runner.nts_runner import NtsRunner
 from project.work.runner.sce_runner import SceRunner
 from project.work.settings.groups import Settings
 
 RUNNERS: Mapping[str, type[BaseRunner]] = {
-    "loss_mixture": LossMixtureRunner,  # first: targets are corrected before they are mixed
+    "label_posterior": LabelPosteriorRunner,  # first: targets are corrected before they are mixed
     "co_teaching": CoTeachingRunner,
     "mixup": MixupRunner,
     "manifold_mixup": ManifoldMixupRunner,

@@ -20,6 +20,7 @@ def refuse(settings: "Settings") -> None:
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
     _refuse_half_noise(settings)
     (_refuse_in_audits if settings.stage == "audit" else _refuse_half_audit)(settings)
+    _refuse_folds_alone(settings)
     _refuse_cleaning_twice(settings)
     _refuse_processes(settings)
 
@@ -52,6 +53,17 @@ def _refuse_half_audit(settings: "Settings") -> None:
         raise UserError("--flag-by is for an audit that is made now; give --stage audit (or ./inv audit) or --clean")
 
 
+def _refuse_folds_alone(settings: "Settings") -> None:
+    if settings.stage == "oof" and settings.resume is not None:
+        raise UserError("--stage oof --resume: only runs are resumed; the same command goes on by itself")
+    reads_folds = settings.distillation or settings.clean != "none" or settings.stage != "train"
+    if settings.folds is not None and settings.resume is None and not reads_folds:
+        raise UserError(
+            f"--folds {settings.folds}: a run without --distillation or --clean has no fold models; for out-of-fold"
+            " logits run ./inv oof (or --stage oof)"
+        )
+
+
 def _refuse_in_audits(settings: "Settings") -> None:
     for name in ("distillation", "nts"):
         if getattr(settings, name):
@@ -70,8 +82,8 @@ def _refuse_cleaning_twice(settings: "Settings") -> None:
         raise UserError(f"--clean reweight --flag-by {settings.flag_by}: rows are weighted whether flagged or not;"
                         " leave --flag-by out")  # fmt: skip
     why = f"goes by the noise of validation, which --clean {settings.clean} leaves as it was"
-    if settings.loss_mixture:
-        raise UserError(f"--clean {settings.clean} and --loss-mixture: choose one (the mixture {why})")
+    if settings.label_posterior:
+        raise UserError(f"--clean {settings.clean} and --label-posterior: choose one (the second {why})")
     if settings.co_teaching and settings.co_teaching_rate is None:
         raise UserError(f"--clean {settings.clean} --co-teaching: give --co-teaching-rate (by itself it {why})")
 

@@ -7,37 +7,56 @@ import difflib
 import reprlib
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 from project import PROGRAM, __version__
 from project.work.common import UserError
+from project.work.settings import help_page
+from project.work.settings.help_page import describe, flag, is_switch
 
 T = TypeVar("T")
 _brief = reprlib.Repr()
 _brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
 
 
-def setting(default: Any, help: str, *, within: str = "", choices: Sequence[str] = (), alias: str = "") -> Any:
+def setting(
+    default: Any,
+    help: str,
+    *,
+    within: str = "",
+    choices: Sequence[str] = (),
+    alias: str = "",
+    former: str = "",
+    value: str = "TEXT",
+    usual: bool = False,
+) -> Any:
     """A dataclass field that is also a flag.
 
-    within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name.
+    within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name;
+    former: the setting's name in earlier versions, which is still read; value: what a text is, for the help: FILE,
+    FOLDER; usual: most runs need it, so that --help shows it, where --help-all shows all.
     """
-    metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias}
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias, "former": former}
+    return dataclasses.field(default=default, metadata=metadata | {"value": value, "usual": usual})
 
 
-def flag(name: str) -> str:
-    """The command-line flag of a field: batch_size -> --batch-size."""
-    return "--" + name.replace("_", "-")
+@cache
+def former_names(cls: type) -> Mapping[str, str]:
+    """Names that settings had in earlier versions -> those that they have."""
+    return {field.metadata["former"]: field.name for field in dataclasses.fields(cls) if field.metadata["former"]}
 
 
-def describe(field: dataclasses.Field) -> str:
-    """One line of help: what the setting is for, its range and its default."""
-    limits = field.metadata["within"] or ("|".join(field.metadata["choices"]))
-    default = "" if field.default is None or field.default is False else f"default {field.default}"
-    notes = "; ".join(note for note in (limits, default) if note)
-    return field.metadata["help"] + (f" ({notes})" if notes else "")
+def renamed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the names that settings have now. Raises UserError where one is given by its former name too."""
+    former = former_names(cls)
+    if not former.keys() & values.keys():
+        return dict(values)
+    for old, name in former.items():
+        if old in values and name in values:
+            raise UserError(f"{name} and {old}, its former name, are both given; give {name} alone")
+    return {former.get(name, name): value for name, value in values.items()}
 
 
 def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) -> None:
@@ -48,13 +67,9 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) ->
     switch, store = (_SwitchOnce, _Once) if once else (argparse.BooleanOptionalAction, "store")
     types = get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        names = [flag(field.name)] + ([flag(field.metadata["alias"])] if field.metadata["alias"] else [])
-        options: dict[str, Any] = {"dest": field.name, "default": None, "help": describe(field).replace("%", "%%")}
-        if is_switch(types[field.name]):
-            parser.add_argument(*names, action=switch, **options)
-        else:
-            metavar = names[-1].lstrip("-").split("-")[-1].upper()
-            parser.add_argument(*names, action=store, metavar=metavar, **options)
+        names = [flag(name) for name in (field.name, field.metadata["alias"], field.metadata["former"]) if name]
+        action = switch if is_switch(types[field.name]) else store
+        parser.add_argument(*names, action=action, dest=field.name, default=None)
 
 
 class _Once(argparse.Action):
@@ -90,18 +105,13 @@ def _typed(names: Sequence[str], value: str | bool) -> str:
     return names[0] if value is True else f"{names[0]} {shlex.quote(str(value))}"
 
 
-def is_switch(hint: Any) -> bool:
-    """Whether a field of this type is a switch: it has a flag to switch it on and one to switch it off."""
-    return bool in (get_args(hint) or (hint,))
-
-
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
     """What a command line gives: the fields named there, still as text.
 
     argv: what a program has put together, where the last of two flags counts; None for what a person has typed, where
     it cannot be known which of two is meant. Raises UserError.
     """
-    parser = _Parser(description=description, allow_abbrev=False)
+    parser = _Parser(cls, description)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     add_flags(parser, cls, once=argv is None)
     words = _with_negative_numbers(sys.argv[1:] if argv is None else argv)
@@ -129,11 +139,29 @@ def _number(word: str) -> bool:
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with a command line, where argparse would print every flag there is."""
 
+    def __init__(self, cls: type, description: str) -> None:
+        super().__init__(description=description, allow_abbrev=False, add_help=False)
+        self.cls = cls
+        self.add_argument("-h", "--help", action=_Help, nargs=0)
+        self.add_argument("--help-all", action=_Help, nargs=0)
+
+    def help_text(self, everything: bool) -> str:
+        """The page of help."""
+        return help_page.help_of([self.cls], self.prog, str(self.description), everything)
+
     def error(self, message: str) -> NoReturn:
         subject, _, unknown = message.partition("unrecognized arguments: ")
         known = [name for action in self._actions for name in action.option_strings]
         hint = "" if subject else nearest_flag(next(iter(unknown.split()), ""), known)
-        raise UserError(f"{message}{hint}; --help lists all settings")
+        raise UserError(f"{message}{hint}; --help-all lists all settings")
+
+
+class _Help(argparse.Action):
+    """Prints the usual settings, or all."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        print(parser.help_text(everything=option_string == "--help-all"), end="")
+        parser.exit()
 
 
 def parse(cls: type[T], argv: Sequence[str] | None, description: str) -> T:
@@ -141,18 +169,35 @@ def parse(cls: type[T], argv: Sequence[str] | None, description: str) -> T:
     return build(cls, given(cls, argv, description))
 
 
-def task_options(cls: type) -> dict[str, tuple[Any, str]]:
-    """The same fields as options of an invoke task: name -> (default, help); text stays text, as with `add_flags`."""
+def task_options(cls: type, without: Collection[str] = ()) -> dict[str, tuple[Any, str]]:
+    """The same fields as options of an invoke task: name -> (default, help); text stays text, as with `add_flags`.
+
+    without: fields to leave out.
+    """
     options: dict[str, tuple[Any, str]] = {}
     types = get_type_hints(cls)
-    for field in dataclasses.fields(cls):
+    for field in [field for field in dataclasses.fields(cls) if field.name not in without]:
         switch = is_switch(types[field.name])
         options[field.name] = (False if switch else None, describe(field))
         if switch:
             options[f"no_{field.name}"] = (False, f"switch {flag(field.name)} off")
-        if field.metadata["alias"]:
-            options[field.metadata["alias"]] = (None, f"the same as {flag(field.name)}")
+        for other in filter(None, (field.metadata["alias"], field.metadata["former"])):
+            options[other] = (False if switch else None, f"the same as {flag(field.name)}")
+            options |= {f"no_{other}": (False, f"switch {flag(field.name)} off")} if switch else {}
     return options
+
+
+def by_name(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an invoke task with settings' former names replaced. Raises UserError where both are given."""
+    found = dict(values)
+    for old, name in former_names(cls).items():
+        for before, now in ((old, name), (f"no_{old}", f"no_{name}")):
+            value = found.pop(before, None)
+            if value not in (None, False):
+                if found.get(now) not in (None, False):
+                    raise UserError(twice(flag(now), flag(before)))
+                found[now] = value
+    return found
 
 
 def refuse_both(cls: type, values: Mapping[str, Any]) -> None:
@@ -171,7 +216,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
     Raises UserError for an unknown name, a value of the wrong type, or one outside its range.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    types = get_type_hints(cls)
+    types, values = get_type_hints(cls), renamed(cls, values)
     for name in values:
         if name not in fields:
             raise UserError(f"{name} is not a setting{nearest(name, fields)}")

@@ -11,116 +11,130 @@ from project.work.settings.flags import setting
 
 @dataclass(frozen=True)
 class MixupSettings:
-    """Mixup and manifold mixup."""
+    """Mixup: mixup and manifold mixup."""
 
-    mixup: bool = setting(False, "mix pairs of pictures and their labels, against overfitting; costs 1x")
+    mixup: bool = setting(False, "mix pairs of images and their labels, against overfitting; costs 1x", usual=True)
     manifold_mixup: bool = setting(
-        False, "mixup after the input or after one of the first stages, drawn for each batch; costs 1x"
+        False, "mix the input or the output of one of the first stages, drawn for each batch; costs 1x", usual=True
     )
-    mixup_alpha: float = setting(0.2, "alpha of Beta(alpha, alpha), the law of the mixing weight", within="(0, inf)")
+    mixup_alpha: float = setting(
+        0.2, "the mixing weight is drawn from Beta(alpha, alpha), in both kinds of mixup", within="(0, inf)"
+    )
+
+
+@dataclass(frozen=True)
+class FoldSettings:
+    """Fold models: each predicts the part of the rows that it did not learn from."""
+
+    folds: int | None = setting(
+        None, "fold models of --distillation, --clean, ./inv oof and ./inv audit (5 when not given); each costs"
+        " (folds - 1) / folds x",
+        within="[2, inf)",
+    )  # fmt: skip
+    oof_logits: str | None = setting(
+        None, "file of out-of-fold (OOF) logits made elsewhere; found or made under project/output when not given",
+        value="FILE",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class DistillationSettings:
-    """Distillation from out-of-fold (OOF) logits."""
+    """Distillation: soft targets from out-of-fold (OOF) logits."""
 
     distillation: bool = setting(
-        False,
-        "learn from the beliefs of models that did not learn from a row beside its label, against overfitting; these"
-        " fold models are trained first when missing; costs as many x as --folds",
-    )
+        False, "learn from the labels and from the out-of-fold predictions of fold models, against overfitting; trains"
+        " the fold models first when they are missing; costs as many x as --folds",
+        usual=True,
+    )  # fmt: skip
     soft_loss_weight: float = setting(1.0, "weight of the soft loss; that of the hard loss is 1", within="[0, inf)")
     softmax_temperature: float = setting(1.0, "temperature of both softmaxes in the soft loss", within="(0, inf)")
-    folds: int | None = setting(
-        None,
-        "fold models, each of which judges one part of the rows (5 when not given); of --distillation, of an audit and"
-        " of --clean; alone: make out-of-fold logits and stop; each costs (folds - 1) / folds x",
-        within="[2, inf)",
-    )
-    oof_logits: str | None = setting(
-        None, "file of out-of-fold logits made elsewhere; found or made under project/output when not given"
-    )
 
 
 @dataclass(frozen=True)
 class RobustLossSettings:
-    """Losses for labels that are wrong here and there."""
+    """Robust losses: they fit wrong labels less."""
 
     elr: bool = setting(
-        False,
-        "early-learning regularisation (ELR): hold on to early predictions; for long training; costs 1x, memory of"
-        " rows x classes",
-    )
+        False, "early-learning regularisation (ELR): keep predictions near their moving average from early epochs; for"
+        " long training; costs 1x, memory of rows x classes",
+        usual=True,
+    )  # fmt: skip
     elr_weight: float = setting(3.0, "weight of ELR's regulariser", within="[0, inf)")
-    elr_momentum: float = setting(0.7, "momentum of the beliefs that ELR remembers", within="[0, 1)")
+    elr_momentum: float = setting(0.7, "momentum of ELR's moving average of predictions", within="[0, 1)")
     gce: bool = setting(
-        False,
-        "generalised cross entropy (GCE): listens less to labels that surprise it, for much noise; costs 1x, takes no"
-        " label smoothing",
-    )
+        False, "generalised cross entropy (GCE): smaller gradients where the label has a low probability; for much"
+        " noise; costs 1x, takes no label smoothing",
+    )  # fmt: skip
     gce_power: float = setting(0.7, "GCE's q: near 0 it is cross entropy, 1 is absolute error", within="(0, 1]")
     sce: bool = setting(
-        False,
-        "symmetric cross entropy (SCE): adds a bounded loss, which wrong labels pull less; for some noise; costs 1x",
-    )
+        False, "symmetric cross entropy (SCE): adds reverse cross entropy, which is bounded, so that wrong labels count"
+        " less; for some noise; costs 1x",
+    )  # fmt: skip
     sce_alpha: float = setting(1.0, "weight of cross entropy in SCE", within="[0, inf)")
     sce_beta: float = setting(1.0, "weight of reverse cross entropy in SCE", within="[0, inf)")
 
 
 @dataclass(frozen=True)
-class LossMixtureSettings:
-    """Labels corrected while they are learnt, as far as their loss gives them away."""
+class LabelPosteriorSettings:
+    """Label posterior: labels weighted by the network's prediction and the estimated noise rate."""
 
-    loss_mixture: bool = setting(
-        False,
-        "for any noise: trust each label as far as what the network says of its row, and the noise estimated on"
-        " validation, allow, and put the network's own prediction in the place of the rest; costs 1x, memory of"
-        " rows x classes",
+    label_posterior: bool = setting(
+        False, "train on the posterior probability of the true class, given the label, the moving average of"
+        " predictions and the noise rate estimated on validation; for any noise; costs 1x, memory of rows x classes",
+        usual=True, former="loss_mixture",
+    )  # fmt: skip
+    label_posterior_start: float = setting(
+        0.25, "share of the epochs, from the first, that train on the labels as they are", within="[0, 1]",
+        former="loss_mixture_start",
+    )  # fmt: skip
+    label_posterior_momentum: float = setting(
+        0.7, "momentum of the moving average of predictions", within="[0, 1)", former="loss_mixture_momentum"
     )
-    loss_mixture_start: float = setting(
-        0.25, "share of the epochs in which every label is still trusted", within="[0, 1]"
-    )
-    loss_mixture_momentum: float = setting(0.7, "momentum of the beliefs that are remembered", within="[0, 1)")
-    loss_mixture_temperature: float = setting(
-        0.5, "temperature of the beliefs that judge labels and replace them; lower is surer", within="(0, inf)"
-    )
+    label_posterior_temperature: float = setting(
+        0.5, "temperature of the averaged predictions; below 1 they become surer", within="(0, inf)",
+        former="loss_mixture_temperature",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class CoTeachingSettings:
-    """Two networks, each taught by what the other thinks is right."""
+    """Co-teaching: two networks, each of which learns from the images of small loss in the other."""
 
     co_teaching: bool = setting(
-        False, "two networks, each choosing what the other learns from; for much noise; costs 2x"
-    )
+        False, "train two networks; each chooses the images of small loss for the other; for much noise; costs 2x",
+        usual=True,
+    )  # fmt: skip
     co_teaching_rate: float | None = setting(
-        None,
-        "share of a batch that co-teaching leaves out in the end; when not given, the share of wrong labels that"
-        " validation tells",
+        None, "share of each batch that co-teaching leaves out in the end; the noise rate estimated on validation when"
+        " not given",
         within="[0, 1)",
-    )
+    )  # fmt: skip
     co_teaching_epochs: int = setting(10, "epochs until that share is reached, from 0 in the first", within="[1, inf)")
 
 
 @dataclass(frozen=True)
 class NtsSettings:
-    """Noisy teacher-student: learning anew from the epoch that was selected."""
+    """Noisy teacher-student (NTS): a student learns anew from the predictions of the selected epoch."""
 
     nts: bool = setting(
-        False,
-        "train a teacher as without --nts, then a student on its predictions instead of the labels, for labels too"
-        " noisy to learn from twice; costs 2x",
+        False, "train a teacher as without --nts, then a student on the teacher's predictions instead of the labels;"
+        " costs 2x",
+    )  # fmt: skip
+    nts_label_weight: float = setting(0.0, "weight of the labels beside the teacher's predictions", within="[0, 1]")
+    nts_temperature: float = setting(
+        1.0, "temperature of the teacher's softmax; below 1 its predictions become surer", within="(0, inf)"
     )
-    nts_label_weight: float = setting(0.0, "weight of the labels beside the teacher's beliefs", within="[0, 1]")
-    nts_temperature: float = setting(1.0, "temperature of the teacher's softmax; lower is surer", within="(0, inf)")
 
 
 @dataclass(frozen=True)
 class SamSettings:
-    """Sharpness-aware minimisation (SAM)."""
+    """Sharpness-aware minimisation (SAM): it seeks weights around which the loss stays low."""
 
-    sam: bool = setting(False, "step by the gradient where the loss nearby is highest (SAM): memorises less; costs 2x")
-    sam_radius: float = setting(0.05, "how far away that is, in the norm of all weights (rho)", within="(0, inf)")
+    sam: bool = setting(
+        False, "step by the gradient at the point nearby where the loss is highest; memorises less; costs 2x",
+        usual=True,
+    )  # fmt: skip
+    sam_radius: float = setting(0.05, "distance of that point, in the norm of all weights (rho)", within="(0, inf)")
 
 
 @dataclass(frozen=True)
@@ -128,12 +142,13 @@ class MethodSettings(
     SamSettings,
     NtsSettings,
     CoTeachingSettings,
-    LossMixtureSettings,
+    LabelPosteriorSettings,
     RobustLossSettings,
     DistillationSettings,
+    FoldSettings,
     MixupSettings,
 ):
-    """All of them."""
+    """Methods, with their cost in CPU time of plain training: what a run can add to it."""
 
 
 _SERVES = {  # settings that are not named after the method that reads them
@@ -152,11 +167,11 @@ def serves(name: str, switches: Collection[str]) -> tuple[str, ...]:
 
 APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
     ("mixup", "manifold_mixup"): "manifold mixup mixes the input too",
-    ("mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
-    ("manifold_mixup", "co_teaching"): "a mixed picture has no label of its own for co-teaching to judge it by",
-    ("elr", "co_teaching"): "ELR remembers the beliefs of one network, and co-teaching has two",
-    ("loss_mixture", "co_teaching"): "both decide which labels are learnt from",
+    ("mixup", "co_teaching"): "a mixed image has no label of its own for co-teaching to judge it by",
+    ("manifold_mixup", "co_teaching"): "a mixed image has no label of its own for co-teaching to judge it by",
+    ("elr", "co_teaching"): "ELR averages the predictions of one network, and co-teaching has two",
+    ("label_posterior", "co_teaching"): "both decide which labels are learnt from",
     ("gce", "sce"): "each is a loss in place of cross entropy",
-    ("distillation", "nts"): "both put a teacher's belief beside the label",
+    ("distillation", "nts"): "both add a teacher's predictions to the labels",
     ("co_teaching", "nts"): "co-teaching chooses by the labels, which the teacher of --nts replaces",
 }

@@ -12,8 +12,8 @@ from typing import Any
 from project.work import common
 from project.work.common import UserError
 from project.work.settings import checks
-from project.work.settings.flags import build, given
-from project.work.settings.groups import RECIPES, RunSettings, Settings, TrainingSettings
+from project.work.settings.flags import build, given, renamed
+from project.work.settings.groups import RECIPES, AuditSettings, RunSettings, Settings, TrainingSettings
 from project.work.settings.methods import MethodSettings, serves
 
 
@@ -24,7 +24,8 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
 
 def typed(argv: Sequence[str] | None = None) -> dict[str, str | bool]:
     """The settings that a command line itself gives, still as text."""
-    return given(Settings, argv, "Train one run and report its top-1 accuracy.")
+    purpose = "Train one run and report its top-1 accuracy; --stage: audit the labels, or make out-of-fold logits."
+    return given(Settings, argv, purpose)
 
 
 def combine(*layers: Mapping[str, Any]) -> Settings:
@@ -48,9 +49,7 @@ def robust(settings: Settings) -> Settings:
 
 def is_run(settings: Settings) -> bool:
     """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
-    needs_folds = settings.distillation or settings.clean != "none"
-    logits_alone = settings.resume is None and settings.folds is not None and not needs_folds
-    return settings.stage == "train" and not logits_alone
+    return settings.stage == "train"
 
 
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +71,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     values = disk.read_yaml(path) or {}
     if not isinstance(values, dict):
         raise UserError(f"{path}: needs lines such as batch_size: 256")
-    values = {str(name).replace("-", "_"): value for name, value in values.items()}
     try:
+        values = renamed(Settings, {str(name).replace("-", "_"): value for name, value in values.items()})
         build(Settings, values)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -81,7 +80,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def experiment_settings() -> list[str]:
-    """Names of the settings that change a result: all but RunSettings."""
+    """Names of the settings that change a result: all but `place_settings`."""
     elsewhere = place_settings()
     return [field.name for field in dataclasses.fields(Settings) if field.name not in elsewhere]
 
@@ -94,8 +93,8 @@ def chosen(settings: Settings) -> dict[str, Any]:
 
 
 def place_settings() -> list[str]:
-    """Names of the settings that say where a run is and leave its result alone: RunSettings."""
-    return [field.name for field in dataclasses.fields(RunSettings)]
+    """Names of the settings that say where a run is, or what an audit adds, and leave a run's result alone."""
+    return [field.name for group in (AuditSettings, RunSettings) for field in dataclasses.fields(group)]
 
 
 def method_defaults() -> dict[str, Any]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from scipy.special import stdtrit
 
 from project.work.files.disk import absent
-from project.work.method_words import BASE
 from project.work.reporter.table.result_table import ResultTable
 from project.work.settings.groups import DataSettings, NoiseSettings, Settings
+from project.work.settings.method_words import BASE
 
 CONFIDENCE = 0.95
 

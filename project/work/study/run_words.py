@@ -11,13 +11,13 @@ from typing import Any
 from project.work import run_folder
 from project.work.common import UserError
 from project.work.files import disk, tables
-from project.work.method_words import BASE, method_settings
 from project.work.reporter.table import cells
 from project.work.reporter.table.cells import column
 from project.work.run_folder import HISTORY_FILE, RESULT_FILE, SETTINGS_FILE
 from project.work.settings import resolve
 from project.work.settings.flags import build
 from project.work.settings.groups import RECIPES, Settings
+from project.work.settings.method_words import BASE, method_settings
 
 NOT_READ = "-"
 NOISE = ("noise_type", "noise_rate")

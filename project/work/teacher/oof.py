@@ -19,7 +19,7 @@ from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.history import mean_margins
 from project.work.settings import resolve
 from project.work.settings.groups import CleaningSettings, NoiseSettings, Settings
-from project.work.settings.methods import DistillationSettings
+from project.work.settings.methods import DistillationSettings, FoldSettings
 from project.work.teacher.fold_models import FoldModels
 
 
@@ -30,7 +30,8 @@ def teacher_settings(settings: Settings) -> Settings:
 
 def audit_settings(settings: Settings) -> Settings:
     """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too."""
-    return _of_folds(settings, {field.name: field.default for field in dataclasses.fields(DistillationSettings)})
+    left_out = (*dataclasses.fields(DistillationSettings), *dataclasses.fields(FoldSettings))
+    return _of_folds(settings, {field.name: field.default for field in left_out})
 
 
 def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,7 +17,7 @@ from project.work.files import disk, tables
 from project.work.reporter.result import SHEET_COLUMNS, Result, read_result
 from project.work.reporter.table import cells
 from project.work.run_folder import RESULT_FILE
-from project.work.settings.flags import inside
+from project.work.settings.flags import former_names, inside
 from project.work.settings.groups import Settings
 
 FILE, LINE = "results.csv", "\n"
@@ -87,7 +88,7 @@ class ResultTable:
         """
         if disk.absent(self.path):
             raise UserError(self.absent)
-        return self._parsed(self._text())
+        return _methods_renamed(self._parsed(self._text()))
 
     @property
     def absent(self) -> str:
@@ -117,7 +118,7 @@ class ResultTable:
             text = disk.read_text(self.path, LARGEST)
         except UserError as error:
             raise UserError(f"{error}; {MENDING}") from error
-        return text.removeprefix("\ufeff")
+        return _columns_renamed(text.removeprefix("\ufeff"))
 
     def _parsed(self, text: str) -> pd.DataFrame:
         table = _plain_table(text)
@@ -175,6 +176,24 @@ class ResultTable:
             f" in {path.name}",
             file=sys.stderr,
         )
+
+
+def _columns_renamed(text: str) -> str:
+    """The table with columns called as settings are now, where it has settings by former names."""
+    header, line, rows = text.partition(LINE)
+    names = set(re.findall(r"\w+", header))
+    changes = {old: new for old, new in former_names(Settings).items() if old in names and new not in names}
+    return re.sub(r"\w+", lambda word: changes.get(word[0], word[0]), header) + line + rows if changes else text
+
+
+def _methods_renamed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with methods called as they are now."""
+    if "method" not in table:
+        return table
+    former = {old.replace("_", "-"): new.replace("_", "-") for old, new in former_names(Settings).items()}
+    pattern = re.compile(r"(?<![^-])(" + "|".join(former) + r")(?![^-])")
+    words = {cell: pattern.sub(lambda word: former[word[0]], cell) for cell in set(table["method"].tolist())}
+    return cells.replaced(table, "method", {cell: new for cell, new in words.items() if new != cell})
 
 
 def _known() -> dict[str, str]:

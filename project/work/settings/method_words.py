@@ -5,7 +5,7 @@ from typing import Any, get_type_hints
 
 from project.work.common import UserError
 from project.work.settings import groups, resolve
-from project.work.settings.flags import is_switch, nearest
+from project.work.settings.flags import former_names, is_switch, nearest
 from project.work.settings.groups import Settings
 
 BASE = "base"  # the settings as they are without any method
@@ -26,7 +26,8 @@ def method_settings(word: str) -> dict[str, Any]:
 
 
 def _switched_on(method: str, part: str) -> dict[str, Any]:
-    name, switches = _field_name(part), resolve.method_switches()
+    switches, former = resolve.method_switches(), former_names(Settings)
+    name = former.get(_field_name(part), _field_name(part))
     if name in switches:
         return {name: True}
     if name in _names():
@@ -38,7 +39,8 @@ def _switched_on(method: str, part: str) -> dict[str, Any]:
 
 
 def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
-    name, names = _field_name(part), _names()
+    former, names = former_names(Settings), _names()
+    name = former.get(_field_name(part), _field_name(part))
     if name not in names:
         raise UserError(
             f"--method {method}: {part!r} is no setting that changes a result{nearest(part, map(_word, names))}"
