@@ -22,6 +22,7 @@ def images_of(dataset: Dataset) -> np.ndarray:
     return dataset.test.records.pictures.pixels.numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [{}, {"ema": 0.9}, {"model": "resnet18"}])
 def test_it_gives_the_runners_numbers_to_the_bit(
     make_runner: Callable, dataset: Dataset, tmp_path: Path, values: dict[str, object]

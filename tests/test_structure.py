@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from project.work.common import ROOT
 
 # From the top floor down. A room imports from its own floor or from those below, files of one room from each other.
@@ -98,6 +100,7 @@ print("entered", *sorted(entered))
 """
 
 
+@pytest.mark.slow
 def test_a_plain_training_run_enters_thirty_modules_at_most(prepared: Path, tmp_path: Path) -> None:
     words = [f"--dataset={prepared}", f"--output={tmp_path}", "--epoch=1", "--device=cpu", "--uuid=plain"]
     command = [sys.executable, "-c", TRACED, f"{ROOT / 'project'}/", *words]

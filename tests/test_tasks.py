@@ -95,6 +95,7 @@ def test_a_refusal_of_the_script_is_all_that_is_said_and_its_exit_code_is_passed
     assert refused.stdout.strip() == ""
 
 
+@pytest.mark.slow
 def test_results_are_printed_from_any_folder(tmp_path: Path) -> None:
     refused = inv("results", "--output", tmp_path)
     assert refused.returncode == 2
@@ -103,6 +104,7 @@ def test_results_are_printed_from_any_folder(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_oof_takes_five_folds_unless_told_otherwise(prepared: Path, tmp_path: Path) -> None:
     words = ["--dataset", prepared, "--output", tmp_path, "--epoch", 1, "--batch-size", 32]
     made = inv("oof", *words)

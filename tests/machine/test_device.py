@@ -49,6 +49,7 @@ def test_what_is_chosen_is_set_and_taken_back(monkeypatch: pytest.MonkeyPatch) -
     device.apply(Choices(False, False, False, False), nn.Sequential())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
 @pytest.mark.parametrize("method", ["manifold_mixup"])
 def test_a_compiled_network_learns_the_same_and_keeps_the_names_of_its_state(

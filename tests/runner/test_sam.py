@@ -129,6 +129,7 @@ def test_a_batch_counts_once_in_memories_and_in_batch_normalisation(make_runner:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_of_two_networks_climbs_by_a_norm_of_its_own(make_runner: Callable) -> None:
     runner = make_runner(sam=True, co_teaching=True, ema=0.5)
     runner.fit()

@@ -59,6 +59,7 @@ def test_the_test_split_is_not_touched_by_the_teacher_of_nts(settings: Callable,
     teachers.make_noisy_teacher(context, dataclasses.replace(dataset, test=Poison()), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_selected_weights_are_those_of_the_best_validation_epoch(wavering: BaseRunner) -> None:
     valid, history = wavering.dataset.valid, wavering.history
     best = max(row.valid_accuracy for row in history.rows)
@@ -67,6 +68,7 @@ def test_the_selected_weights_are_those_of_the_best_validation_epoch(wavering: B
     assert metrics.loss == history.selected.valid_loss
 
 
+@pytest.mark.slow
 def test_looking_at_the_selected_weights_leaves_the_last_in_place(wavering: BaseRunner) -> None:
     valid, last = wavering.dataset.valid, wavering.history.rows[-1]
     wavering.predict_selected(valid)
@@ -74,6 +76,7 @@ def test_looking_at_the_selected_weights_leaves_the_last_in_place(wavering: Base
     assert last.valid_loss != wavering.history.selected.valid_loss
 
 
+@pytest.mark.slow
 def test_the_row_reports_the_selected_and_the_last_epoch_each_with_its_own_weights(wavering: BaseRunner) -> None:
     test, history = wavering.dataset.test, wavering.history
     row = result_row(wavering.settings, wavering, "base")
