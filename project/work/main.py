@@ -145,8 +145,7 @@ def train(run: "Run", context: "RunContext") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.classifier import MODEL_FILE
     from project.work.labels import label_correction, noise
-    from project.work.runner.result import result_row
-    from project.work.runner.table import method_name, runner_class
+    from project.work.runner.table import method_name, result_row, runner_class
     from project.work.teacher import teachers
 
     settings, first = run.settings, context.distributed.rank == 0
@@ -174,7 +173,7 @@ def train(run: "Run", context: "RunContext") -> None:
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
     from project.work.reporter.result import read_result
-    from project.work.runner.result import settings_cells
+    from project.work.runner.table import settings_cells
 
     with suppress(UserError):  # damaged: the test split is read again
         row, cells = read_result(run.folder), settings_cells(run.settings)

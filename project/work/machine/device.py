@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from project.work.common import UserError
-from project.work.settings.checks import gpu_numbers
 from project.work.settings.groups import Settings
+from project.work.settings.resolve import gpu_numbers
 
 COMPILE_FROM = 20_000  # steps; shorter runs end before compiling has paid
 SMALLEST = 17  # pixels of a side: below, a last stage may see 1 x 1, where a CPU's bfloat16 gradients came out as NaN
