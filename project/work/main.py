@@ -221,11 +221,11 @@ def _load(settings: Settings, device: "torch.device", parallel: "Parallel") -> "
 
 def _with_audit(settings: Settings, device: "torch.device", copy: "RunSync", parallel: "Parallel") -> Settings:
     """The settings with the audit that --clean goes by; that of the same settings is made first when none is given."""
+    if settings.clean == "none" or settings.audit_file is not None:
+        return settings
     from project.work.audit import stage
     from project.work.files import disk
 
-    if settings.clean == "none" or settings.audit_file is not None:
-        return settings
     before = stage.audited(settings)
     path = stage.audit_file(before, _load(before, device, parallel), device, copy, parallel)
     if not all(parallel.gather(path.exists())):  # several machines, of which the first has written it
