@@ -249,12 +249,12 @@ def _load(context: "RunContext") -> "Dataset":
 
 def _with_audit(context: "RunContext") -> "RunContext":
     """The same with the audit that --clean goes by; that of the same settings is made first when none is given."""
-    from project.work.audit import stage
-    from project.work.files import disk
-
     settings, distributed = context.settings, context.distributed
     if settings.clean == "none" or settings.audit_file is not None:
         return context
+    from project.work.audit import stage
+    from project.work.files import disk
+
     before = context.using(stage.audited(settings))
     path = stage.audit_file(before, _load(before))
     if not all(distributed.gather(path.exists())):  # several machines, of which the first has written it
