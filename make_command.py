@@ -108,8 +108,8 @@ def split(name: str, value: str) -> list[str]:
 
 def _clean_at_zero(point: dict[str, Any]) -> dict[str, Any]:
     try:
-        clean = float(point.get("noise_rate")) == 0
-    except (TypeError, ValueError):
+        clean = float(point["noise_rate"]) == 0
+    except (KeyError, TypeError, ValueError):
         return point
     if not clean:
         return point

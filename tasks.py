@@ -1,6 +1,7 @@
 """The commands a person types; ./inv --list shows them."""
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from invoke import Context, task
@@ -174,12 +175,20 @@ def quickstart(c: Context) -> None:
     results(c)
 
 
-@task(help={"lowest": "run both preparations, a training and an audit with the oldest packages admitted, instead"})
-def test(c: Context, lowest: bool = False) -> None:  # noqa: PT028, it is a task and no test
-    """Run the whole test suite, with its own set-up."""
+@task(
+    help={
+        "fast": "leave out the slow tests, for daily work: under two minutes",
+        "lowest": "run both preparations, a training and an audit with the oldest packages admitted, instead",
+    }
+)
+def test(c: Context, fast: bool = False, lowest: bool = False) -> None:  # noqa: PT028, it is a task and no test
+    """Check style and types and run the tests, with its own set-up."""
     if lowest:
         run(c, [sys.executable, str(ROOT / "tests" / "lowest_versions.py")])
         return
-    run(c, [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"])
+    if not fast or not all(map(find_spec, ("mypy", "pytest", "ruff"))):  # pip takes ten seconds
+        run(c, [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"])
     run(c, [sys.executable, "-m", "ruff", "check", str(ROOT)])
-    run(c, [sys.executable, "-m", "pytest", "--rootdir", str(ROOT), str(ROOT / "tests")])
+    run(c, [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")])
+    chosen = ["-m", "not slow"] if fast else []
+    run(c, [sys.executable, "-m", "pytest", "--rootdir", str(ROOT), *chosen, str(ROOT / "tests")])

@@ -362,6 +362,7 @@ def test_without_a_terminal_ctrl_c_only_stops_following(vertex: Vertex, config: 
     assert vertex.said(":cancel") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "cancelled"), [("y\n", 1), ("\n", 0), ("\x03", 0)])
 def test_at_a_terminal_ctrl_c_asks(vertex: Vertex, config: dict, jobs: Jobs, answer: str, cancelled: int) -> None:
     name = jobs.submit(request())["name"]
@@ -412,6 +413,7 @@ def test_jobs_follow_and_cancel_take_a_jobs_name_or_number(
         cloud.cancel(config, "train-1", {})
 
 
+@pytest.mark.slow
 def test_fifty_submits_at_once_through_a_shaky_network_are_fifty_jobs(vertex: Vertex, config: dict) -> None:
     settings = cloud.read(CloudSettings, config, {})
     for how in (429, 500, "reset"):

@@ -25,6 +25,8 @@ from project.work.common import ROOT, UserError
 from project.work.machine.bucket import BucketFolder, connect
 from project.work.reporter.table.result_table import ResultTable
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 6
 TRAINING = {"dataset": "lines", "epoch": str(EPOCHS), "batch_size": "32", "seed": "3", "device": "cpu", "ema": "0.5"}
 CHANGING = ["seconds", "pictures_per_second", "finished"]

@@ -15,6 +15,8 @@ from project.command.compare import points_of, read_rates, read_seeds, with_base
 from project.work.common import ROOT, UserError
 from project.work.settings import resolve
 
+pytestmark = pytest.mark.slow
+
 
 def inv(*words: object) -> list[str]:
     return [sys.executable, "-m", "invoke", "--search-root", str(ROOT), "compare", *map(str, words)]

@@ -13,6 +13,8 @@ import pytest
 from project import PROGRAM, __version__
 from project.work.common import ROOT
 
+pytestmark = pytest.mark.slow
+
 NEEDED = ("inv", "invoke.yaml", "requirements.txt", "pyproject.toml", "tasks.py", "make_command.py", "ai_platform.py")
 # Stands for Python and pip: makes an environment of itself, and installs the second time that it is asked to.
 PYTHON = """#!/bin/sh

@@ -36,6 +36,7 @@ def test_the_page_of_settings_is_the_one_the_code_prints() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == make_command.settings_page(Settings)
 
 
+@pytest.mark.slow
 def test_the_patch_that_adds_a_method_applies_and_trains(tmp_path: Path, prepared: Path) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so the patch cannot be applied")

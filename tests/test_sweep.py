@@ -137,6 +137,7 @@ def prepare_anew(folder: Path) -> None:
     storage.write(folder, storage.Prepared(small.pictures(30, 3), small.pictures(10, 4), small.NAMES))
 
 
+@pytest.mark.slow
 def test_no_sweep_mixes_runs_on_pictures_that_were_prepared_anew(
     prepared: Path, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -172,6 +173,7 @@ def test_rows_that_say_nothing_of_their_data_count_as_finished(lines: Path, tmp_
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_plan_is_made_without_torch(lines: Path, tmp_path: Path) -> None:
     values = {"dataset": str(lines), "output": str(tmp_path), "dry_run": True}
     (run,) = runs.expand({"dataset": str(lines)})
@@ -191,6 +193,7 @@ def usual(prepared: Path, output: Path, epoch: int) -> list[object]:
     return [*words, "--device", "cpu", "--optimizer", "sgd", "--seed", "0,1"]
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_failed_run_and_again_skips_what_is_finished(prepared: Path, tmp_path: Path) -> None:
     words = [*usual(prepared, tmp_path, 1), "--momentum", "0.9,0.1", "--parallel", 2]
     whole = subprocess.run(inv(*words, "--dry-run"), capture_output=True, text=True, timeout=300, check=True)
@@ -213,6 +216,7 @@ def test_a_sweep_goes_on_after_a_failed_run_and_again_skips_what_is_finished(pre
     assert len([line for line in again.stdout.splitlines() if " base " in f" {line} "]) == 2  # a line each momentum
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on_with_them(prepared: Path, tmp_path: Path) -> None:
     words = inv(*usual(prepared, tmp_path, 500), "--parallel", 2)
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -229,6 +233,7 @@ def test_ctrl_c_stops_the_runs_and_the_same_command_goes_on_with_them(prepared: 
         os.killpg(process.pid, 0)
 
 
+@pytest.mark.slow
 def test_a_remote_sweep_submits_a_job_for_each_run_and_leaves_those_that_are_going_on_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -19,6 +19,8 @@ from project.command.finished import Finished
 from project.command.pool_worker import Outcome, PoolWorker, stop
 from project.command.sweep_pool import SweepPool, Task, reason
 
+pytestmark = pytest.mark.slow
+
 
 def wait(until: Callable[[], object]) -> None:
     """Wait until something is so; tests fail when it is not within ten minutes."""

@@ -15,6 +15,8 @@ from project.work.common import ROOT, repository
 from project.work.dataset import storage
 from project.work.dataset.base_dataset import split
 
+pytestmark = pytest.mark.slow
+
 SECRET = "planted-secret-91c4"
 PLANTED = [
     "project/work/settings.yaml",

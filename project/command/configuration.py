@@ -46,8 +46,8 @@ def check(values: Mapping[str, Any]) -> None:
     for cls in (PushSettings, PullSettings, JobSettings):
         names = {field.name for field in dataclasses.fields(cls)}
         build(cls, {name: value for name, value in values.items() if name in names and value is not None})
-    for name, cls in SECTIONS.items():
-        section(cls, values, name, *(("run_options",) if name == "local" else ()))
+    for name, declared in SECTIONS.items():
+        section(declared, values, name, *(("run_options",) if name == "local" else ()))
     texts(values.get("local") or {}, "run_options")
     for name in LISTS:
         texts(values, name)
@@ -67,7 +67,8 @@ def check_invokes_own(values: Mapping[str, Any]) -> None:
         if not isinstance(values.get(name) or {}, Mapping):
             raise UserError(f"{name}: needs lines under it, such as {name}: {{...}}; see invoke's documentation")
     run, timeouts = values.get("run") or {}, values.get("timeouts") or {}
-    kinds = {name: bool for name in ("dry", "echo", "pty", "warn", "asynchronous", "disown", "fallback", "replace_env")}
+    switches = ("dry", "echo", "pty", "warn", "asynchronous", "disown", "fallback", "replace_env")
+    kinds: dict[str, type] = dict.fromkeys(switches, bool)
     kinds |= {"env": Mapping, "watchers": list, "shell": str, "echo_format": str, "encoding": str}
     for name, value in run.items():
         if value is not None and name in kinds and not isinstance(value, kinds[name]):

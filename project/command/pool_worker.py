@@ -58,6 +58,7 @@ class PoolWorker:
     def begin(self, words: Sequence[str], log: Path) -> None:
         """Give it a run."""
         order = json.dumps({"words": list(words), "log": str(log.absolute())})
+        assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it died just now, which is how the run ends
             self.process.stdin.write(order.encode() + b"\n")
             self.process.stdin.flush()

@@ -41,7 +41,7 @@ def takes(*settings: type, without: Collection[str] = (), **own_help: str) -> Ca
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
-        checked.__signature__ = inspect.Signature([*own, *parameters])
+        checked.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
         texts = {name: text for name, (_, text) in options.items()} | own_help
         made = task(auto_shortflags=False, help=texts)(checked)
         made.settings, made.without = settings, without

@@ -151,8 +151,8 @@ class Assembly:
             table["label"] = table["row"] // self.shards.rows["train"]
             tables.append(table[table["true_label"] != table["label"]])
         wrong = pd.concat(tables)
-        columns = (wrong[name].to_numpy() for name in ("row", "key_id", "true_label", "label"))
-        disk.replace_file(path, noise.manifest_text(*columns, self.shards.names))
+        rows, keys, true, labels = (wrong[name].to_numpy() for name in ("row", "key_id", "true_label", "label"))
+        disk.replace_file(path, noise.manifest_text(rows, keys, true, labels, self.shards.names))
         return arrays.file_digest(path)
 
     def _table(self, shard: range, rows: int | None = None, part: str = "train") -> pd.DataFrame:

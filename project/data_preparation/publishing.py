@@ -120,7 +120,7 @@ def _older(target: Target, folder: Path) -> str:
 
 def _described(facts: Mapping[str, Any]) -> str:
     """An older set in a few words. facts: its provenance, however damaged."""
-    counts = facts.get("counts")
+    counts: Any = facts.get("counts")
     source = " ".join(str(facts[name]) for name in ("source", "input") if name in facts) or "a source that is not known"
     try:
         pictures = sum(sum(count.values()) for count in counts.values())

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -259,7 +259,7 @@ def keep_memory() -> None:
         change(parameter, size)
 
 
-def in_processes(work: Callable[[T], None], things: Iterable[T], processes: int) -> Iterator[T]:
+def in_processes(work: Callable[[T], None], things: Iterable[T], processes: int) -> Generator[T, None, None]:
     """Do the work on things; gives each when it is done. What fails ends it all.
 
     work, things: what can be pickled, for more than one process. Raises UserError when a process is killed.

@@ -45,7 +45,7 @@ def shown_labels(count: int, classes: int = CLASSES) -> np.ndarray:
     return np.linspace(0, count - 1, min(classes, count)).round().astype(int)
 
 
-def sheet(prepared: storage.Prepared, labels: Sequence[int], per_class: int) -> tuple[np.ndarray, bool]:
+def sheet(prepared: storage.Prepared, labels: Sequence[int] | np.ndarray, per_class: int) -> tuple[np.ndarray, bool]:
     """Pixels uint8 (H, W, 3) of the tiles, one row of tiles a label, and whether any of them is framed."""
     images = prepared.train.images
     scale = max(1, round(TILE / max(images.shape[1:3])))

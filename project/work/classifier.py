@@ -131,7 +131,7 @@ class Classifier:
         channels, height, width = state["shape"]
         network = model.make(state["model"], len(state["names"]), channels, seed=0)
         network.load_state_dict(state["state"])
-        network = network.to(device, memory_format=torch.channels_last)
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         normaliser = Normaliser(tuple(state["mean"]), tuple(state["std"]))
         return cls(
             network, state["model"], state["names"], (channels, height, width), normaliser, state["settings"],
@@ -139,7 +139,7 @@ class Classifier:
         )  # fmt: skip
 
 
-_FORM = {
+_FORM: dict[str, Any] = {
     "format": int, "state": dict, "model": str, "names": list, "shape": list, "mean": list, "std": list,
     "settings": dict, "git_revision": str, "threshold": (float, type(None)),
 }  # fmt: skip

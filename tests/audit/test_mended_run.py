@@ -9,6 +9,8 @@ import pytest
 
 from project.work.dataset import storage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def corrections(prepared: Path, tmp_path: Path) -> Path:

@@ -192,6 +192,7 @@ def test_identical_pictures_with_different_labels_come_first() -> None:
     assert told == [("k5", "ant", True), ("k12", "bee", False)]  # the one that is not on the page is no button
 
 
+@pytest.mark.slow
 def test_a_page_of_a_thousand_classes_stays_light(tmp_path: Path) -> None:
     names = [f"class {label}" for label in range(1000)]
     table = audit_table()

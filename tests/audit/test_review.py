@@ -13,6 +13,8 @@ from reviewing import exported, numbers, reviewing, waited
 from project.work.audit.page.page import write_page
 from project.work.labels import corrections
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
@@ -244,6 +246,7 @@ def test_on_a_phone_the_page_opens_at_its_top_and_is_as_wide_as_the_screen(
         window.screen(1400, 1000)
 
 
+@pytest.mark.slow
 def test_nothing_on_the_page_is_without_a_name(fresh: Browser) -> None:
     nameless = (
         "return [...document.querySelectorAll('button, input, select, [role=img]')].filter(e => !(e.textContent.trim()"

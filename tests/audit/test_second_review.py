@@ -20,6 +20,8 @@ from project.work.dataset.base_dataset import split
 from project.work.labels import corrections
 from project.work.labels.corrections import DROPPED
 
+pytestmark = pytest.mark.slow
+
 HEADER = "row,key_id,given_label,new_label\n"
 
 
@@ -170,6 +172,7 @@ def test_pictures_that_are_judged_give_way_where_not_all_fit() -> None:
     assert table["row"][page.chosen(table, judged, 5)].tolist() == [0, 1, 2, 3, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

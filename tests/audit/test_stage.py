@@ -57,6 +57,7 @@ def table_of(output: Path) -> pd.DataFrame:
     return pd.read_csv(folder_of(output) / "audit.csv")
 
 
+@pytest.mark.slow
 def test_every_row_of_the_training_file_has_a_line(audited: Path, repeated: Path) -> None:
     assert (folder_of(audited) / "audit.csv").read_text().splitlines()[0] == COLUMNS
     table = table_of(audited)
@@ -70,12 +71,14 @@ def test_every_row_of_the_training_file_has_a_line(audited: Path, repeated: Path
     assert table["votes"].between(0, np.where(table["split"] == "valid", 3, 2)).all()
 
 
+@pytest.mark.slow
 def test_copies_and_blanks_are_in_it(audited: Path) -> None:
     table = table_of(audited).set_index("row")
     assert table["duplicate_of"].dropna().to_dict() == {5: 2}
     assert table.index[table["blank"] == 1].tolist() == [9]
 
 
+@pytest.mark.slow
 def test_the_wrong_labels_come_first_and_the_figures_say_so(audited: Path, repeated: Path) -> None:
     asked = resolve.combine({"noise_type": "symmetric", "noise_rate": 0.1})
     whole = storage.read(repeated)
@@ -95,6 +98,7 @@ def test_the_wrong_labels_come_first_and_the_figures_say_so(audited: Path, repea
     assert set(facts["scores"]) == {"self_confidence", "held_out_margin", "margin", "votes"}
 
 
+@pytest.mark.slow
 def test_the_transition_is_one_that_noise_is_made_of(audited: Path) -> None:
     names = ["bar", "beam", "block", "cross"]
     matrix = noise.read_matrix(folder_of(audited) / "transition.csv", names)
@@ -106,6 +110,7 @@ def test_the_transition_is_one_that_noise_is_made_of(audited: Path) -> None:
     assert classes["flagged_share"].tolist() == (classes["flagged"] / classes["count"]).round(4).tolist()
 
 
+@pytest.mark.slow
 def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated: Path) -> None:
     facts = json.loads((folder_of(audited) / "noise.json").read_text())
     assert (facts["type"], facts["requested_rate"], facts["changed"]) == ("symmetric", 0.1, 12)
@@ -116,6 +121,7 @@ def test_the_noise_it_was_judged_against_can_be_given_on(audited: Path, repeated
     assert one.fingerprint == other.fingerprint
 
 
+@pytest.mark.slow
 def test_the_summary_fits_a_screen(audited: Path) -> None:
     said = (audited / "log").read_text()
     assert "The fold models agree with " in said
@@ -126,6 +132,7 @@ def test_the_summary_fits_a_screen(audited: Path) -> None:
     assert said[said.index("120 rows, 4 classes, 3 fold models") :].count("\n") < 30
 
 
+@pytest.mark.slow
 def test_the_same_audit_again_trains_nothing_and_writes_the_same(audited: Path, repeated: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(audited, again)
@@ -141,6 +148,7 @@ def test_the_same_audit_again_trains_nothing_and_writes_the_same(audited: Path, 
     assert after == before
 
 
+@pytest.mark.slow
 def test_logits_of_an_earlier_version_get_their_margins_from_the_fold_models(
     audited: Path, repeated: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +163,7 @@ def test_logits_of_an_earlier_version_get_their_margins_from_the_fold_models(
     np.testing.assert_array_equal(distillation_dataset.read(path).margins, whole.margins)
 
 
+@pytest.mark.slow
 def test_logits_made_elsewhere_are_audited_without_margins(audited: Path, repeated: Path, tmp_path: Path) -> None:
     (path,) = audited.glob("oof-*/oof_logits.npz")
     whole = distillation_dataset.read(path)
@@ -165,6 +174,7 @@ def test_logits_made_elsewhere_are_audited_without_margins(audited: Path, repeat
     assert not list(tmp_path.glob("oof-*"))
 
 
+@pytest.mark.slow
 def test_logits_made_elsewhere_audit_the_rows_that_corrections_keep(
     audited: Path, repeated: Path, tmp_path: Path
 ) -> None:
@@ -302,6 +312,7 @@ def test_an_audit_that_flags_otherwise_is_another_one(settings: Callable, datase
             resolve.combine({"flag_by": "confident"} | values)
 
 
+@pytest.mark.slow
 def test_a_score_that_cannot_be_judged_is_left_out_of_the_summary(prepared: Path, tmp_path: Path) -> None:
     # The only wrong label is one of validation, where no margin is known.
     part = storage.read(prepared).train

@@ -13,6 +13,8 @@ from project.work.machine.distributed import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.teacher import oof
 
+pytestmark = pytest.mark.slow
+
 
 def test_votes_are_the_disagreements_of_models_that_did_not_learn_from_a_row(
     settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,7 @@ def test_peers_draw_the_same_pictures(name: str) -> None:
     assert np.corrcoef(pictures.ravel(), raster.render(drawings, 32).ravel())[0, 1] > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LOADERS if "predecessor as it was" not in name])
 def test_loaders_deliver_every_picture_normalised_and_some_of_them_flipped(name: str, tmp_path: Path) -> None:
     images, labels = PICTURES

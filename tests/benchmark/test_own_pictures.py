@@ -5,8 +5,11 @@ from pathlib import Path
 
 import own_pictures
 import pandas as pd
+import pytest
 
 from project.work.common import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_what_is_measured_is_what_the_readme_shows(tmp_path: Path) -> None:

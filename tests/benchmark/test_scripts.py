@@ -7,6 +7,8 @@ import everything
 import pytest
 import table
 
+pytestmark = pytest.mark.slow
+
 NAMED = {
     "preparation": {"ours", "predecessor", "ours on raw", "plain Python on raw", "ours, 2 processes"},
     "sampling": {"ours", "pandas", "polars", "reservoir"},

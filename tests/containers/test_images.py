@@ -26,6 +26,8 @@ from real_engine import BASE, Engine
 
 from project.work.common import ROOT
 
+pytestmark = pytest.mark.slow
+
 REGISTRY_PORT = 5917
 PASSWORD = "planted-password-77c0"
 TEMPLATES = {

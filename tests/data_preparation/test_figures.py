@@ -105,6 +105,7 @@ def test_quickdraw_is_drawn_rather_than_the_sample_and_nothing_prepared_says_wha
         figures.choose(tmp_path, "cats")
 
 
+@pytest.mark.slow
 def test_the_command_line_draws_the_pictures(tmp_path):
     write(tmp_path / "in" / "sample", blank([0, 1, 2]))
     figures.main(["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")])

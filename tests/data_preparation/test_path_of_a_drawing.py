@@ -10,6 +10,8 @@ import pytest
 from project.work.common import CODE
 from project.work.files import disk
 
+pytestmark = pytest.mark.slow
+
 MOST = 10
 PATHS_ALONE = {disk.__name__, disk.__name__}  # they check and replace files by name, and no drawing enters them
 # From the call that reads and draws a shard to the end of the one that makes the data set of all.

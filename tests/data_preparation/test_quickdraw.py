@@ -338,6 +338,7 @@ def test_an_interruption_before_anything_is_drawn_leaves_nothing(tmp_path, monke
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_killed_preparation_goes_on_without_drawing_anything_twice(tmp_path, monkeypatch, processes):
     # 3 classes of 1,300 drawings are a shard: ten shards.
@@ -443,6 +444,7 @@ def test_a_set_too_large_for_memory_is_left_as_a_file_to_map(tmp_path, monkeypat
     assert not (tmp_path / "b" / "quickdraw" / "train_images.npy").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_keeps_the_older_set(tmp_path):
     # A limit on the size of a file stands in for the disk: the write fails half-way, as on a disk that fills up.
     folder = kaggle(tmp_path / "in", rows=60)

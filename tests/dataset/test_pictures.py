@@ -156,6 +156,7 @@ print(most)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see a process's own memory")
 def test_three_gigabytes_are_trained_on_in_less_than_one_of_the_processs_own(tmp_path: Path) -> None:
     if shutil.disk_usage(tmp_path).free < 8 * 2**30:

@@ -127,6 +127,7 @@ def _replace_with_a_full_disk(path: Path, size: int) -> None:
         raise SystemExit(28) from None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "code", "first"), [(1000, 0, b"n"), (1001, 28, b"o")])
 def test_a_write_that_does_not_fit_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, size: int, code: int, first: bytes

@@ -89,6 +89,7 @@ def both(request: pytest.FixtureRequest, prepared: Path, tmp_path_factory: pytes
     return torch.load(folder / "alone.pt"), torch.load(folder / "many.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients_are_those_of_one_process_to_rounding(both: tuple[dict, dict], method: str) -> None:
     alone, many = (done[method]["gradients"] for done in both)
@@ -97,6 +98,7 @@ def test_gradients_are_those_of_one_process_to_rounding(both: tuple[dict, dict],
     assert float(difference.max()) < 1e-2  # rounding grows: two pictures have a steep norm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_picture_is_predicted_once_and_in_order(both: tuple[dict, dict], method: str) -> None:
     alone, many = (done[method]["predictions"] for done in both)
@@ -104,6 +106,7 @@ def test_every_picture_is_predicted_once_and_in_order(both: tuple[dict, dict], m
     assert torch.allclose(many, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_weights_statistics_and_history_come_out_the_same(both: tuple[dict, dict], method: str) -> None:
     alone, many = (done[method] for done in both)
@@ -118,6 +121,7 @@ def test_shares_are_all_there_is_once_and_differ_by_one_at_most(count: int, size
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
+@pytest.mark.slow
 def test_a_run_says_and_reports_everything_once(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     words = [f"--dataset={prepared}", f"--output={tmp_path}", "--device=cpu", "--epoch=1", "--uuid=one"]
@@ -129,6 +133,7 @@ def test_a_run_says_and_reports_everything_once(prepared: Path, tmp_path: Path) 
     assert len(list(tmp_path.glob("oof-*/oof_logits.npz"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -161,6 +166,7 @@ def fails_in_the_second(folder: Path) -> None:
             (folder / str(distributed.rank)).write_text(str(error))
 
 
+@pytest.mark.slow
 def test_what_fails_in_one_process_fails_in_all_with_the_same_words(tmp_path: Path) -> None:
     assert workers.finish(workers.start(3, fails_in_the_second, tmp_path)) == [0, 0, 0]
     assert [(tmp_path / str(rank)).read_text() for rank in range(3)] == ["its data are missing"] * 3

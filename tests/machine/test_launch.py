@@ -20,6 +20,8 @@ from project.work.machine import launch
 from project.work.machine.launch import LOST, STARVED, Machine, machine_of_cluster, this_machine, verdict
 from project.work.settings.groups import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def cluster(kind: str, index: int, host: str = "10.0.0.2:2222") -> str:
     pools = {"workerpool0": [host], "workerpool1": ["10.0.0.3:2222", "10.0.0.4:2222"]}

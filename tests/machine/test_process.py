@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BEGIN = "import os, sys, time; from project.work.machine import process; process.begin()\n"
 WORK = f"""{BEGIN}
 from project.work.machine.process import Interrupted, run_command

@@ -146,6 +146,7 @@ def test_the_settings_offer_exactly_these_methods():
     assert tuple(METHODS) == RASTERS
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (QUICKDRAW / "images_170x60.npz").exists(), reason="needs ../shared/data/quickdraw")
 def test_real_pictures_of_the_predecessor_are_found_again_bit_for_bit():
     archive = np.load(QUICKDRAW / "images_170x60.npz")

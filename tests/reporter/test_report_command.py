@@ -20,6 +20,8 @@ from project.work.reporter.result import Result
 from project.work.reporter.sheet import waiting
 from project.work.reporter.table.result_table import ResultTable
 
+pytestmark = pytest.mark.slow
+
 ONE_EPOCH = ("--epoch=1", "--batch-size=32", "--device=cpu")
 
 

@@ -57,6 +57,7 @@ def test_what_would_be_said_twice_is_said_once_and_what_failed_is_tried_again(tm
     assert is_whole(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_that_could_not_report_says_so_keeps_everything_and_reports_later(tmp_path: Path, prepared: Path) -> None:
     table, log = tmp_path / "results.csv", tmp_path / "log"
     table.write_text("somebody's notes\n")
@@ -71,6 +72,7 @@ def test_a_run_that_could_not_report_says_so_keeps_everything_and_reports_later(
     assert table.read_text().splitlines()[1].startswith("mine,")
 
 
+@pytest.mark.slow
 def test_the_curve_is_a_picture_of_the_runs_history(make_runner: Callable) -> None:
     runner = make_runner(epoch=3, folder="run")
     runner.fit()

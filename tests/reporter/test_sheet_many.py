@@ -81,6 +81,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
     return outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there_before", [False, True])
 def test_fifty_machines_at_once_share_sixty_requests_a_minute(
     google: Google, key_file: Path, tmp_path: Path, there_before: bool
@@ -111,6 +112,7 @@ def _report_five(settings: ReportSettings, folder: Path, writer: int) -> None:
         Sheet(settings, folder, quick(seconds=20)).write(result(folder, f"{writer}-{number}"))
 
 
+@pytest.mark.slow
 def test_eight_processes_of_one_folder_with_five_runs_each(google: Google, key_file: Path, tmp_path: Path) -> None:
     sheet = google.add(key=KEY)
     for _ in range(3):  # whatever else goes wrong meanwhile

@@ -39,6 +39,7 @@ def steps() -> list[torch.optim.Optimizer]:
     handle.remove()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", ["none", "affine"])
 def test_training_learns(make_runner: Callable, augment: str) -> None:
     runner = make_runner(epoch=12, augment=augment, learning_rate=0.05)
@@ -113,6 +114,7 @@ def test_the_average_of_weights_decays_as_it_says_and_is_what_is_evaluated(
     assert not torch.allclose(average, weights(runner), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(make_runner: Callable) -> None:
     def fit(seed: int) -> list[tuple[float, ...]]:
         runner = make_runner(seed=seed, mixup=True)
@@ -125,6 +127,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(make_runne
     assert fit(2) != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["mixup", "manifold_mixup"])
 def test_training_leaves_everybodys_random_state_as_it_was(make_runner: Callable, method: str) -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
@@ -133,6 +136,7 @@ def test_training_leaves_everybodys_random_state_as_it_was(make_runner: Callable
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(model.MODELS))
 @pytest.mark.parametrize("count", [9, 3])
 def test_a_last_picture_alone_and_a_set_smaller_than_a_batch_are_learnt(

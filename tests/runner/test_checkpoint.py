@@ -40,6 +40,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(History, "add", add_or_stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
@@ -85,6 +86,7 @@ def test_a_run_that_stopped_goes_on_to_the_very_same_weights(
         assert all(torch.equal(one[name], other[name]) for name in other)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(make_runner: Callable) -> None:
     first, again = (make_runner(folder="run") for _ in range(2))
     first.fit()
@@ -92,6 +94,7 @@ def test_a_finished_run_is_not_trained_again(make_runner: Callable) -> None:
     assert again.history.rows == first.history.rows
 
 
+@pytest.mark.slow
 def test_a_history_that_fell_behind_its_checkpoint_is_mended(make_runner: Callable) -> None:
     runner = make_runner(folder="run")
     runner.fit()
@@ -101,6 +104,7 @@ def test_a_history_that_fell_behind_its_checkpoint_is_mended(make_runner: Callab
     assert runner.history.path.read_text() == whole
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_data(make_runner: Callable, dataset: Dataset) -> None:
     make_runner(folder="run").fit()
     other = dataclasses.replace(dataset, fingerprint="another", names=dataset.names[:3])
@@ -146,6 +150,7 @@ def spoil(runner: BaseRunner, **changes: object) -> str:
     return message
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_a_run_with_other_settings_is_refused_by_their_names(make_runner: Callable) -> None:
     make_runner(folder="run", seed=3).fit()
     with pytest.raises(
@@ -155,6 +160,7 @@ def test_a_checkpoint_of_a_run_with_other_settings_is_refused_by_their_names(mak
     make_runner(folder="run", seed=3, recipe="default", uuid="another", largest_set=2.0).fit()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_fold_is_refused_and_one_without_settings_is_not(
     make_runner: Callable, dataset: Dataset
 ) -> None:

@@ -66,6 +66,7 @@ def _easy(runner: CoTeachingRunner, batch) -> list[int]:
     return losses.argsort()[:6].tolist()
 
 
+@pytest.mark.slow
 def test_forgetting_nothing_the_evaluated_network_is_that_of_plain_training(make_runner: Callable) -> None:
     plain, taught = make_runner(ema=0.5), make_runner(ema=0.5, co_teaching=True, co_teaching_rate=0.0)
     plain.fit()
@@ -89,6 +90,7 @@ def test_what_is_left_out_is_what_validation_takes_for_wrong(make_runner: Callab
     assert runner.share == pytest.approx(0.75, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_pair_forgets_more_from_epoch_to_epoch_and_learns(make_runner: Callable) -> None:
     runner = make_runner(co_teaching=True, co_teaching_rate=0.3, co_teaching_epochs=3, epoch=4, accumulation_steps=2)
     runner.fit()

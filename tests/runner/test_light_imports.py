@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import startup
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("sklearn", "scipy", "torchvision", "timm", "sympy", "torch._dynamo", "torch._inductor", "requests", "gspread")
 
 

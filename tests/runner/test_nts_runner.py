@@ -43,6 +43,7 @@ def test_the_students_loss_by_hand(
     assert float(runner.loss(torch.tensor([[LN3, 0.0]]), batch)) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_teacher_is_the_run_without_nts_at_its_selected_epoch_and_sees_the_clean_view(
     settings: Callable, make_runner: Callable, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def history(output: Path, uuid: str) -> list[list[str]]:
     return [line.split(",")[:6] for line in lines]  # without what the clock decides
 
 
+@pytest.mark.slow
 def test_a_killed_teacher_goes_on_to_the_same_numbers_and_serves_every_student(prepared: Path, tmp_path: Path) -> None:
     whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "log"
     assert processes.finish(processes.fork_main(log, *command(prepared, whole, "a"))) == 0

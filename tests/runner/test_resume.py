@@ -23,6 +23,8 @@ from project.work.run_folder import Run
 from project.work.runner.table import settings_cells
 from project.work.settings.groups import Settings
 
+pytestmark = pytest.mark.slow
+
 TIMES = {"seconds", "pictures_per_second", "finished", "uuid"}  # differ from run to run
 
 

@@ -115,6 +115,7 @@ def test_a_refusal_takes_less_than_a_second_and_a_half() -> None:
     assert min(seconds) < 1.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

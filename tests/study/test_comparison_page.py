@@ -41,6 +41,7 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_the_page_and_the_picture_are_written_whole_and_alone(tmp_path: Path) -> None:
     path = comparison_page.write(tmp_path, comparison(["base", "elr", "late"]), STUDY)
     page, tags = path.read_text(), Tags()
@@ -56,6 +57,7 @@ def test_the_page_and_the_picture_are_written_whole_and_alone(tmp_path: Path) ->
     assert Image.open(tmp_path / "compare.png").size[0] > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("methods", [["base"], ["base", "elr"], ["late", "base"], ["base", *"abcdefghij"]])
 @pytest.mark.parametrize(("rates", "seeds"), [((0.0, 0.2, 0.4), 2), ((0.4,), 1)])
 def test_any_number_of_methods_rates_and_seeds_is_drawn(methods: list[str], rates: tuple, seeds: int) -> None:

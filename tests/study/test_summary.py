@@ -84,6 +84,7 @@ def test_what_a_method_that_is_off_was_told_is_no_difference() -> None:
     assert lines["seeds"].tolist() == [1, 1, 2]
 
 
+@pytest.mark.slow
 def test_results_of_two_seeds_are_printed_as_one_line(tmp_path: Path, prepared: Path) -> None:
     words = ["--dataset", prepared, "--output", tmp_path, "--epoch", 1, "--batch-size", 32]
     for seed in (0, 1):

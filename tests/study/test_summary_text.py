@@ -185,6 +185,7 @@ def test_no_mean_is_taken_of_what_cannot_be(tmp_path: Path, name: str, value: st
         summary.main(["--output", str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_an_ascii_terminal_and_a_reader_that_leaves_are_no_errors(tmp_path: Path) -> None:
     write(tmp_path, *({"dataset": f"\u732b{at}", "uuid": f"{at:04}" + "u" * 50} for at in range(9)))
     command = [sys.executable, str(ROOT / "project/work/study/summary.py"), f"--output={tmp_path}"]

@@ -19,6 +19,8 @@ from project.work.machine.distributed import RunContext
 from project.work.settings.groups import Settings
 from project.work.teacher import oof
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -59,6 +59,7 @@ def recording(settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch:
     return Recording([learnt[runner] for runner in predicted], list(predicted.values()), logits)
 
 
+@pytest.mark.slow
 def test_a_rows_logits_come_from_the_one_model_that_did_not_learn_from_it(
     recording: Recording, dataset: Dataset
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_rows_logits_come_from_the_one_model_that_did_not_learn_from_it(
         assert recording.logits.logits[row].tolist() == recording.predicted[fold][row]
 
 
+@pytest.mark.slow
 def test_no_fold_model_learns_from_validation_and_their_logits_are_the_mean_of_all(
     recording: Recording, dataset: Dataset
 ) -> None:
@@ -81,6 +83,7 @@ def test_no_fold_model_learns_from_validation_and_their_logits_are_the_mean_of_a
         assert recording.logits.logits[row] == pytest.approx(mean, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_rows_margin_is_the_mean_of_what_the_models_that_learnt_from_it_saw(
     settings: Callable, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_rows_margin_is_the_mean_of_what_the_models_that_learnt_from_it_saw(
     assert np.isnan(made.margins[dataset.valid.rows.numpy()]).all()
 
 
+@pytest.mark.slow
 def test_folds_are_of_equal_size_in_every_class(recording: Recording, dataset: Dataset) -> None:
     folds = recording.logits.folds[dataset.train.rows.numpy()]
     labels = dataset.train.labels.numpy()
@@ -178,6 +182,7 @@ def logits_files(output: Path) -> list[Path]:
     return list(output.glob("oof-*/oof_logits.npz"))
 
 
+@pytest.mark.slow
 def test_the_stage_oof_writes_logits_and_stops(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path, "--stage", "oof"))) == 0
@@ -189,6 +194,7 @@ def test_the_stage_oof_writes_logits_and_stops(prepared: Path, tmp_path: Path) -
     assert not (tmp_path / "results.csv").exists()
 
 
+@pytest.mark.slow
 def test_distillation_makes_missing_logits_and_a_second_run_uses_them(prepared: Path, tmp_path: Path) -> None:
     words = ["--distillation", "--softmax-temperature", 2]
     first, second = tmp_path / "first log", tmp_path / "second log"
@@ -204,6 +210,7 @@ def test_distillation_makes_missing_logits_and_a_second_run_uses_them(prepared: 
     assert (tmp_path / "results.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.slow
 def test_logits_that_were_interrupted_go_on_to_the_same_numbers(prepared: Path, tmp_path: Path) -> None:
     whole, broken, log = tmp_path / "whole", tmp_path / "broken", tmp_path / "log"
     assert processes.finish(processes.fork_main(log, *command(prepared, whole, "--stage", "oof"))) == 0
@@ -222,6 +229,7 @@ def test_logits_that_were_interrupted_go_on_to_the_same_numbers(prepared: Path, 
     assert np.array_equal(one.folds, other.folds)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_fold_models_says_how_to_go_on(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     process = processes.fork_main(log, *command(prepared, tmp_path, "--stage", "oof", "--epoch", 500))
@@ -233,6 +241,7 @@ def test_ctrl_c_in_the_middle_of_fold_models_says_how_to_go_on(prepared: Path, t
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_file_of_logits_made_elsewhere_is_used_or_refused(prepared: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert processes.finish(processes.fork_main(log, *command(prepared, tmp_path, "--stage", "oof"))) == 0

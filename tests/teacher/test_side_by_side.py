@@ -11,6 +11,8 @@ import pytest
 
 from project.work.teacher.fold_models import Ended, each
 
+pytestmark = pytest.mark.slow
+
 
 def forever(go_on: Callable[[], None]) -> None:
     while True:

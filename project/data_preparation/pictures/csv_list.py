@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -139,8 +140,9 @@ def _division(file: Path, table: pd.DataFrame, names: Sequence[str]) -> tuple[st
     """
     for name in names:
         texts, asked = table[name].str.strip(), _flag(name)
+        known: dict[str, Any]
         if asked is not None:
-            either = {True: asked, False: "test" if asked == "train" else "train"}
+            either: dict[bool | None, str] = {True: asked, False: "test" if asked == "train" else "train"}
             known = {text: either.get(_TRUTH.get(text.casefold())) for text in texts.unique()}
         else:
             known = {text: getattr(parts.spelled(text), "part", None) for text in texts.unique()}

@@ -292,7 +292,8 @@ def _plain_numbers(text: bytes, count: int) -> np.ndarray:
 
 def _check_tiff(tags: Mapping[int, Any], megapixels: float) -> None:
     """Raise ValueError for a TIFF whose parts are too large, or whose numbers are none that can be shown."""
-    check_size(*(_first(tags.get(tag, 1)) for tag in _TILES), megapixels)
+    width, height = (_first(tags.get(tag, 1)) for tag in _TILES)
+    check_size(width, height, megapixels)
     _check_numbers(tags)
     if _first(tags.get(_BITS, 1)) == 16 and tags.get(_PLANES) == 2:
         raise ValueError("its channels of 16 bits lie in planes, which is not read: save it without planes")
@@ -307,7 +308,7 @@ def _check_numbers(tags: Mapping[int, Any]) -> None:
         raise ValueError(f"it has {channels} channels of {bits} bits, which are not read: save it as grey or RGB")
 
 
-def _first(value: object) -> int:
+def _first(value: Any) -> int:
     return int(value[0] if isinstance(value, tuple) and value else value or 0)
 
 

@@ -28,7 +28,8 @@ class Png:
 
 def read(data: bytes) -> Png:
     """Take a PNG apart. Raises ValueError where it is damaged or cut off."""
-    kept, notes = [MAGIC], {}
+    kept: list[bytes | memoryview] = [MAGIC]
+    notes: dict[bytes, bytes] = {}
     place = len(MAGIC)
     while True:
         size, name = _chunk_head(data, place)

@@ -5,6 +5,7 @@ Lines are found by their newlines, without parsing any; rows are chosen by line,
 
 import contextlib
 import dataclasses
+import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -354,7 +355,7 @@ def has_newlines(path: Path, count: int) -> bool:
             since = 0 if found else since + size
             if since > LONGEST:
                 raise _too_long(path)
-            count -= found
+            count -= int(found)
     return count <= 0
 
 
@@ -390,7 +391,7 @@ def scan(path: Path, enough: int | None = None) -> Lines:
     return Lines(path, starts[kept], ends[kept], kept + 1)
 
 
-def _newlines(path: Path, file: BinaryIO, enough: int | None) -> Iterator[np.ndarray]:
+def _newlines(path: Path, file: io.FileIO, enough: int | None) -> Iterator[np.ndarray]:
     """The places of newlines, block by block, so that a file of any size takes no memory."""
     found, start, last = 0, 0, -1
     block = np.empty(_BLOCK, dtype=np.uint8)

@@ -40,7 +40,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def part(self, at: slice, images: Tensor) -> "Batch":
+    def part(self, at: slice | Tensor, images: Tensor) -> "Batch":
         """Some of its rows, with all that belongs to them and the pictures given."""
         rest = (None if values is None else values[at] for values in (self.soft_targets, self.weights))
         return Batch(images, self.targets[at], self.rows[at], *rest)
@@ -164,7 +164,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
     truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
-    return Dataset(*splits, data.names, data.keys, fingerprint, made, corrected, truth)
+    return Dataset(splits[0], splits[1], splits[2], data.names, data.keys, fingerprint, made, corrected, truth)
 
 
 def _with_corrected(records: Records, corrected: LabelCorrection) -> Records:

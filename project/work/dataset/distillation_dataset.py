@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class OofLogits:
 
 def write(path: Path, oof: OofLogits) -> None:
     """Write logits as an .npz that others can read without pickles."""
-    margins = {} if oof.margins is None else {"margins": oof.margins}
+    margins: dict[str, Any] = {} if oof.margins is None else {"margins": oof.margins}
     with disk.replacing(path) as file:
         np.savez(file, logits=oof.logits, keys=oof.keys, folds=oof.folds, names=np.array(oof.names), **margins)
 
@@ -96,7 +97,7 @@ def _arrays(archive: zipfile.ZipFile, names: Iterable[str], most: int) -> dict[s
             shape, fortran, dtype, _ = arrays.npy_header(file, member.file_size)
             numbers = np.empty(math.prod(shape) * dtype.itemsize, np.uint8)
             view, filled = memoryview(numbers), 0
-            while filled < len(numbers) and (read := file.readinto(view[filled : filled + _CHUNK])):
+            while filled < len(numbers) and (read := file.readinto(view[filled : filled + _CHUNK])):  # type: ignore[attr-defined]
                 filled += read
             if filled < len(numbers) or file.read(1):
                 raise ValueError(f"its {name} are cut short, or longer than they claim")

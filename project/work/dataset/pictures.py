@@ -7,7 +7,7 @@ import mmap
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +67,7 @@ class Mapped:
     def stream(self, positions: Iterable[Tensor]) -> Iterator[Tensor]:
         """For each int64 (b,) of positions its pictures, uint8 (b, C, H, W) on the device."""
         with ThreadPoolExecutor(READERS, "pictures") as readers:
-            coming = deque()
+            coming: deque[Future[Tensor]] = deque()
             for at in positions:
                 coming.append(readers.submit(self._read, at))
                 if len(coming) > AHEAD:
@@ -92,7 +92,7 @@ def hold(images: np.ndarray, side: int | None, device: torch.device) -> Resident
     """
     if isinstance(images, np.memmap) and not (device.type == "cuda" and _fits(images, side, device)):
         if hasattr(mmap, "MADV_RANDOM"):  # or the kernel reads 128 KB around each picture that it has not read yet
-            images._mmap.madvise(mmap.MADV_RANDOM)
+            images._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
         return Mapped(images, side, device)
     if device.type == "cpu" and side in (None, *images.shape[1:3]) and images.shape[1] == images.shape[2]:
         pixels = torch.from_numpy(images)

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from isal import igzip, isal_zlib
@@ -74,7 +74,7 @@ def pickle_members(shape: tuple[int, ...], dtype: np.dtype, numbers: Iterable[by
 def _around(array: np.ndarray) -> tuple[bytes, bytes]:
     """What stands before the numbers of an array when it is pickled, and what behind them."""
     text = pickle.dumps(array, protocol=5, buffer_callback=lambda numbers: None)
-    places = {code.name: place for code, _, place in pickletools.genops(text)}
+    places = {code.name: place for code, _, place in pickletools.genops(text) if place is not None}
     frame, numbers = places["FRAME"], places["NEXT_BUFFER"]
     length = array.nbytes.to_bytes(8, "little")
     # A frame, whose length leaves the numbers out, is only for reading faster.
@@ -93,7 +93,7 @@ def read_pickle(path: Path, most: int = MOST, beyond: Callable[[int], str] = lam
                 stream.read(1)  # its checksum is looked at where it ends
         except TooLarge as error:
             raise UserError(f"{path}: {error}, but at most {most:,} are read: {beyond(error.bytes)}") from error
-        except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:
+        except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
             why = disk.said(error)
             raise UserError(f"{path}: not a whole gzipped pickle of an array ({why}); {AGAIN}") from error
     if not isinstance(array, np.ndarray):
@@ -107,7 +107,7 @@ def read_gzip(path: Path, most: int) -> bytes:
         try:
             with igzip.IGzipFile(fileobj=file) as stream:
                 data = stream.read(most + 1)
-        except (EOFError, OSError, zlib.error, isal_zlib.error) as error:
+        except (EOFError, OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
             raise UserError(f"{path}: cannot be read ({disk.said(error)}); prepare the data again") from error
     if len(data) > most:
         raise UserError(f"{path}: comes to more than {most:,} bytes, which is no list of its rows; prepare it again")
@@ -126,7 +126,7 @@ def read_map(path: Path) -> np.memmap:
         return np.memmap(file, dtype, "r", offset, shape, "F" if fortran else "C")
 
 
-def npy_header(file: BinaryIO, size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+def npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Shape, whether in Fortran order, dtype, and where the numbers begin, of a .npy file that has so many bytes.
 
     Raises ValueError for what numpy would trust: counts below 0, numbers that are not there, Python's objects, a header
@@ -182,7 +182,7 @@ _TYPE = re.compile(r"[biufcSU][1-9][0-9]{0,3}")
 _NDARRAY = Call(lambda *given: _refused("it calls numpy.ndarray itself"))
 
 
-def read_plain(stream: BinaryIO, most: int) -> Any:
+def read_plain(stream: Any, most: int) -> Any:
     """What a pickle of at most so many bytes holds. Raises Unlike, EOFError, ValueError, or what its stream does."""
     value = Unpickler(stream, _known, most, _STEPS).load()
     return value.array if isinstance(value, _Array) else value

@@ -20,7 +20,7 @@ from project.work.common import UserError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
 PACKED = 32  # times that real data become smaller in a file at most; drawings become an eighth, keys a tenth

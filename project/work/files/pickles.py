@@ -9,7 +9,7 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Unpickler:
 
     def __init__(
         self,
-        stream: BinaryIO,
+        stream: Any,  # with read, readline and readinto
         known: Callable[[str, str], Any],
         most: int,
         steps: int,
@@ -205,7 +205,7 @@ class Unpickler:
         return int.from_bytes(self._take(count), "little", signed=True)
 
 
-_STEPS: dict[bytes, Callable[[Unpickler], None]] = {
+_STEPS: dict[bytes, Callable[[Unpickler], object]] = {
     b"\x80": lambda m: m._take(1),  # PROTO
     b"\x95": lambda m: m._take(8),  # FRAME: only for reading faster
     b"(": lambda m: m._push(_MARK),

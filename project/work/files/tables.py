@@ -81,8 +81,8 @@ def parse_table(
                 put(cells[place])
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num}: not {kind} ({error}){needs}") from error
-    columns = {names[place]: pd.Series(column, dtype=object) for column, place in zip(texts, kept, strict=True)}
-    return pd.DataFrame(columns).set_axis(lines, axis="index")
+    series = {names[place]: pd.Series(column, dtype=object) for column, place in zip(texts, kept, strict=True)}
+    return pd.DataFrame(series).set_axis(lines, axis="index")
 
 
 def header(text: str, columns: Sequence[str] = ()) -> list[str]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -75,7 +75,7 @@ class Distributed:
         if self.size == 1:
             return work()
         done = _attempt(work) if self.rank == 0 else None
-        box = [None if done is None else _pack(done)]
+        box: list[Any] = [None if done is None else _pack(done)]
         with _watched():
             dist.broadcast_object_list(box)
         return _open(done or torch.load(io.BytesIO(box[0]), map_location="cpu", weights_only=False))
@@ -164,7 +164,7 @@ def _watched() -> Iterator[None]:
         raise PeerLost(str(error)) from error
 
 
-def _attempt(work: Callable[[], T]) -> tuple[T | None, UserError | None]:
+def _attempt(work: Callable[[], T]) -> tuple[Any, UserError | None]:
     try:
         return work(), None
     except UserError as error:
@@ -184,7 +184,7 @@ def _pack(value: object) -> bytes:
     return data.getvalue()
 
 
-def join_norms(network: nn.Module, distributed: Distributed, device: torch.device) -> nn.Module:
+def join_norms(network: nn.Sequential, distributed: Distributed, device: torch.device) -> nn.Sequential:
     """The network with its batch normalisation joined: torch's own on CUDA, ours elsewhere; alone as it is."""
     if distributed.size == 1:
         return network
@@ -199,6 +199,11 @@ def join_norms(network: nn.Module, distributed: Distributed, device: torch.devic
 
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch normalisation by mean and variance of the whole batch; what nn.SyncBatchNorm is, which needs CUDA."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def __init__(self, norm: nn.BatchNorm2d, distributed: Distributed) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)

@@ -20,7 +20,7 @@ def credentials(path: str | None = None) -> Any:
     from google.oauth2.service_account import Credentials
 
     wrong = None if path is None else disk.fault(Path(path), LARGEST)
-    if wrong is not None:
+    if path is not None and wrong is not None:
         raise UserError(f"credential_path {path}: {'no such file' if disk.absent(Path(path)) else wrong}; {ADVICE}")
     try:
         if path is None:

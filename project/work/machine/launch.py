@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 
 from project.work.common import UserError
 from project.work.machine import process
@@ -98,8 +99,8 @@ def start(words: Sequence[str], processes: int) -> int:
 
     came: list[int] = []
 
-    def stop_once(number: int, frame: object) -> None:
-        came.append(number)
+    def stop_once(signum: int, frame: FrameType | None) -> None:
+        came.append(signum)
         if len(came) == 1:  # another would leave processes behind
             raise SignalException("stopped", sigval=signal.SIGTERM)
 

@@ -227,7 +227,7 @@ def run_command(main: Callable[[], None], lower: str = "") -> None:
     lower: the flags that decide how much memory it takes, for when there is not enough.
     """
     with suppress(AttributeError):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of a name
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may not know the letters of a name
     try:
         with within_memory(lower):
             main()

@@ -56,9 +56,9 @@ def bring(place: BucketFolder, files: Mapping[str, Any], output: Path, watched: 
     """
     folders: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, blob in files.items():
-        folder, _, path = name.partition("/")
+        run, _, path = name.partition("/")
         if path:
-            folders[folder][path] = blob
+            folders[run][path] = blob
     changed = []
     for name, blobs in folders.items():
         folder = output / name

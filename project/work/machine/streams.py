@@ -48,8 +48,7 @@ def _lossy(descriptor: int, old: TextIO | None, errors: str) -> TextIO:
     if not isinstance(old, io.TextIOWrapper):
         return _Lossy(file, "utf-8", errors, line_buffering=descriptor == 2)
     old.flush()
-    flow = {"line_buffering": old.line_buffering, "write_through": old.write_through}
-    return _Lossy(file, old.encoding, old.errors, **flow)
+    return _Lossy(file, old.encoding, old.errors, line_buffering=old.line_buffering, write_through=old.write_through)
 
 
 def refuse_loss() -> None:

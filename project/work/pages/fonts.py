@@ -22,6 +22,7 @@ def for_pillow(text: str, size: float) -> tuple[str, "FreeTypeFont"]:
     from PIL import ImageFont
 
     default = ImageFont.load_default(size)
+    assert isinstance(default, ImageFont.FreeTypeFont)  # which it is when a size is given
     text = _visible(text)
     if text.isascii() or _lacking(_opened(io.BytesIO(default.font_bytes)), text) == "":
         return text, default

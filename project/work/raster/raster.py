@@ -41,7 +41,7 @@ class Drawings(Sequence[list[np.ndarray]]):
     def __len__(self) -> int:
         return len(self.drawings) - 1
 
-    def __getitem__(self, number: int) -> list[np.ndarray]:
+    def __getitem__(self, number: int) -> list[np.ndarray]:  # type: ignore[override]  # slices: see `part`
         if not -len(self) <= number < len(self):
             raise IndexError(f"drawing {number} of {len(self)}")
         number %= len(self)

@@ -264,7 +264,7 @@ class BaseRunner:
         optimizer.set_rates(self.optimizers, now)
 
     def _parts(self) -> dict[str, Stateful]:
-        parts = {"model": self.model, "scaler": self.precision.scaler, **self.memories}
+        parts: dict[str, Stateful] = {"model": self.model, "scaler": self.precision.scaler, **self.memories}
         parts |= {f"optimizer{number}": each for number, each in enumerate(self.optimizers)}
         return parts if self.average is None else parts | {"average": self.average}
 

@@ -25,7 +25,7 @@ def mix(values: Tensor, partners: Tensor, weight: float | Tensor) -> Tensor:
     return rows.index_select(0, partners).lerp(rows, weight).view_as(values)
 
 
-def mix_targets(batch: Batch, partners: Tensor, weight: float) -> Batch:
+def mix_targets(batch: Batch, partners: Tensor, weight: float | Tensor) -> Batch:
     """The batch with its targets, hard and soft, mixed; its pictures as they were.
 
     Where rows have weights w, a pair's is weight x w + (1 - weight) x w[partners], and the share of each row's target

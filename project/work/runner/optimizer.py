@@ -69,7 +69,7 @@ def make(settings: Settings, network: nn.Module) -> list[torch.optim.Optimizer]:
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    optimizers = [sgd]
+    optimizers: list[torch.optim.Optimizer] = [sgd]
     if kernels:
         optimizers.append(Muon(kernels, settings.muon_learning_rate, settings.momentum, settings.muon_weight_decay))
     for group in (group for each in optimizers for group in each.param_groups):
@@ -97,7 +97,7 @@ class Average(AveragedModel):
             self.module.load_state_dict(model.state_dict())
         else:
             floats = [place for place, value in enumerate(mine) if value.is_floating_point()]
-            self.multi_avg_fn([mine[place] for place in floats], [theirs[place] for place in floats], None)
+            self.multi_avg_fn([mine[place] for place in floats], [theirs[place] for place in floats], None)  # type: ignore
         self.n_averaged += 1
 
 
@@ -106,7 +106,7 @@ def make_average(network: nn.Module, decay: float) -> Average | None:
     return None if decay == 0 else Average(network, decay)
 
 
-def inner_kernels(network: nn.Module) -> list[nn.Parameter]:
+def inner_kernels(network: nn.Module) -> list[Tensor]:
     """The weights of all convolutions but the first, which reads pixels and not features."""
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     return [convolution.weight for convolution in convolutions[1:]]
@@ -122,11 +122,11 @@ class Muon(Optimizer):
 
     _step_supports_amp_scaling = True
 
-    def __init__(self, kernels: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
+    def __init__(self, kernels: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
         super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every kernel that has a gradient.
 
         A GradScaler leaves grad_scale and found_inf here, as with torch's fused optimizers: what it would otherwise
@@ -207,7 +207,8 @@ def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str
     settings, device, distributed = context.settings, context.device, context.distributed
     seed = common.derive_seed(settings.seed, purpose)
     network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
-    network = join_norms(network, distributed, device).to(device, memory_format=torch.channels_last)
+    network = join_norms(network, distributed, device)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     choices = devices.choose(settings, devices.look(device), steps, distributed.size)
     devices.apply(choices, network)
     return network

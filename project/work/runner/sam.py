@@ -1,6 +1,6 @@
 """Sharpness-aware minimisation (SAM): a step by the gradient at the place nearby where the loss is highest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -84,7 +84,7 @@ class Pass:
     batch: Batch
     pictures: int
     state: Tensor
-    numpy_state: dict[str, Any]
+    numpy_state: Mapping[str, Any]
 
     @classmethod
     def now(cls, batch: Batch, pictures: int, generator: torch.Generator, numpy: np.random.Generator) -> "Pass":

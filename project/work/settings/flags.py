@@ -215,7 +215,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
     Raises UserError for an unknown name, a value of the wrong type, or one outside its range.
     """
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     types, values = get_type_hints(cls), renamed(cls, values)
     for name in values:
         if name not in fields:

@@ -59,7 +59,7 @@ def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
     name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
     names = {field.name for field in dataclasses.fields(TrainingSettings)}.union(*RECIPES.values()) - {"seed"}
     declared = {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
-    return declared | RECIPES[name]
+    return declared | dict(RECIPES[name])
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

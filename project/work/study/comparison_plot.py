@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -161,7 +162,8 @@ def _draw_panels(part: SubFigure, comparison: Comparison, methods: Sequence[str]
             axes.set_ylabel("top-1, test (%)", fontsize=9, color=theme.ink)
     for axes in panels[len(methods) :]:
         axes.set_visible(False)
-    keys = [(theme.method, "-", "the method, selected epoch"), (theme.base, "-", comparison.base)]
+    keys: list[tuple[str, Any, str]] = [(theme.method, "-", "the method, selected epoch")]
+    keys += [(theme.base, "-", comparison.base)]
     keys += [(theme.base, (0, (3, 2)), "last epoch"), (theme.others, "-", "other methods")]
     handles = [panels[0].plot([], [], color=color, linestyle=style, label=label)[0] for color, style, label in keys]
     part.legend(

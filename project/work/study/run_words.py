@@ -35,7 +35,7 @@ def canonical(name: str, text: str) -> str:
 
 
 @cache
-def declared(recipe: str) -> Mapping[str, str]:
+def declared(recipe: str) -> dict[str, str]:
     """The values, as results.csv has them, that the settings of an experiment have by a recipe."""
     values = {field.name: field.default for field in dataclasses.fields(Settings)} | dict(RECIPES.get(recipe, {}))
     values |= {"recipe": recipe}

@@ -85,10 +85,11 @@ def _least(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int]) 
 def _fitted(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int], most: int) -> dict[int, int]:
     """Widths that come to at most so many columns, where possible: shortened to `least` first, then to NARROW."""
     widths = {at: natural[at] for at in kept}
-    for bound in (lambda at: head[at].least, lambda at: NARROW):
-        for at in sorted((at for at in kept if head[at].least is not None), key=lambda at: -widths[at]):
+    least = {at: bound for at in kept if (bound := head[at].least) is not None}
+    for bounds in (least, dict.fromkeys(least, NARROW)):
+        for at in sorted(least, key=lambda at: -widths[at]):
             excess = max(0, sum(widths.values()) - most)
-            widths[at] = max(min(widths[at], bound(at)), widths[at] - excess)
+            widths[at] = max(min(widths[at], bounds[at]), widths[at] - excess)
     return widths
 
 
@@ -100,7 +101,8 @@ def _column(column: Column, cells: Sequence[str], columns: int) -> list[str]:
         seen[text] = seen.get(text, 0) + 1
         if seen[text] > 1:
             short[cell] = shortened(cell, columns - len(f"#{seen[text]}")) + f"#{seen[text]}"
-    return [padded(text, columns, column.left) for text in [shortened(column.title, columns), *map(short.get, cells)]]
+    texts = [shortened(column.title, columns), *(short[cell] for cell in cells)]
+    return [padded(text, columns, column.left) for text in texts]
 
 
 def padded(text: str, columns: int, left: bool) -> str:

@@ -63,7 +63,7 @@ class FoldModels:
 
     def predictions(self, at_once: int | None) -> list[Prediction]:
         """Of every fold, in order. at_once None: one after another or, on a GPU, as many as fit beside each other."""
-        folds, found = range(self.context.settings.folds), []
+        folds, found = range(self.context.settings.folds), list[Prediction]()
         if at_once is None and (self.device.type != "cuda" or self.context.distributed.size > 1):
             at_once = 1
         with progress(total=len(folds), desc="fold models", unit="model") as bar:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from project.work.teacher.oof import refuse_twins
 
 def noisy_teacher_settings(settings: Settings) -> Settings:
     """What the same command trains without --nts: its other methods and its --seed are the teacher's too."""
-    student = {field.name: field.default for field in dataclasses.fields(NtsSettings)}
+    student: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(NtsSettings)}
     return dataclasses.replace(settings, **student)
 
 

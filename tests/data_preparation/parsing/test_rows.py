@@ -108,6 +108,7 @@ def test_odd_lines_of_ndjson_are_read_all_the_same(line):
         assert json.loads(row(found, number)["drawing"]) == json.loads(expected["drawing"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_damaged_line_is_read_or_refused_as_the_careful_reader_does(form):
     line, quick, careful = FORMATS[form]
@@ -143,6 +144,7 @@ def plain(text):
     return [stroke.tolist() for stroke in strokes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawing", [DRAWING, LONG, TIMED])
 def test_a_damaged_drawing_is_read_or_refused_as_the_careful_reader_does(drawing):
     generator = np.random.default_rng(1)

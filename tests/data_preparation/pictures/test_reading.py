@@ -131,6 +131,7 @@ sys.exit(done.returncode)
 """
 
 
+@pytest.mark.slow
 def test_a_large_picture_is_refused_by_its_header(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)

@@ -75,6 +75,7 @@ def test_the_first_rows(tmp_path):
     assert [[stroke.T.tolist() for stroke in drawing] for drawing in drawings] == [DRAWING] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_every_row_is_drawn_equally_often(tmp_path, share):
     # 2,000 draws of 5 of 20: each row 500 times in the mean. Chi-square with 19 degrees of freedom: 43.8 at 0.1%;

@@ -28,6 +28,7 @@ def drawings(written):
     return pd.concat([read(path) for path in sorted((written / "train_simplified").glob("*.csv"))], ignore_index=True)
 
 
+@pytest.mark.slow
 def test_files_have_the_columns_of_kaggle_and_a_name_a_class(written, drawings):
     words = sorted(path.stem for path in (written / "train_simplified").glob("*.csv"))
     assert len(words) >= 20

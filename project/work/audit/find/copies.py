@@ -47,4 +47,4 @@ def _parts(pictures: Resident | Mapped) -> Iterator[np.ndarray]:
         some = pixels[start : start + step]
         yield np.ascontiguousarray(some.cpu().numpy() if isinstance(some, torch.Tensor) else some)
         if isinstance(pictures, Mapped) and hasattr(mmap, "MADV_DONTNEED"):
-            pixels._mmap.madvise(mmap.MADV_DONTNEED)
+            pixels._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]

@@ -1,6 +1,7 @@
 """What an audit finds, put together from logits, margins, votes and pictures: nothing is trained or written here."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: 
         return {}
     known = np.isfinite(evidence.truth)
     wrong = (evidence.truth != evidence.labels)[known]
-    alone = {"self_confidence": found.self_confidence, "held_out_margin": found.held_out_margin}
+    alone: dict[str, Any] = {"self_confidence": found.self_confidence, "held_out_margin": found.held_out_margin}
     alone["margin"] = evidence.margins
     if evidence.votes is not None:
         alone["votes"] = np.where(evidence.valid, np.nan, -evidence.votes)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gspread.http_client import HTTPClient
 
 CONNECT = 5.0  # seconds until a machine that does not even accept a connection counts as silent
-RAW = {"valueInputOption": "RAW"}
+RAW: dict[str, Any] = {"valueInputOption": "RAW"}
 SPREADSHEET = "application/vnd.google-apps.spreadsheet"
 # Google's services by where they are, and the variables, in the manner of gcloud's, that put them elsewhere.
 ENDPOINTS = {
@@ -145,7 +145,7 @@ class RemoteSheet:
         from gspread.urls import DRIVE_FILES_API_V3_URL
 
         quoted = title.replace("\\", "\\\\").replace('"', '\\"')
-        options = {
+        options: dict[str, Any] = {
             "q": f'mimeType="{SPREADSHEET}" and trashed = false and name = "{quoted}"',
             "pageSize": 1000,
             "supportsAllDrives": True,

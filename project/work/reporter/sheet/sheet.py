@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
@@ -108,9 +109,7 @@ class Sheet:
         done = Sent(sheet.url, 0, 0)
         for start in range(0, len(rows), BATCH):
             plans: list[sheet_rows.Plan] = []
-            self.patience.insist(
-                lambda part=rows[start : start + BATCH], plans=plans: bring(sheet, part, plans), Unknown
-            )
+            self.patience.insist(partial(bring, sheet, rows[start : start + BATCH], plans), Unknown)
             done = Sent(sheet.url, done.added + len(plans[0].appended), done.updated + len(plans[0].updates))
         return done
 

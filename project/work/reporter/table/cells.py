@@ -91,7 +91,7 @@ def restored(table: pd.DataFrame, refuse: Callable[[int, str], Exception]) -> pd
     return table
 
 
-def replaced(table: pd.DataFrame, name: str, words: Mapping[str, str]) -> pd.DataFrame:
+def replaced(table: pd.DataFrame, name: str, words: Mapping[str, Any]) -> pd.DataFrame:
     """The table with other words in a column for some of its cells."""
     cells = [words.get(cell, cell) for cell in table[name].tolist()]
     return table.assign(**{name: np.array(cells, dtype=object)})
@@ -137,7 +137,7 @@ def _read(kind: str, cell: str, marks: set[str]) -> str | None:
     hundredths = bare.endswith("%")
     parts = _PARTS.fullmatch(_GAPS.sub("", bare.rstrip("%").rstrip()))
     digits = None if parts is None else _plain_digits(parts[2], marks, kind == "whole")
-    if digits is None:
+    if parts is None or digits is None:
         return bare if PLAIN.fullmatch(bare) and not parts else None  # nan and infinity
     if PLAIN.fullmatch(bare) and digits == parts[2] and kind == "number":
         return bare
@@ -234,7 +234,7 @@ def _is_of(folder: str, uuid: str) -> bool:
 
 def _finished(output: Path, folders: list[str], known: set[str]) -> list[Mapping[str, Any]]:
     """The results of run folders whose uuids are not known."""
-    found = []
+    found: list[Mapping[str, Any]] = []
     for name in folders[:MOST_FOLDERS]:
         if any(name.endswith(f"-{uuid}") for uuid in known) or not (output / name / RESULT_FILE).is_file():
             continue

@@ -114,6 +114,7 @@ def test_lines_are_whole_and_said_to_stand_where_they_stand():
     assert first == {lines[7][0]: data.splitlines()[7]}
 
 
+@pytest.mark.slow
 def test_long_and_short_rows_are_drawn_equally_often():
     # Half of 4,000 rows is ten times as long. Of 300 x 40 draws half are long, give or take 0.0046 (one deviation).
     long = np.random.default_rng(5).permutation(4000) < 2000
@@ -133,6 +134,7 @@ def test_a_sample_reads_only_what_it_needs(server):
     assert server.sent < 0.03 * len(server.objects["full/simplified/cat.ndjson"])
 
 
+@pytest.mark.slow
 def test_from_the_bucket_to_a_prepared_set(server, tmp_path):
     for word in ("cat", "dog"):
         server.objects[f"full/simplified/{word}.ndjson"] = ndjson(200)
