@@ -24,7 +24,8 @@ from project.work.settings.groups import Settings
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 3
 WARM_UP = 0.25
-Arguments, Answer = ParamSpec("Arguments"), TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 
 
 def without_compiler(method: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
