@@ -1,11 +1,18 @@
 """Prints what a person waits for before anything happens: commands answered a second, each a process of its own.
 
+"all that this run imports" are the modules that are loaded at the end of the run in the row before, from the data set
+to the curve, imported in the same order and nothing done with them. What is left of it beside "import torch" is ours to
+keep small.
+
 .venv/bin/python benchmark/startup.py
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import inputs
 import measure
 import table
 from measure import Contender, Options
@@ -15,24 +22,49 @@ from project.work.machine.process import run_command
 from project.work.settings.flags import parse
 
 MAIN = str(ROOT / "project" / "work" / "main.py")
-TRAINING = """
-import torch
-from project.work import common, main, model, run_folder
-from project.work.dataset import base_dataset
-from project.work.runner import optimizer, parallel, table, teachers
-settings = common.parse(["--device=cpu"])
-optimizer.make(settings, model.make(settings.model, 3, 1, 0))
-"""  # up to the first step, without the data: a network and its optimizer are made, as torch imports more for them
-COMMANDS = {
-    "python -c pass": ["-c", "pass"],
-    "./inv --list": ["-m", "invoke", "--search-root", str(ROOT), "--list"],
-    "main.py --help": [MAIN, "--help"],
-    "main.py, a setting refused": [MAIN, "--batch-size=0"],
-    "main.py, all that plain training imports": ["-c", TRAINING],
-    "import torch": ["-c", "import torch"],
-    "import the runners": ["-c", "import project.work.runner.table"],
-    "import preparation": ["-c", "import project.data_preparation.quickdraw"],
-}
+PICTURES = 500
+NOTING = """
+import atexit, runpy, sys
+noted, *sys.argv = sys.argv[1:]
+atexit.register(lambda: print(*sys.modules, file=open(noted, "w")))
+sys.path[0] = ""
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+IMPORTING = """
+import contextlib, importlib, sys
+for name in open(sys.argv[1]).read().split():
+    with contextlib.suppress(ImportError):  # names that a package has put there itself
+        importlib.import_module(name)
+"""
+
+
+def training(folder: Path) -> list[str]:
+    """The words of a plain run of one epoch on a small data set, which is made in the folder."""
+    inputs.prepared_folder(folder / "data", PICTURES)
+    return [MAIN, f"--dataset={folder / 'data'}", "--epoch=1", "--device=cpu", f"--output={folder / 'output'}"]
+
+
+def imported(words: Sequence[str], noted: Path) -> list[str]:
+    """The modules that a script has loaded when it ends, in the order of loading; left in the file noted, too."""
+    measure.process([sys.executable, "-c", NOTING, str(noted), *words])
+    return noted.read_text(encoding="utf-8").split()
+
+
+def commands(folder: Path) -> Mapping[str, Sequence[str]]:
+    """What is measured, by name. The folder takes what that needs."""
+    run = training(folder)
+    imported(run, folder / "modules.txt")
+    return {
+        "python -c pass": ["-c", "pass"],
+        "./inv --list": ["-m", "invoke", "--search-root", str(ROOT), "--list"],
+        "main.py --help": [MAIN, "--help"],
+        "main.py, a setting refused": [MAIN, "--batch-size=0"],
+        f"main.py, an epoch of {PICTURES} pictures": run,
+        "all that this run imports": ["-c", IMPORTING, str(folder / "modules.txt")],
+        "import torch": ["-c", "import torch"],
+        "import the runners": ["-c", "import project.work.runner.table"],
+        "import preparation": ["-c", "import project.data_preparation.quickdraw"],
+    }
 
 
 def contender(name: str, words: Sequence[str]) -> Contender:
@@ -52,9 +84,12 @@ def contender(name: str, words: Sequence[str]) -> Contender:
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the table, in the order of the commands, and the seconds of each."""
     options = parse(Options, argv, "Measure how soon commands answer.")
-    chosen = {name: words for name, words in COMMANDS.items() if not (options.quick and name.startswith("import"))}
-    contenders = [contender(name, words) for name, words in chosen.items()]
-    rows = table.compare("Start-up", "answers", contenders, options, clock="wall", warm=not options.quick)
+    with TemporaryDirectory() as folder:
+        chosen = commands(Path(folder))
+        if options.quick:
+            chosen = {name: words for name, words in chosen.items() if not name.startswith("import")}
+        contenders = [contender(name, words) for name, words in chosen.items()]
+        rows = table.compare("Start-up", "answers", contenders, options, clock="wall", warm=not options.quick)
     for row in rows:
         print(f"{row.name}: {1 / row.per_second:.2f} s, {1 / row.per_cpu:.2f} CPU-s")
 

@@ -145,8 +145,7 @@ def train(run: "Run", context: "RunContext") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.classifier import MODEL_FILE
     from project.work.labels import label_correction, noise
-    from project.work.runner.result import result_row
-    from project.work.runner.table import method_name, runner_class
+    from project.work.runner.table import method_name, result_row, runner_class
     from project.work.teacher import teachers
 
     settings, first = run.settings, context.distributed.rank == 0
@@ -174,7 +173,7 @@ def train(run: "Run", context: "RunContext") -> None:
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
     from project.work.reporter.result import read_result
-    from project.work.runner.result import settings_cells
+    from project.work.runner.table import settings_cells
 
     with suppress(UserError):  # damaged: the test split is read again
         row, cells = read_result(run.folder), settings_cells(run.settings)
@@ -250,12 +249,12 @@ def _load(context: "RunContext") -> "Dataset":
 
 def _with_audit(context: "RunContext") -> "RunContext":
     """The same with the audit that --clean goes by; that of the same settings is made first when none is given."""
-    from project.work.audit import stage
-    from project.work.files import disk
-
     settings, distributed = context.settings, context.distributed
     if settings.clean == "none" or settings.audit_file is not None:
         return context
+    from project.work.audit import stage
+    from project.work.files import disk
+
     before = context.using(stage.audited(settings))
     path = stage.audit_file(before, _load(before))
     if not all(distributed.gather(path.exists())):  # several machines, of which the first has written it

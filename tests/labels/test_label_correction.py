@@ -113,7 +113,7 @@ def test_what_a_person_has_judged_is_not_cleaned(settings, dataset, audit, tmp_p
 
 
 def test_the_noise_that_is_left_is_counted(settings, dataset, audit) -> None:
-    from project.work.runner.result import noise_left
+    from project.work.runner.table import noise_left
 
     noise = {"noise_type": "pairflip", "noise_rate": 0.25}
     noisy = base_dataset.load(settings(**noise), torch.device("cpu"))

@@ -13,7 +13,7 @@ from project.work.reporter.curve import CurvePlot
 from project.work.reporter.reporter import Reporter, is_whole
 from project.work.reporter.result import Result
 from project.work.reporter.table.result_table import ResultTable
-from project.work.runner.result import result_row
+from project.work.runner.table import result_row
 
 
 class Unreachable:

@@ -1,6 +1,7 @@
 """Muon steps every inner kernel by an orthogonalised update, SGD all the rest, and none is stepped twice."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,6 +57,27 @@ def test_every_parameter_has_one_optimizer(settings: Callable, name: str, optimi
     stepped = [id(parameter) for each in made for group in each.param_groups for parameter in group["params"]]
     assert len(made) == optimizers
     assert sorted(stepped) == sorted(map(id, network.parameters()))
+
+
+@pytest.mark.parametrize("loaded", [{}, {"torch._dynamo": torch}])
+def test_sgd_steps_and_keeps_its_state_as_torchs_own(monkeypatch: pytest.MonkeyPatch, loaded: dict) -> None:
+    monkeypatch.setattr(optimizer, "sys", SimpleNamespace(modules=loaded))
+    values = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "fused": True}
+    kernels, made = [torch.nn.Parameter(random(4, 3)) for _ in range(2)], []
+    for kernel, kind in zip(kernels, (torch.optim.SGD, optimizer.SGD), strict=True):
+        each = kind([kernel], **values)
+        for step in range(4):
+            kernel.grad = random(4, 3) + step
+            each.step()
+            each.zero_grad()
+            assert kernel.grad is None
+            again = kind([kernel], **values)
+            again.load_state_dict(each.state_dict())
+            each = again
+        made.append(each.state_dict())
+    assert torch.equal(*kernels)
+    assert torch.equal(*(state["state"][0].pop("momentum_buffer") for state in made))
+    assert made[0] == made[1]
 
 
 def test_muon_takes_the_kernels_of_all_convolutions_but_the_first() -> None:

@@ -20,7 +20,7 @@ from project.work import common, main
 from project.work.common import ROOT
 from project.work.machine.process import IN_USE
 from project.work.run_folder import Run
-from project.work.runner.result import settings_cells
+from project.work.runner.table import settings_cells
 from project.work.settings.groups import Settings
 
 pytestmark = pytest.mark.slow

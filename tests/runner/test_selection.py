@@ -11,7 +11,7 @@ from project.work.dataset.base_dataset import Dataset
 from project.work.machine.distributed import RunContext
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.history import measure
-from project.work.runner.result import result_row
+from project.work.runner.table import result_row
 from project.work.teacher import oof, teachers
 
 

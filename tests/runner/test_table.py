@@ -35,7 +35,7 @@ def test_what_is_combined_has_a_name_and_a_cost(settings: Callable, methods: dic
 
 
 def test_the_row_of_a_run_says_what_its_method_declares(make_runner: Callable) -> None:
-    from project.work.runner.result import result_row
+    from project.work.runner.table import result_row
 
     runner = make_runner(sam=True, epoch=1)
     runner.fit()

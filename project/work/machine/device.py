@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from project.work.common import UserError
-from project.work.settings.checks import gpu_numbers
 from project.work.settings.groups import Settings
+from project.work.settings.resolve import gpu_numbers
 
 COMPILE_FROM = 20_000  # steps; shorter runs end before compiling has paid
 SMALLEST = 17  # pixels of a side: below, a last stage may see 1 x 1, where a CPU's bfloat16 gradients came out as NaN
@@ -55,7 +55,10 @@ def apply(choices: Choices, network: nn.Sequential) -> None:
     """Set torch up for this process, and compile a network's stages in place: its state keeps its names."""
     if choices.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(choices.deterministic)
+    if choices.compiled:
+        torch.use_deterministic_algorithms(choices.deterministic)  # the compiler too, which this loads
+    else:
+        torch.set_deterministic_debug_mode("error" if choices.deterministic else "default")
     torch.backends.cudnn.benchmark = choices.benchmark
     torch.set_float32_matmul_precision("high" if choices.tensor_float else "highest")
     if choices.compiled:

@@ -11,8 +11,8 @@ from types import FrameType
 
 from project.work.common import UserError
 from project.work.machine import process
-from project.work.settings.checks import gpu_numbers
 from project.work.settings.groups import Settings
+from project.work.settings.resolve import gpu_numbers
 
 WORKER = "TORCHELASTIC_RUN_ID"  # torchrun's sign on the processes it starts; RANK alone may be a machine's
 LOST = 75  # exit code of a process that cannot go on because another one of the run has ended

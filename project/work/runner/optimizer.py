@@ -4,8 +4,12 @@ A runner steps all optimizers that `make` returns; each group keeps its highest 
 function of the share of training that is done.
 """
 
+import functools
+import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +24,45 @@ from project.work.settings.groups import Settings
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 3
 WARM_UP = 0.25
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+def without_compiler(method: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+    """A method of torch's optimizers as it is inside, unless torch's compiler is loaded.
+
+    Around it torch tells the compiler to keep away, and loads torch._dynamo and sympy to say so: 1.5 CPU-seconds, while
+    the compiler never sees an optimizer here.
+    """
+    plain = inspect.unwrap(method)
+
+    @functools.wraps(plain)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
+        return (method if "torch._dynamo" in sys.modules else plain)(*args, **kwargs)
+
+    return call
+
+
+class Optimizer(torch.optim.Optimizer):
+    """torch's, without its compiler."""
+
+    add_param_group = without_compiler(torch.optim.Optimizer.add_param_group)
+    state_dict = without_compiler(torch.optim.Optimizer.state_dict)
+    load_state_dict = without_compiler(torch.optim.Optimizer.load_state_dict)
+    zero_grad = without_compiler(torch.optim.Optimizer.zero_grad)
+
+
+class SGD(Optimizer, torch.optim.SGD):
+    """torch's, without its compiler."""
+
+    step = torch.no_grad()(without_compiler(torch.optim.SGD.step))
 
 
 def make(settings: Settings, network: nn.Module) -> list[torch.optim.Optimizer]:
     """SGD for everything, or Muon for the kernels of the inner convolutions and SGD for the rest."""
     kernels = inner_kernels(network) if settings.optimizer == "muon" else []
     chosen = {id(kernel) for kernel in kernels}
-    sgd = torch.optim.SGD(
+    sgd = SGD(
         [parameter for parameter in network.parameters() if id(parameter) not in chosen],
         lr=settings.learning_rate,
         momentum=settings.momentum,
@@ -77,7 +113,7 @@ def inner_kernels(network: nn.Module) -> list[Tensor]:
     return [convolution.weight for convolution in convolutions[1:]]
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Optimizer):
     """Nesterov momentum whose update is made orthogonal, for kernels (Jordan et al., 2024); decoupled weight decay.
 
     A kernel (out, in, h, w) counts as a matrix (out, in * h * w). torch.optim.Muon is not used, on views of that form

@@ -7,7 +7,7 @@ is; what each assumes is said beside it. benchmark/audit_coverage.py compares th
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from project.work.audit.find.scores import ROWS
 
@@ -39,7 +39,7 @@ class Strength:
         wrong = round(self.sure_disagreement * self.sure_rows)
         if self.verdict != ENOUGH or wrong == 0:
             return 0.0
-        return float(beta.ppf(LIMIT, wrong, self.sure_rows - wrong + 1))  # Clopper and Pearson, 1934
+        return float(betaincinv(wrong, self.sure_rows - wrong + 1, LIMIT))  # Clopper and Pearson, 1934
 
     @property
     def most(self) -> float:
