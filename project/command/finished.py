@@ -4,7 +4,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from project.work.common import UserError
-from project.work.run_folder import RUN_LOCK
 
 
 class Finished:
@@ -38,6 +37,8 @@ class Finished:
     def is_under_way(self, uuid: str) -> bool:
         """Whether some process is at a run."""
         from filelock import FileLock, Timeout
+
+        from project.work.run_folder import RUN_LOCK
 
         for folder in self._folders(uuid):
             try:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from project.work.common import UserError
+from project.work.dataset.base_dataset import Dataset
 from project.work.labels import noise
 from project.work.labels.naming import unpacked
 from project.work.settings import resolve
@@ -30,8 +31,8 @@ def matrix_file(path, matrix, names=NAMES):
     return str(path)
 
 
-def test_no_noise_by_default():
-    assert make() is None
+def test_no_noise_by_default(dataset: Dataset) -> None:
+    assert dataset.noise is None
 
 
 def test_symmetric_changes_exactly_the_share_asked_for_to_every_other_class_alike():
