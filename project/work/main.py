@@ -99,7 +99,7 @@ def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any
 
     device = distributed.all(lambda: distributed.choose_device(settings))
     settings = run_folder.placed(settings)
-    context = RunContext(settings, device, distributed, _fetched(settings) if distributed.rank == 0 else None)
+    context = RunContext(settings, device, distributed, _fetched(settings) if distributed.is_first else None)
     if not resolve.is_run(settings):
         with interruptible("the same command goes on"), within_memory(LOWER):
             (audit if settings.stage == "audit" else oof)(context)
@@ -144,30 +144,36 @@ def interruptible(how: str) -> Iterator[None]:
 def train(run: "Run", context: "RunContext") -> None:
     """Train a run from wherever it stands, read the test split once, report."""
     from project.work.classifier import MODEL_FILE
-    from project.work.labels import label_correction, noise
     from project.work.runner.table import method_name, result_row, runner_class
     from project.work.teacher import teachers
 
-    settings, first = run.settings, context.distributed.rank == 0
+    settings, first = run.settings, context.distributed.first
     context.send(run.folder)  # a bucket that refuses is better known now than after an epoch
     dataset = _load(_with_audit(context))
     data_digest = prepared_data.digest(common.input_folder(settings.dataset))
-    if dataset.noise is not None and first:
-        noise.write(run.folder, dataset.noise, settings, dataset.train_keys, dataset.names)
-    if dataset.correction is not None and first:
-        print("\n".join(label_correction.write(run.folder, dataset.correction, dataset.train_keys, dataset.names)))
+    first(lambda: write_label_changes(run, dataset))
     if settings.distillation or settings.nts:
         dataset = teachers.with_soft_targets(context, dataset)
     runner = runner_class(settings)(context, dataset, run.folder)
     trained: list[Path] = []  # folders, one an epoch
     runner.fit(lambda: context.try_send(run.folder) or trained.append(run.folder))
-    row = context.distributed.first(lambda: None if trained else earlier_row(run))
+    row = first(lambda: None if trained else earlier_row(run))
     if row is None:
         row = result_row(settings, runner, method_name(settings), data_digest)
-    if first:
+    if context.distributed.is_first:
         write_margins(run.folder, runner)
         runner.save_classifier(run.folder / MODEL_FILE)
         report(run, row, context)
+
+
+def write_label_changes(run: "Run", dataset: "Dataset") -> None:
+    """Write what noise and corrections did to the labels into the run folder."""
+    from project.work.labels import label_correction, noise
+
+    if dataset.noise is not None:
+        noise.write(run.folder, dataset.noise, run.settings, dataset.train_keys, dataset.names)
+    if dataset.correction is not None:
+        print("\n".join(label_correction.write(run.folder, dataset.correction, dataset.train_keys, dataset.names)))
 
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:

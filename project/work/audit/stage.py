@@ -67,7 +67,7 @@ class Audit:
         else:
             path = distributed.first(self._given_logits)
         made = None
-        if distributed.rank == 0:
+        if distributed.is_first:
             made = distillation_dataset.aligned(self.dataset, distillation_dataset.read(path), str(path))
             absent = int((self._kept & (made.folds == DROPPED)).sum())
             if absent > 0:
@@ -123,7 +123,7 @@ def run(context: RunContext, dataset: Dataset) -> None:
     audit = Audit(settings, dataset)
     logits, path = audit.logits(context)
     voted = audit.votes(context)
-    if context.distributed.rank > 0:
+    if not context.distributed.is_first:
         return
     found = findings.find(audit.evidence(logits, voted), settings.flag_by, settings.split_seed)
     facts = {

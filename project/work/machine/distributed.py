@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from filelock import FileLock
 from torch import Tensor, nn
 
 from project.work.common import UserError
@@ -79,6 +80,17 @@ class Distributed:
         with _watched():
             dist.broadcast_object_list(box)
         return _open(done or torch.load(io.BytesIO(box[0]), map_location="cpu", weights_only=False))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is process 0, which alone writes and speaks."""
+        return self.rank == 0
+
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Hold a lock on a file while all of them work; process 0 holds it."""
+        with FileLock(path) if self.is_first else contextlib.nullcontext():
+            yield
 
     def all(self, work: Callable[[], T]) -> T:
         """Do something in every process; where it fails in one, it fails in all, with one UserError."""

@@ -79,8 +79,7 @@ class FoldModels:
         own = self.part_of == fold
         learnt_from, held = (np.flatnonzero(mask) for mask in ((own, ~own) if self.voting else (~own, own)))
         place = self.folder / f"fold-{fold}"
-        if self.context.distributed.rank == 0:
-            place.mkdir(parents=True, exist_ok=True)
+        self.context.distributed.first(lambda: place.mkdir(parents=True, exist_ok=True))
         with self._stream():
             held_out = self.dataset.train.subset(held)
             learnt = dataclasses.replace(self.dataset, train=self.dataset.train.subset(learnt_from))

@@ -3,14 +3,12 @@
 import dataclasses
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from project.work import run_folder
 from project.work.dataset import distillation_dataset, remote_data
@@ -95,13 +93,11 @@ def logits_file(
     name = f"{kind.prefix}-{oof.fingerprint(teacher, dataset)}"
     folder = distributed.first(lambda: run_folder.output_folder(teacher) / name)
     path = folder / kind.file
-    if distributed.rank == 0:
-        folder.mkdir(exist_ok=True)
-    with FileLock(folder / ".lock") if distributed.rank == 0 else nullcontext():
+    distributed.first(lambda: folder.mkdir(exist_ok=True))
+    with distributed.locked(folder / ".lock"):
         if not distributed.first(lambda: usable(path)):
             print(f"training {kind.what.format(folds=teacher.folds)} in {folder}", file=sys.stderr)
             logits = kind.make(context, dataset, folder)
-            if distributed.rank == 0:
-                distillation_dataset.write(path, logits)
+            distributed.first(lambda: distillation_dataset.write(path, logits))
     context.send(folder)
     return path

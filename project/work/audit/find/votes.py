@@ -1,10 +1,8 @@
 """The vote on each label: models that each learnt from one fold alone say what they take the other rows for."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine.distributed import RunContext
@@ -19,11 +17,10 @@ def against(context: RunContext, dataset: Dataset, folder: Path) -> np.ndarray:
     context: with the settings of the fold models.
     """
     distributed = context.distributed
-    if distributed.rank == 0:
-        folder.mkdir(exist_ok=True)
+    distributed.first(lambda: folder.mkdir(exist_ok=True))
     labels = dataset.train.records.labels.cpu().numpy()
     votes, valid = np.zeros(len(labels), dtype=np.int64), dataset.valid.rows.cpu().numpy()
-    with FileLock(folder / ".lock") if distributed.rank == 0 else nullcontext():
+    with distributed.locked(folder / ".lock"):
         parts = oof.parts(context.settings, dataset)
         models = FoldModels(context, dataset, folder, parts, voting=True)
         for prediction in models.predictions(None):
