@@ -14,5 +14,7 @@ class BenchmarkSettings:
     only: str | None = setting(None, "one of them", choices=SCRIPTS)
     quick: bool = setting(False, "tiny sizes, to see that all of them work; the figures mean nothing")
     rounds: int | None = setting(None, "times that each contender has its turn", within="[1, 1000]")
-    output: str | None = setting(None, "folder of tables, rows and picture; project/output/benchmark when not given")
+    output: str | None = setting(
+        None, "folder of tables, rows and picture; project/output/benchmark when not given", value="FOLDER"
+    )
     fig: bool = setting(False, "copy the picture to fig/benchmark.png, for the README")

@@ -15,14 +15,18 @@ class PreparationSettings:
 
     source: str | None = setting(None, "where drawings come from; by default whatever --input holds", choices=SOURCES)
     input: str | None = setting(
-        None, "folder of Kaggle's or Google's files; by default quickdraw_original beside quickdraw.py"
+        None, "folder of Kaggle's or Google's files; by default quickdraw_original beside quickdraw.py", value="PATH"
     )
-    dataset: str | None = setting(None, "name of the prepared set; by default quickdraw, or sample for the sample")
-    output: str | None = setting(None, "folder that holds prepared sets; by default project/input")
+    dataset: str | None = setting(
+        None, "name of the prepared set; by default quickdraw, or sample for the sample", value="NAME"
+    )
+    output: str | None = setting(None, "folder that holds prepared sets; by default project/input", value="FOLDER")
     per_class: int = setting(300, "drawings a class", within="[2, inf)")
     first: bool = setting(False, "take the first rows instead of a random sample")
     recognized: bool = setting(False, "take only drawings that the game recognised")
-    classes: str | None = setting(None, "classes to take: cat,dog or a file with one name a line; by default all")
+    classes: str | None = setting(
+        None, "classes to take: cat,dog or a file with one name a line; by default all", value="NAMES"
+    )
     raw: bool = setting(False, "read raw strokes where simplified ones exist too, and simplify them here")
     size: int = setting(32, "side of a picture in pixels", within="[8, 256]")
     train_ratio: float = setting(0.8, "share of each class that becomes training data", within="(0, 1)")
@@ -36,9 +40,11 @@ class PreparationSettings:
 class ImageFolderSettings:
     """Which pictures, how many, and how each becomes a small square."""
 
-    input: str | None = setting(None, "folder with one sub-folder a class, or a CSV with the columns path,label")
-    dataset: str | None = setting(None, "name of the prepared set; by default that of the folder or CSV")
-    output: str | None = setting(None, "folder that holds prepared sets; by default project/input")
+    input: str | None = setting(
+        None, "folder with one sub-folder a class, or a CSV with the columns path,label", value="PATH"
+    )
+    dataset: str | None = setting(None, "name of the prepared set; by default that of the folder or CSV", value="NAME")
+    output: str | None = setting(None, "folder that holds prepared sets; by default project/input", value="FOLDER")
     size: int = setting(32, "side of a picture in pixels", within="[8, 1024]")
     channels: str | None = setting(None, "grey or colour; by default 1 when all pictures are grey", choices=("1", "3"))
     fit: str = setting("pad", "how a picture becomes square: padded, cut to its middle, or stretched", choices=FITS)
@@ -52,17 +58,24 @@ class ImageFolderSettings:
     class_depth: int | None = setting(
         None, "levels below --input at which the classes are: 1 for --input/cat; by default found out", within="[1, 99]"
     )
-    path_column: str | None = setting(None, "column of a CSV with the paths; by default path, filename or the like")
-    label_column: str | None = setting(None, "column of a CSV with the classes; by default label, class or the like")
+    path_column: str | None = setting(
+        None, "column of a CSV with the paths; by default path, filename or the like", value="NAME"
+    )
+    label_column: str | None = setting(
+        None, "column of a CSV with the classes; by default label, class or the like", value="NAME"
+    )
 
 
 @dataclass(frozen=True)
 class FigureSettings:
     """What to draw and where to put it."""
 
-    dataset: str | None = setting(None, "name of a prepared data set; by default quickdraw if prepared, else sample")
-    input: str | None = setting(None, "folder that holds prepared sets; by default project/input")
+    dataset: str | None = setting(
+        None, "name of a prepared data set; by default quickdraw if prepared, else sample", value="NAME"
+    )
+    input: str | None = setting(None, "folder that holds prepared sets; by default project/input", value="PATH")
     output: str | None = setting(
         None,
         "folder for the pictures, in which those of the same names are replaced; by default project/output/figures",
+        value="FOLDER",
     )

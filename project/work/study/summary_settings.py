@@ -9,7 +9,7 @@ from project.work.settings.flags import setting
 class SummarySettings:
     """Which runs to show, and how."""
 
-    output: str | None = setting(None, "folder of results.csv; project/output when not given")
+    output: str | None = setting(None, "folder of results.csv; project/output when not given", value="FOLDER")
     uuid: str | None = setting(None, "only runs whose uuids begin with one of these: 1f0c,2d3e; one line each")
     dataset: str | None = setting(None, "only runs on these data sets: sample,photos")
     method: str | None = setting(None, "only runs of these methods: base,elr,recipe=robust,ema=0.99+mixup")

@@ -22,7 +22,7 @@ from project.work.settings.groups import ReportSettings
 class ResendSettings(ReportSettings):
     """What to send, and where to."""
 
-    output: str | None = setting(None, "folder of results.csv; project/output when not given")
+    output: str | None = setting(None, "folder of results.csv; project/output when not given", value="FOLDER")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
