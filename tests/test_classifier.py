@@ -1,10 +1,12 @@
 """A trained classifier: the runner's own numbers, from a file that is small, complete and harmless to read."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import torch
 
@@ -113,3 +115,15 @@ def test_a_file_that_is_cut_off_or_absent_is_refused(small: Path, tmp_path: Path
     for path in (small, tmp_path / "nothing.pt"):
         with pytest.raises(UserError):
             Classifier.load(path)
+
+
+@pytest.mark.slow
+def test_a_finished_run_leaves_the_classifier_that_its_result_speaks_of(
+    prepared: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    words = [f"--dataset={prepared}", f"--output={tmp_path}", "--epoch=2", "--device=cpu", "--uuid=one"]
+    process = processes.fork_main(tmp_path / "log", *words)
+    assert processes.finish(process) == 0, (tmp_path / "log").read_text()
+    found = Classifier.load(tmp_path / "base-one" / MODEL_FILE).predict(images_of(dataset)).argmax(axis=1)
+    result = json.loads((tmp_path / "base-one" / "result.json").read_text())
+    assert (found == dataset.test.labels.numpy()).mean() == pytest.approx(result["best_test_accuracy"])
