@@ -86,7 +86,7 @@ def test_a_run_tells_slack_and_keeps_the_token_to_itself(
 def test_without_a_key_file_nothing_of_google_is_loaded(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from project.work.settings.groups import Settings; "
-        "from project.work.reporter.destinations import destinations; "
+        "from project.work.reporter.reporter import destinations; "
         "found = destinations(Settings(), pathlib.Path(sys.argv[1])); print(len(found), "
         "sorted(set(sys.modules) & {'gspread', 'oauth2client', 'google.auth', 'requests', 'urllib3', 'torch'}))"
     )
