@@ -22,6 +22,8 @@ from project.command.training_job import JobSettings
 from project.work.common import ROOT, UserError
 from project.work.machine import google_account
 
+pytestmark = pytest.mark.slow
+
 FAILED = "The replica workerpool0-0 exited with a non-zero status of 2.\nSee the logs."
 
 

@@ -13,6 +13,8 @@ from project.command.program import Config, Program
 from project.work.common import ROOT, UserError
 from project.work.machine.process import run_command
 
+pytestmark = pytest.mark.slow
+
 Say = Callable[..., str]
 
 

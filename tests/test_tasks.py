@@ -15,6 +15,8 @@ from project.work.common import ROOT
 from project.work.settings.flags import flag
 from project.work.settings.groups import NOT_READ, Settings
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "sklearn", "matplotlib", "cv2"}
 
 

@@ -13,6 +13,8 @@ import make_command
 from project.command import containers
 from project.work.common import ROOT, UserError
 
+pytestmark = pytest.mark.slow
+
 ME = f"{os.getuid()}:{os.getgid()}"
 
 

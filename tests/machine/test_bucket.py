@@ -11,6 +11,8 @@ from project.work.common import UserError
 from project.work.machine import bucket
 from project.work.machine.bucket import CHUNK, BucketFolder, checksum
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageStandIn]:

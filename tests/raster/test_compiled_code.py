@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 OTHER = "x86-64" if platform.machine() in ("x86_64", "AMD64") else "cortex-a53"
 CHILD = """
 import sys

@@ -12,6 +12,8 @@ from stand_ins.google import Google
 
 from project.work.reporter.sheet import waiting
 
+pytestmark = pytest.mark.slow
+
 APPEND = "POST /v4/spreadsheets/the-key/values/'Sheet1'!A1:append"
 STEPS = {
     "token": "POST /token",

@@ -12,6 +12,8 @@ from project.work.reporter.reporter import Reporter
 from project.work.reporter.result import Postponed, Result
 from project.work.reporter.slack import SlackBot, SlackWebhook, from_environment
 
+pytestmark = pytest.mark.slow
+
 SAID = "*base-a*: 87.5% top-1 on the test split of R&amp;D &lt;3, 12 s"
 
 
