@@ -169,7 +169,7 @@ def settings(c: Context) -> None:
 
 @task
 def quickstart(c: Context) -> None:
-    """Prepare the built-in sample, train on it and report: three to four minutes on two cores."""
+    """Prepare the built-in sample, train on it and report: two minutes on two cores, compiling included."""
     prepare(c, source="sample")
     train(c, **QUICKSTART)
     results(c)
