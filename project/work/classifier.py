@@ -73,6 +73,7 @@ class Classifier:
         They are resized as training resizes them. Raises UserError for images of another kind.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(self._checked(images)))
+        # Laid out as training holds them, on which the last bit of a convolution depends.
         pixels = (pixels[..., None] if pixels.ndim == 3 else pixels).permute(0, 3, 1, 2)
         normalise, side = self.normaliser.on(self.device), self._side(pixels)
         parts = pixels.split(batch_sizes(len(pixels), BATCH))

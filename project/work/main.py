@@ -117,9 +117,9 @@ def _fetched(settings: Settings) -> "RunSync | None":
     output = run_folder.output_folder(settings)
     if settings.output_uri is None:
         return None
-    from project.work.machine import run_sync
+    from project.work.machine.run_sync import RunSync
 
-    sync = run_sync.open_sync(settings.output_uri, output)
+    sync = RunSync(settings.output_uri, output)
     sync.fetch()
     return sync
 

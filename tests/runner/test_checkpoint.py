@@ -198,7 +198,7 @@ def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(
     assert "it has no states" in spoil(runner, states=5)
     assert "it has no states" in spoil(runner, states={"model": 5})
     assert "does not say what it learnt from" in spoil(runner, data=None)
-    assert "it has no predictions" in spoil(runner, states={key: states[key] for key in states if key != "predictions"})
+    assert "it has no elr" in spoil(runner, states={key: states[key] for key in states if key != "elr"})
     assert f"selected: {name}: torch.float64" in spoil(runner, selected=selected | {name: selected[name].double()})
     assert "selected: other names" in spoil(runner, selected=None)
     narrow = states | {"margins": {"values": torch.zeros(1, 2)}}

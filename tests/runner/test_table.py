@@ -48,3 +48,9 @@ def test_robust_losses_stand_below_what_chooses_pictures_and_targets(settings: C
     assert (taught.losses, taught.loss) == (CoTeachingRunner.losses, GceRunner.loss)
     student = runner_class(settings(mixup=True, nts=True, sce=True))
     assert student.__mro__[1:4] == (MixupRunner, NtsRunner, SceRunner)
+
+
+def test_two_methods_that_remember_predictions_have_a_memory_each(make_runner: Callable) -> None:
+    runner = make_runner(label_posterior=True, elr=True)
+    assert runner.memories.keys() == {"margins", "predictions", "elr"}
+    assert runner.memories["elr"].values is not runner.memories["predictions"].values

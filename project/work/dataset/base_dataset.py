@@ -140,7 +140,7 @@ def batch_sizes(count: int, size: int) -> list[int]:
 def load(settings: Settings, device: torch.device) -> Dataset:
     """Read a prepared data set onto the device and hold out validation, stratified. Raises UserError for bad files.
 
-    Which rows are validation depends on the labels of the files alone, so that runs on noisy, mended and clean labels
+    Which rows are validation depends on the labels of the files alone, so that runs on noisy, corrected or clean ones
     are judged by the same pictures.
     """
     folder = prepared_data.find(settings.dataset)

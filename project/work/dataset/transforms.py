@@ -74,13 +74,13 @@ SAMPLE = 65_536  # pictures of a mapped set that are measured
 
 @dataclass(frozen=True)
 class Normaliser:
-    """Mean and deviation of each channel, in pixels of 0..1."""
+    """Mean and standard deviation (std) of each channel, in pixels of 0..1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 or float (B, C, H, W) in 0..255 -> float (B, C, H, W), each channel by its mean and deviation."""
+        """uint8 or float (B, C, H, W) in 0..255 -> float (B, C, H, W), each channel by its mean and std."""
         return self.on(images.device)(images)
 
     def on(self, device: torch.device) -> "DeviceNormaliser":
@@ -121,5 +121,5 @@ def measured(pictures: Resident | Mapped, rows: Tensor) -> Normaliser:
     levels = torch.arange(256, dtype=torch.float64) / 255
     shares = counts.double() / counts.sum(dim=1, keepdim=True)
     means = (shares * levels).sum(dim=1)
-    deviations = (shares * (levels - means[:, None]) ** 2).sum(dim=1).sqrt()
-    return Normaliser(tuple(means.tolist()), tuple(deviations.clamp(min=1e-3).tolist()))
+    stds = (shares * (levels - means[:, None]) ** 2).sum(dim=1).sqrt()
+    return Normaliser(tuple(means.tolist()), tuple(stds.clamp(min=1e-3).tolist()))

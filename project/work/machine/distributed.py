@@ -1,7 +1,7 @@
 """Several processes that train one network: each takes its share of every batch, and gradients are added up.
 
 Gradients are added explicitly rather than by DistributedDataParallel, whose forward manifold mixup goes around. What
-one process would compute comes out, to rounding, whatever their number.
+one process would compute comes out, to rounding, whatever their number. What surrounds a run travels as a RunContext.
 """
 
 import contextlib
@@ -242,7 +242,8 @@ class JointBatchNorm(nn.BatchNorm2d):
 
 @dataclass(frozen=True)
 class RunContext:
-    """distributed: this process among those of the run; sync: keeps folders in step with a bucket, None without one."""
+    """What surrounds a run and travels with it: its settings and device; distributed: this process among those of the
+    run; sync: keeps folders in step with a bucket, None without one."""
 
     settings: Settings
     device: torch.device

@@ -16,25 +16,23 @@ from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, 
 
 
 class RunSync:
-    """Keeps folders of an output folder in a bucket, for a machine that may vanish. Without a place it does nothing.
+    """Keeps folders of an output folder in a bucket, for a machine that may vanish.
 
     A run's whole state is one file, its checkpoint, which a bucket replaces whole; history.csv may be an epoch ahead of
     it and is written anew from it. A result stands there only once everything else does.
     """
 
-    def __init__(self, place: BucketFolder | None, output: Path) -> None:
-        self.place, self.output = place, output
+    def __init__(self, uri: str, output: Path) -> None:
+        self.place, self.output = BucketFolder(uri, bucket.connect()), output
 
     def fetch(self) -> None:
         """Bring what an earlier machine left."""
-        if self.place is not None:
-            bring(self.place, self.place.files(), self.output)
+        bring(self.place, self.place.files(), self.output)
 
     def send(self, folder: Path) -> None:
         """Send what changed in a folder. Raises UserError."""
-        if self.place is not None:
-            below = folder.relative_to(self.output).as_posix()
-            self.place.upload(folder, below, last=(CHECKPOINT_FILE, RESULT_FILE))
+        below = folder.relative_to(self.output).as_posix()
+        self.place.upload(folder, below, last=(CHECKPOINT_FILE, RESULT_FILE))
 
     def try_send(self, folder: Path) -> None:
         """The same; a failure only delays it, since the next epoch sends everything that is missing."""
@@ -42,11 +40,6 @@ class RunSync:
             self.send(folder)
         except UserError as error:
             print(f"warning: {error}", file=sys.stderr)
-
-
-def open_sync(uri: str | None, output: Path) -> RunSync:
-    """What keeps an output folder in step with a URI, or does nothing."""
-    return RunSync(None if uri is None else BucketFolder(uri, bucket.connect()), output)
 
 
 def bring(place: BucketFolder, files: Mapping[str, Any], output: Path, watched: bool = False) -> list[Path]:

@@ -64,7 +64,8 @@ class BaseRunner:
         self.selected: dict[str, Tensor] = {}
         self.valid_logits: Tensor | None = None  # of the epoch before, in this process
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
-        self.memories = {"margins": self.make_memory(2)}  # sum and count
+        self.memories: dict[str, RowMemory] = {}
+        self.add_memory("margins", 2)  # sum and count
         self.repeating = False  # whether SAM passes a batch that has been passed before
         self._start_epoch(0)
 
@@ -93,9 +94,10 @@ class BaseRunner:
         confidence = logits.softmax(dim=1).gather(1, self.dataset.valid.labels[:, None])[:, 0]
         return channel_rate(confidence.cpu().double().numpy(), len(self.dataset.names))
 
-    def make_memory(self, *shape: int) -> RowMemory:
-        """A memory of every row of the training file."""
-        return RowMemory(len(self.dataset.train.records.labels), *shape, device=self.device)
+    def add_memory(self, name: str, *shape: int) -> None:
+        """Remember so much of every row of the training file. name: of its own, as methods combine."""
+        assert name not in self.memories, f"two methods remember {name}"
+        self.memories[name] = RowMemory(len(self.dataset.train.records.labels), *shape, device=self.device)
 
     @torch.no_grad()
     def observe(self, logits: Tensor, batch: Batch) -> None:

@@ -26,7 +26,7 @@ BEGIN_AGAIN = "delete its folder to begin again"
 # What these do is known by the data that they leave, and a recipe by what it sets.
 _ELSEWHERE = {field.name for group in (NoiseSettings, CleaningSettings) for field in dataclasses.fields(group)}
 _ELSEWHERE |= {"dataset", "recipe"}
-_FORMER = {"mixture": "predictions"}  # parts by the names that they had in earlier versions
+_FORMER = {"mixture": "predictions", "beliefs": "elr"}  # parts by the names that they had in earlier versions
 
 
 def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:

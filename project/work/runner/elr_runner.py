@@ -29,11 +29,11 @@ class ElrRunner(BaseRunner):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.memories["predictions"] = self.make_memory(len(self.dataset.names))
+        self.add_memory("elr", len(self.dataset.names))
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         prediction = logits.softmax(dim=1).clamp(LEAST, 1 - LEAST)
-        seen, memory = prediction.detach(), self.memories["predictions"].values
+        seen, memory = prediction.detach(), self.memories["elr"].values
         now = memory[batch.rows]
         if not self.repeating:
             now = remembered(now, seen / seen.sum(dim=1, keepdim=True), self.settings.elr_momentum)

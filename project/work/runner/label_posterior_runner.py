@@ -47,7 +47,7 @@ class LabelPosteriorRunner(BaseRunner):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.memories["predictions"] = self.make_memory(len(self.dataset.names))
+        self.add_memory("predictions", len(self.dataset.names))
 
     def _start_epoch(self, epoch: int) -> None:
         super()._start_epoch(epoch)
