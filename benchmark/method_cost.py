@@ -95,7 +95,7 @@ class Study:
 
         def loss(runner: BaseRunner) -> Callable[[], float]:
             def once() -> None:
-                runner.loss(logits.detach().requires_grad_(), batch).backward()
+                runner.mean_loss(logits.detach().requires_grad_(), batch).backward()
 
             return self._repeated(once, times)
 

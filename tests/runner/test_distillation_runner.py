@@ -61,7 +61,7 @@ def test_hard_and_soft_loss_stand_as_one_to_the_weight(
     batch = Batch(torch.zeros(1, 1, 1, 1), torch.tensor([[0.0, 1.0]]), torch.tensor([0]), soft)
     hard = math.log(10)  # belief at T=1: 9/10, 1/10
     soft_at = {1.0: -LN2 - 0.5 * math.log(0.09), 2.0: 4 * (-LN2 - 0.5 * math.log(3 / 16))}
-    assert float(runner.loss(logits, batch)) == pytest.approx(hard + weight * soft_at[temperature], rel=1e-5)
+    assert float(runner.mean_loss(logits, batch)) == pytest.approx(hard + weight * soft_at[temperature], rel=1e-5)
 
 
 def test_each_method_has_its_runner_and_mixing_combines_with_distillation(settings: Callable) -> None:

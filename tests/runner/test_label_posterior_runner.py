@@ -50,7 +50,7 @@ def test_targets_are_corrected_before_they_are_mixed(make_runner: Callable, tiny
     for row in batch.rows.tolist():
         taught(runner, row, [0.2, 0.1, 0.1, 0.1])  # remembered with less than the whole weight, as in the beginning
     runner.noise_rate = 0.3
-    _, seen = runner.forward(batch)
+    _, seen = runner.forward(runner.correct_targets(batch))
     prediction = torch.tensor([[0.4, 0.2, 0.2, 0.2]] * 2)
     runner._start_epoch(0)  # the same draw again
     weight, partners = runner._draw(batch)
@@ -74,7 +74,7 @@ def test_a_label_that_the_network_excludes_leaves_a_true_class(make_runner: Call
     batch = next(iter(runner.dataset.train.batches(2)))
     for row, target in zip(batch.rows.tolist(), batch.targets, strict=True):
         taught(runner, row, (0.9999 * target.roll(1) + 2.5e-5).tolist())
-    _, seen = runner.forward(batch)
+    _, seen = runner.forward(runner.correct_targets(batch))
     torch.testing.assert_close(seen.targets.sum(dim=1), torch.ones(2))
 
 

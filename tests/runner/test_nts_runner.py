@@ -40,7 +40,7 @@ def test_the_students_loss_by_hand(
     values = {"nts_label_weight": weight, "gce": gce, "gce_power": 1.0, "label_smoothing": 0.0, "model": tiny_network}
     runner = make_runner(nts=True, **values)
     batch = Batch(torch.zeros(1, 1, 1, 1), torch.tensor([[0.0, 1.0]]), torch.tensor([0]), torch.tensor([[0.8, 0.2]]))
-    assert float(runner.loss(torch.tensor([[LN3, 0.0]]), batch)) == pytest.approx(expected)
+    assert float(runner.mean_loss(torch.tensor([[LN3, 0.0]]), batch)) == pytest.approx(expected)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What methods are called together and what they cost."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,10 @@ from project.work.runner.gce_runner import GceRunner
 from project.work.runner.mixup_runner import MixupRunner
 from project.work.runner.nts_runner import NtsRunner
 from project.work.runner.sce_runner import SceRunner
-from project.work.runner.table import cost, method_name, runner_class
+from project.work.runner.table import RUNNERS, cost, method_name, runner_class
+from project.work.settings.methods import APART
+
+PARTS = ("correct_targets", "forward", "teach_targets", "loss", "penalties", "losses")
 
 
 @pytest.mark.parametrize(
@@ -43,11 +47,21 @@ def test_the_row_of_a_run_says_what_its_method_declares(make_runner: Callable) -
     assert (row["method"], row["declared_cost"], row["sam_radius"]) == ("sam", 2.0, 0.05)
 
 
-def test_robust_losses_stand_below_what_chooses_pictures_and_targets(settings: Callable) -> None:
+def test_a_combination_takes_each_part_of_a_step_from_the_method_that_says_it(settings: Callable) -> None:
     taught = runner_class(settings(co_teaching=True, gce=True))
     assert (taught.losses, taught.loss) == (CoTeachingRunner.losses, GceRunner.loss)
     student = runner_class(settings(mixup=True, nts=True, sce=True))
-    assert student.__mro__[1:4] == (MixupRunner, NtsRunner, SceRunner)
+    parts = (MixupRunner.forward, NtsRunner.teach_targets, SceRunner.loss)
+    assert (student.forward, student.teach_targets, student.loss) == parts
+
+
+def test_methods_that_say_the_same_part_of_a_step_are_refused_together() -> None:
+    """Else the order of the table would decide in silence which of them is heard."""
+    said = {name: {part for part in PARTS if part in vars(runner)} for name, runner in RUNNERS.items()}
+    assert all(said.values()), "a method that says nothing"
+    alike = [pair for pair in itertools.combinations(RUNNERS, 2) if (said[pair[0]] & said[pair[1]]) - {"penalties"}]
+    assert ("gce", "sce") in alike or ("sce", "gce") in alike
+    assert [pair for pair in alike if not {pair, pair[::-1]} & APART.keys()] == []
 
 
 def test_two_methods_that_remember_predictions_have_a_memory_each(make_runner: Callable) -> None:

@@ -1,4 +1,16 @@
-"""The training loop. A method is a subclass that says how a batch is seen (`forward`) or what it costs (`loss`)."""
+"""The training loop. A method is a subclass that overrides one part of a step.
+
+`BaseRunner.losses` puts the parts together, in this order, whatever methods a run combines:
+
+1. `correct_targets`: other targets in place of the labels (label posterior)
+2. `forward`: the network's answer, and what it answers to (mixup, manifold mixup)
+3. `teach_targets`: other targets once they are mixed (NTS)
+4. `loss`: what a step minimises (cross entropy, GCE, SCE)
+5. `penalties`: what is added to it (ELR, distillation)
+
+Co-teaching overrides `losses` itself, as it has two networks. Penalties add up; methods that override another part of
+the same name are refused together.
+"""
 
 import dataclasses
 import time
@@ -73,6 +85,10 @@ class BaseRunner:
         """A new network on the device; its weights depend on seed and purpose."""
         return make_network(self.context, self.dataset, self.settings.epoch * self.steps, purpose)
 
+    def correct_targets(self, batch: Batch) -> Batch:
+        """The whole batch with the targets to mix and to learn; those of the labels unless a method knows better."""
+        return batch
+
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         """Logits of this process's share of a batch, and that share as they answer to it (a method may have mixed it).
 
@@ -105,23 +121,34 @@ class BaseRunner:
         found = margins(logits, self.dataset.train.records.labels[batch.rows])
         self.memories["margins"].values.index_add_(0, batch.rows, torch.stack([found, torch.ones_like(found)], dim=1))
 
+    def teach_targets(self, batch: Batch) -> Batch:
+        """The share of a batch with the targets that the loss reads; those it has unless there is a teacher."""
+        return batch
+
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """What a step minimises: the mean over the batch, as a scalar."""
         return functional.cross_entropy(logits, batch.targets, label_smoothing=self.settings.label_smoothing)
+
+    def penalties(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        """What methods add to the loss: scalars, each a mean over the batch."""
+        return []
 
     def losses(self, batch: Batch) -> tuple[list[Tensor], Tensor, Batch]:
         """The loss of every trained network; logits of the first; this process's share of the batch as it was seen.
 
         A loss is the mean over the share: the sum over all shares of size x loss / batch is that of the batch.
         """
-        logits, seen = self.forward(batch)
+        logits, seen = self.forward(self.correct_targets(batch))
         logits = logits.float()
         return [self.mean_loss(logits, seen)], logits.detach(), seen
 
     def mean_loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The loss over pictures of which there may be none. logits: float (B, K)."""
-        # Without a picture there is no mean; yet the network must be passed backwards, where others wait for it.
-        return self.loss(weighed(logits, batch.weights), batch) if len(batch) else logits.sum()
+        """The loss and its penalties over a share of a batch, which may be empty. logits: float (B, K)."""
+        if not len(batch):  # there is no mean; but the other processes wait for a backward pass
+            return logits.sum()
+        logits = weighed(logits, batch.weights)
+        penalties = self.penalties(logits, batch)
+        return sum(penalties, self.loss(logits, self.teach_targets(batch)))
 
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
         """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""

@@ -24,6 +24,6 @@ class DistillationRunner(BaseRunner):
     The fold models' cost is not in `cost`: see `table.cost`.
     """
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        soft = soft_loss(logits, batch.soft_targets, self.settings.softmax_temperature)
-        return super().loss(logits, batch) + self.settings.soft_loss_weight * soft
+    def penalties(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        soft = self.settings.soft_loss_weight * soft_loss(logits, batch.soft_targets, self.settings.softmax_temperature)
+        return [*super().penalties(logits, batch), soft]

@@ -31,11 +31,11 @@ class ElrRunner(BaseRunner):
         super().__init__(*arguments)
         self.add_memory("elr", len(self.dataset.names))
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def penalties(self, logits: Tensor, batch: Batch) -> list[Tensor]:
         prediction = logits.softmax(dim=1).clamp(LEAST, 1 - LEAST)
         seen, memory = prediction.detach(), self.memories["elr"].values
         now = memory[batch.rows]
         if not self.repeating:
             now = remembered(now, seen / seen.sum(dim=1, keepdim=True), self.settings.elr_momentum)
             memory[batch.rows] = now
-        return super().loss(logits, batch) + self.settings.elr_weight * regulariser(prediction, now)
+        return [*super().penalties(logits, batch), self.settings.elr_weight * regulariser(prediction, now)]

@@ -41,8 +41,7 @@ class LabelPosteriorRunner(BaseRunner):
 
     M-correction (Arazo et al., 2019) and DivideMix (Li et al., 2020) also weight labels, by a mixture of two
     distributions fitted to the losses; that takes the harder half of the clean labels for wrong. Here the weight
-    follows from the prediction and a noise channel (Bekker and Goldberger, 2016). Targets are corrected before mixup
-    mixes them.
+    follows from the prediction and a noise channel (Bekker and Goldberger, 2016).
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -58,11 +57,11 @@ class LabelPosteriorRunner(BaseRunner):
     def _predictions(self, rows: Tensor) -> Tensor:
         return sharpened(self.memories["predictions"].values[rows], self.settings.label_posterior_temperature)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
-        if self.noise_rate is not None:
-            targets = posterior(batch.targets, self._predictions(batch.rows), self.noise_rate)
-            batch = dataclasses.replace(batch, targets=targets)
-        return super().forward(batch)
+    def correct_targets(self, batch: Batch) -> Batch:
+        if self.noise_rate is None:
+            return batch
+        targets = posterior(batch.targets, self._predictions(batch.rows), self.noise_rate)
+        return dataclasses.replace(batch, targets=targets)
 
     @torch.no_grad()
     def observe(self, logits: Tensor, batch: Batch) -> None:

@@ -17,11 +17,11 @@ class NtsRunner(BaseRunner):
     """The loss with labels replaced by what a teacher predicts of the clean view (Chen et al., AAAI 2021).
 
     Accuracy is robust to noise, so the epoch that a noisy validation split selects is a good teacher; and it was right
-    about many a wrong label. It stands at the targets, so that any other loss, and mixing, applies to them.
+    about many a wrong label. Targets alone are replaced, after mixing, so it goes with mixup and with any loss.
     """
 
     cost = 2.0  # the teacher's training beside the student's
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
+    def teach_targets(self, batch: Batch) -> Batch:
         targets = taught_targets(batch.targets, batch.soft_targets, self.settings.nts_label_weight)
-        return super().loss(logits, dataclasses.replace(batch, targets=targets))
+        return dataclasses.replace(batch, targets=targets)

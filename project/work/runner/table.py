@@ -26,7 +26,7 @@ from project.work.settings.groups import Settings
 from project.work.settings.resolve import experiment_settings
 
 RUNNERS: Mapping[str, type[BaseRunner]] = {
-    "label_posterior": LabelPosteriorRunner,  # first: targets are corrected before they are mixed
+    "label_posterior": LabelPosteriorRunner,
     "co_teaching": CoTeachingRunner,
     "mixup": MixupRunner,
     "manifold_mixup": ManifoldMixupRunner,
@@ -39,7 +39,11 @@ RUNNERS: Mapping[str, type[BaseRunner]] = {
 
 
 def runner_class(settings: Settings) -> type[BaseRunner]:
-    """The runner of the methods asked for: one that mixes and one that adds a loss become one class with both."""
+    """The runner of the methods asked for; of several, one class that inherits from each.
+
+    Each overrides another part of a step, and `BaseRunner.losses` says in which order the parts run. What several
+    override (penalties, what to observe and to save) calls that of the next class and adds to it.
+    """
     methods = [RUNNERS[name] for name in _asked(settings)]
     if len(methods) < 2:
         return methods[0] if methods else BaseRunner
