@@ -182,7 +182,7 @@ def test_a_manifest_of_labels_that_are_wrong_already_says_which_and_changes_none
 
 def test_a_manifest_that_is_half_done_is_refused(tmp_path):
     (tmp_path / "noise.csv").write_text("row,key_id,true_label,noisy_label\n0,k0,1,0\n1,k1,0,2\n")
-    with pytest.raises(UserError, match="1 of its 2 rows, k0 the first, have their noisy label here already"):
+    with pytest.raises(UserError, match="1 of its 2 rows, k0 the first, already have their noisy label here"):
         make(type="file", file=str(tmp_path / "noise.csv"))
 
 
