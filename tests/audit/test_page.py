@@ -82,7 +82,7 @@ def test_what_was_found_is_said(tmp_path: Path) -> None:
         ({"models": "weak", "agreement": 0.027}, "agree with only 2.7% of the labels: they learnt too little, or most"),
         (
             {"models": "nothing learnt", "agreement": 0.04, "chance_agreement": 0.041, "noise_rate": None},
-            "they agree with 4.0%, and always predicting the commonest class would with 4.1%. There is no estimate",
+            "they agree with 4.0% of them; always predicting the commonest class would agree with 4.1%. There is no",
         ),
         ({"noise_rate": 0.08}, "so more labels are wrong than are flagged"),
     ],

@@ -45,8 +45,8 @@ def make_noisy_teacher(context: RunContext, dataset: Dataset, folder: Path) -> O
 @dataclass(frozen=True)
 class Kind:
     """A kind of teacher. prefix: of its folder; file: of its logits; settings: makes its settings from a student's;
-    make: trains it in its folder, or resumes it there; what: its description, may contain {folds}; refuse: raises UserError
-    for data that it cannot be trained on."""
+    make: trains it in its folder, or resumes it there; what: describes it, may contain {folds}; refuse: raises
+    UserError for data that it cannot be trained on."""
 
     prefix: str
     file: str
