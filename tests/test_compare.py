@@ -61,7 +61,7 @@ def test_base_is_there_and_everything_once() -> None:
     [
         ({"noise_rate": "0,1"}, r"--noise-rate: 1 is outside \[0, 1\)"),
         ({"noise_rate": "0,nan"}, "--noise-rate: nan is outside"),
-        ({"noise_rate": "much"}, "--noise-rate: 'much' is no list of numbers such as 0,0.2,0.4"),
+        ({"noise_rate": "much"}, "--noise-rate: 'much' is not a list of numbers such as 0,0.2,0.4"),
         ({"noise_rate": ""}, "--noise-rate: '' holds an empty word"),
         ({"seed": ","}, "--seed: ',' holds an empty word"),
         ({"seed": "0,-1"}, r"seed=-1: --seed: -1 is outside \[0, inf\)"),
