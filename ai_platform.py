@@ -66,7 +66,7 @@ class Jobs:
         self.session, self.timeout, self.sleep = session, timeout, sleep
 
     def submit(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Start a job exactly once: after a request that may have been carried out, its job is looked for before a retry.
+        """Start a job exactly once: if a failed request may have worked, its job is looked for before a retry.
 
         Raises GoingOn when a job of that name is running already.
         """

@@ -66,7 +66,7 @@ def test_base_is_there_and_everything_once() -> None:
         ({"seed": ","}, "--seed: ',' holds an empty word"),
         ({"seed": "0,-1"}, r"seed=-1: --seed: -1 is outside \[0, inf\)"),
         ({"method": ""}, "--method: '' holds an empty word"),
-        ({"method": "base,erl"}, "'erl' is no method; did you mean elr?"),
+        ({"method": "base,erl"}, "'erl' is not a method; did you mean elr?"),
         ({"method": "mixup+manifold-mixup"}, "^method=mixup.manifold-mixup noise_rate=0 seed=0: .*choose one"),
         ({"method": "seed=4"}, "seed is not a method's to set"),
         ({"epoch": "2,3"}, "--epoch 2,3: a comparison varies methods, noise rates and seeds; .* base,epoch=2"),

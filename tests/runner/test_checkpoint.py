@@ -210,7 +210,7 @@ def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(
     assert "no history of 1 to 2 epochs" in spoil(runner, history=[])
     assert "no history of 1 to 2 epochs" in spoil(runner, history=[*history, history[0]])
     assert "its history has other columns" in spoil(runner, history=[history[0], {"epoch": 2}])
-    assert "epoch 1 of its history holds what is no number" in spoil(
+    assert "epoch 1 of its history holds a value that is not a number" in spoil(
         runner, history=[history[0] | {"valid_loss": "0.5"}, history[1]]
     )
 
