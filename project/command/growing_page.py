@@ -81,5 +81,6 @@ class GrowingPage:
         name = Path(settings.dataset).name
         facts = {"data": name, "network": settings.model, "epochs": str(settings.epoch), "noise": kind}
         seeds = len({point.seed for point in self.points})
-        title = f"{name}: {kind} noise, {settings.epoch} epoch{'s' if settings.epoch > 1 else ''}, {seeds} seed{'s' if seeds > 1 else ''}"
+        counts = [f"{n} {word}{'s' if n > 1 else ''}" for n, word in ((settings.epoch, "epoch"), (seeds, "seed"))]
+        title = f"{name}: {kind} noise, {', '.join(counts)}"
         return Study(title, facts, self.command)

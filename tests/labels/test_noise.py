@@ -138,8 +138,8 @@ def test_a_matrix_that_is_missing_is_refused_as_every_other_file(tmp_path):
         (np.eye(3), ["ant", "bee", "bat"], "the 3 class names of this data set, but 'bat' in its header is none of"),
         (np.eye(3)[[0, 1, 2, 2]], [*NAMES, "cat"], "'cat' is twice in its first column"),
         (np.eye(3) * 0.9, NAMES, "the row of ant sums to 0.9000, not to 1"),
-        (np.array([[1.5, -0.5, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "no probabilities"),
-        (np.array([[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not a matrix|no probabilities"),
+        (np.array([[1.5, -0.5, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not probabilities"),
+        (np.array([[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not a matrix|not probabilities"),
     ],
 )
 def test_a_bad_matrix_is_refused(tmp_path, matrix, names, fault):
