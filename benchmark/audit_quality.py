@@ -22,7 +22,7 @@ import studies
 
 import make_command
 from project.work.audit.find import scores
-from project.work.audit.find.detection_metrics import judged, judged_flags
+from project.work.audit.find.detection_metrics import flag_metrics, ranking_metrics
 from project.work.audit.find.noise_rate import flagged
 from project.work.common import UserError
 from project.work.dataset import distillation_dataset
@@ -125,7 +125,7 @@ def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
         each["cleanlab's default ranking"] = get_label_quality_scores(labels, probabilities)
     except ImportError:
         print(f"cleanlab is {measure.ABSENT}", file=sys.stderr)
-    found = {name: judged(wrong, score) for name, score in each.items()}
+    found = {name: ranking_metrics(wrong, score) for name, score in each.items()}
     return found | estimates(facts, rows, wrong)
 
 
@@ -141,7 +141,7 @@ def estimates(facts: dict[str, Any], rows: pd.DataFrame, wrong: np.ndarray) -> d
     order, disagree = rows["rank"].to_numpy().argsort(), (rows["given_label"] != rows["suggested_label"]).to_numpy()
     ways = {"flagged by a noise channel": facts["noise_rate"], "flagged by confident learning": facts["confident_rate"]}
     return {
-        name: {"true_rate": float(wrong.mean()), "rate": rate, **judged_flags(wrong, flagged(order, disagree, rate))}
+        name: {"true_rate": float(wrong.mean()), "rate": rate, **flag_metrics(wrong, flagged(order, disagree, rate))}
         for name, rate in ways.items()
     }
 

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         shutil.copy(folder / PICTURE, ROOT / "fig" / PICTURE)
     print(f"\ntables, {ROWS} and {PICTURE} in {folder}")
     if failed:
-        raise UserError(f"{', '.join(failed)} did not end well: what they said is above")
+        raise UserError(f"{', '.join(failed)} failed: their output is above")
 
 
 if __name__ == "__main__":

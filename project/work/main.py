@@ -134,7 +134,7 @@ def interruptible(how: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise UserError(f"{trouble(error)}; when that is mended, {how}; what was written before is kept") from error
+            raise UserError(f"{trouble(error)}; once that is fixed, {how}; what was written before is kept") from error
         except KeyboardInterrupt as stop:
             if launch.WORKER not in os.environ:  # in a worker, the process that started it says so
                 process.say(f"{KEPT}; {how}")
@@ -218,7 +218,7 @@ def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
     )
     print("\n".join([*places, f"run folder {run.folder}"]))
     if len(places) <= len(reporter.destinations):
-        sys.exit(f"not everything was reported; when that is mended: {run.command}")
+        sys.exit(f"not everything was reported; once that is fixed: {run.command}")
 
 
 def oof(context: "RunContext") -> None:

@@ -227,7 +227,7 @@ def _shaped(numbers: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(numbers, (bytes, np.ndarray)) or any(type(count) is not int or count < 0 for count in shape):
         raise Unlike("its array has no numbers or no shape")
     if math.prod(shape) * kind.dtype.itemsize != len(numbers):
-        raise Unlike(f"its {len(numbers):,} bytes are no {kind.dtype} {str(shape)[:80]}")
+        raise Unlike(f"its {len(numbers):,} bytes are not {kind.dtype} {str(shape)[:80]}")
     numbers = np.frombuffer(numbers, np.uint8).copy() if isinstance(numbers, bytes) else numbers
     return numbers.view(kind.dtype).reshape(shape, order=order)
 

@@ -42,7 +42,7 @@ def read(file: BinaryIO, most: int, device: torch.device) -> Any:
             raise Unlike(f"it claims more than the {most:,} bytes that are read")
         program = [member for member in members if member.filename.endswith("/data.pkl")]
         if len(program) != 1 or program[0].file_size > _PROGRAM:
-            raise Unlike("it is no checkpoint")
+            raise Unlike("it is not a checkpoint")
         storages = _Storages(archive, program[0].filename.removesuffix("data.pkl"), device)
         with archive.open(program[0]) as stream:
             return Unpickler(stream, _known, _PROGRAM, _PROGRAM, storages.get).load()
@@ -58,14 +58,14 @@ class _Storages:
     def get(self, reference: Any) -> Tensor:
         """The storage for torch's reference ("storage", kind, key, place, count), flat and on the device."""
         if not isinstance(reference, tuple) or len(reference) != 5 or not isinstance(reference[2], str):
-            raise Unlike("it refers to what is no tensor")
+            raise Unlike("it refers to something that is not a tensor")
         _, dtype, key, _, count = reference
         if not isinstance(dtype, torch.dtype) or type(count) is not int:
             raise Unlike("a tensor of it has no type")
         if key not in self.known:
             data = bytearray(self.archive.read(f"{self.folder}data/{key}"))
             if len(data) != count * dtype.itemsize:
-                raise Unlike(f"{len(data):,} bytes are no {count:,} numbers of {dtype}")
+                raise Unlike(f"{len(data):,} bytes are not {count:,} numbers of {dtype}")
             flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
             self.known[key] = flat.to(self.device)
         if self.known[key].dtype != dtype or len(self.known[key]) != count:

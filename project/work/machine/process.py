@@ -238,7 +238,7 @@ def run_command(main: Callable[[], None], lower: str = "") -> None:
     except UserError as error:
         _stop(str(error), error.lines, IN_USE if isinstance(error, InUse) else 2)
     except OSError as error:
-        _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
+        _stop(f"{trouble(error)}; once that is fixed, give the same command again; what was written before is kept")
     except KeyboardInterrupt as stop:
         say("stopped")
         leave(code(stop))

@@ -186,7 +186,7 @@ def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str
             return "other parameters"
         for name in ("lr", "highest_lr", "momentum", "weight_decay"):
             if type(group.get(name)) not in (int, float) or not math.isfinite(group[name]):
-                return f"its {name} is no number"
+                return f"its {name} is not a number"
         strange = [name for name in group if name != "params" and not isinstance(group[name], (int, float, type(None)))]
         if strange:
             return f"its {strange[0]} is a {type(group[strange[0]]).__name__}"

@@ -23,7 +23,7 @@ from project.work.machine.process import run_command
 from project.work.reporter.result import DATA_DIGEST
 from project.work.reporter.sheet import rows as sheet_rows
 from project.work.reporter.table import cells as result_cells
-from project.work.reporter.table.result_table import MENDING, ResultTable
+from project.work.reporter.table.result_table import ADVICE, ResultTable
 from project.work.settings import resolve
 from project.work.settings.flags import parse
 from project.work.settings.methods import serves
@@ -215,7 +215,7 @@ def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[U
     missing = [name for name in NEEDED if name not in table]
     if missing or table.empty:
         lacks = f"has no column {missing[0]}" if missing else "holds no run"
-        raise UserError(f"{results.path}: {lacks}; {MENDING}")
+        raise UserError(f"{results.path}: {lacks}; {ADVICE}")
     return table, open_runs
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
+def ranking_metrics(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
     """AUROC, average precision and precision at the true count of a score (n,), low for suspicious labels.
 
     wrong: bool (n,), which labels are wrong. Each figure is None where all or none are. Rows whose score is NaN are
@@ -24,7 +24,7 @@ def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def judged_flags(wrong: np.ndarray, flagged: np.ndarray) -> dict[str, float | None]:
+def flag_metrics(wrong: np.ndarray, flagged: np.ndarray) -> dict[str, float | None]:
     """Precision and recall of the flagged rows; None where the denominator is 0. wrong, flagged: bool (n,)."""
     both = int((wrong & flagged).sum())
     return {

@@ -8,7 +8,7 @@ import numpy as np
 from project.work import common
 from project.work.audit.find import confident, noise_rate, scores, strength
 from project.work.audit.find.copies import Copies
-from project.work.audit.find.detection_metrics import judged, judged_flags
+from project.work.audit.find.detection_metrics import flag_metrics, ranking_metrics
 from project.work.audit.find.scores import Scores
 from project.work.audit.find.strength import NOTHING, Strength
 
@@ -85,6 +85,6 @@ def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: 
     alone["margin"] = evidence.margins
     if evidence.votes is not None:
         alone["votes"] = np.where(evidence.valid, np.nan, -evidence.votes)
-    each = {name: judged(wrong, score[known]) for name, score in alone.items() if score is not None}
+    each = {name: ranking_metrics(wrong, score[known]) for name, score in alone.items() if score is not None}
     counts = {"known": int(known.sum()), "wrong": int(wrong.sum()), "true_noise_rate": float(wrong.mean())}
-    return counts | judged(wrong, suspicion[known]) | judged_flags(wrong, flagged[known]) | {"scores": each}
+    return counts | ranking_metrics(wrong, suspicion[known]) | flag_metrics(wrong, flagged[known]) | {"scores": each}

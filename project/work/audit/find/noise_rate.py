@@ -40,13 +40,13 @@ def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Gene
     temperature, classes = fitted_temperature(labels[some], logits[some]), logits.shape[1]
     confidences = np.concatenate([self_confidence(labels[at], each) for at, each in chunks(logits, temperature)])
     confidences = confidences.astype(float).clip(LEAST, 1 - LEAST)
-    rate, best = channel_rate(confidences, classes), likeliest(confidences, classes)
+    rate, best = channel_rate(confidences, classes), maximum_likelihood_rate(confidences, classes)
     if abs(rate - best) > SETTLED:  # the EM algorithm has not converged
         rate = best
     return Channel(rate, trust(confidences, rate, classes), likelihood(confidences, rate, classes))
 
 
-def likeliest(confidences: np.ndarray, classes: int) -> float:
+def maximum_likelihood_rate(confidences: np.ndarray, classes: int) -> float:
     """The maximum-likelihood noise rate, to 1e-6. The likelihood is concave in the rate, so bisection finds it.
 
     confidences: probability of each label, float (N,), inside 0..1.

@@ -186,7 +186,7 @@ def _explain_answer(error: "APIError", shared: SharedSheet, in_doubt: type[Passi
         return Passing("over Google's quota of requests a minute", _retry_after(error))
     if status == 408 or status >= 500:
         return in_doubt(f"Google is in trouble ({status})", _retry_after(error))
-    message = _said(error.error.get("message")) if error.code != -1 else "its answer was no JSON"
+    message = _said(error.error.get("message")) if error.code != -1 else "its answer was not JSON"
     return Refused(_advice(status, message, reasons, links, shared))
 
 
@@ -200,7 +200,7 @@ def _advice(status: int, message: str, reasons: set[str], links: list[str], shar
         return f"share the sheet {shared.name} with {address} as editor"
     if "not supported for this document" in message:
         return f"{shared.name} is an Office file: open it, choose File > Save as Google Sheets, and share that one"
-    return f"Google refused the row in {shared.name} ({status}: {message}): mend that"
+    return f"Google refused the row in {shared.name} ({status}: {message}): fix that"
 
 
 def _details(error: Any) -> tuple[set[str], list[str]]:

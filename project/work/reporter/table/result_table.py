@@ -22,7 +22,7 @@ from project.work.settings.groups import Settings
 
 FILE, LINE = "results.csv", "\n"
 LARGEST = 1 << 26  # bytes; a row takes about seven hundred
-MENDING = "mend that, or move it away"
+ADVICE = "correct it, or move it away"
 RANGES = dict.fromkeys(cells.SHARES, "[0, 1]") | {"seconds": "[0, inf)"}
 RANGES |= {cells.column(field.name): field.metadata["within"] for field in fields(Settings) if field.metadata["within"]}
 
@@ -102,7 +102,7 @@ class ResultTable:
         """
         missing = [name for name in columns if name not in table]
         if missing:
-            raise UserError(f"{self.path}: has no column {missing[0]}; {MENDING}")
+            raise UserError(f"{self.path}: has no column {missing[0]}; {ADVICE}")
         kinds = cells.kinds()
         for name in [name for name in table if kinds.get(name) in ("number", "whole")]:
             column, within = table[name], RANGES.get(name, "(-inf, inf)")
@@ -117,7 +117,7 @@ class ResultTable:
         try:
             text = disk.read_text(self.path, LARGEST)
         except UserError as error:
-            raise UserError(f"{error}; {MENDING}") from error
+            raise UserError(f"{error}; {ADVICE}") from error
         return _columns_renamed(text.removeprefix("\ufeff"))
 
     def _parsed(self, text: str) -> pd.DataFrame:
@@ -125,13 +125,13 @@ class ResultTable:
         try:
             table = table if table is not None else tables.parse_table(text, self.path, kind="a table of results")
         except UserError as error:
-            raise UserError(f"{error}; {MENDING}") from error
+            raise UserError(f"{error}; {ADVICE}") from error
         table.columns = [_known().get(name.casefold(), name) for name in table.columns]
         if "uuid" not in table:
-            raise UserError(f"{self.path}: has no column uuid; {MENDING}")
+            raise UserError(f"{self.path}: has no column uuid; {ADVICE}")
         if not table.columns.is_unique:
             twice = table.columns[table.columns.duplicated()][0]
-            raise UserError(f"{self.path}: two columns are called {twice!r}; {MENDING}")
+            raise UserError(f"{self.path}: two columns are called {twice!r}; {ADVICE}")
         table = self._without_headers(table)
         texts = [name for name in table if name not in cells.kinds()]
         for name, words in {name: cells.unguarded(table[name].tolist()) for name in texts}.items():
@@ -164,7 +164,7 @@ class ResultTable:
         return table[~table["uuid"].duplicated()]
 
     def _refusal(self, line: int, why: str) -> UserError:
-        return UserError(f"{self.path} line {line}: {why}; {MENDING}")
+        return UserError(f"{self.path} line {line}: {why}; {ADVICE}")
 
     def _keep(self) -> None:
         """Keep a copy of the file under a free name."""
