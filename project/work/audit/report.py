@@ -122,7 +122,7 @@ def estimate(facts: Mapping[str, Any]) -> str:
     said += f"The number flagged is {known.format(rate)}."
     if facts.get("models") == WEAK:
         most = facts["noise_rate_most"]
-        return f"{said} At most {most:.1%} are wrong, if every label is that differs from the prediction."
+        return f"{said} At most {most:.1%} are wrong, if every label that differs from its prediction is wrong."
     if facts.get("models") == ENOUGH:
         said += (
             f" At least {facts['noise_rate_least']:.1%} are wrong, if the surest 5% of the predictions are right and"
