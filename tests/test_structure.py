@@ -17,6 +17,7 @@ FLOORS = (
     ("project.work.main",),
     ("project.work.audit", "project.work.study"),
     ("project.work.teacher",),
+    ("project.work.features",),
     ("project.work.runner",),
     ("project.work.reporter",),
     ("project.work.classifier",),
