@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import decoding, pixels
 from project.work.common import UserError, progress
 from project.work.files import disk
+from project.work.picture_files import decoding, pixels
 
 _BLOCK = 64 << 20  # bytes
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImagePalette, TiffImagePlugin
 
-from project.data_preparation.pictures import png_file
-from project.data_preparation.pictures.pixels import Samples, shown
+from project.work.picture_files import png_file
+from project.work.picture_files.pixels import Samples, shown
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP", "AVIF")
 MEGAPIXELS = 100.0  # of a picture, at most: decoding takes up to 12 bytes a pixel
