@@ -22,6 +22,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP", "AVIF
 MEGAPIXELS = 100.0  # of a picture, at most: decoding takes up to 12 bytes a pixel
 _SCANS = 200  # of a progressive JPEG; each is worked through over the whole picture
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame, and those that stand alone
+_JPEG, _JPEG_END, _TRAILER = b"\xff\xd8", b"\xff\xd9", 1 << 16  # bytes that may follow a picture
 _ALONE = {0x01, 0xFF, *range(0xD0, 0xD9)}
 _UNKNOWN = "not a picture that can be decoded"
 _ORIENTATION = ExifTags.Base.Orientation
@@ -99,7 +100,7 @@ def _png(data: bytes) -> Header:
 
 def _plain_jpeg(data: bytes) -> Header | None:
     """A JPEG of grey or of three colours, 8 bits each; None for all else. Pillow reads headers too, but not as fast."""
-    place = 2 if data.startswith(b"\xff\xd8") else len(data)
+    place = 2 if data.startswith(_JPEG) else len(data)
     while place + 10 <= len(data) and data[place] == 0xFF:
         kind = data[place + 1]
         if kind in _FRAMES:
@@ -130,7 +131,8 @@ def _opencv(data: bytes, flags: int) -> Samples:
     except cv2.error:
         picture = None
     if picture is None:
-        raise ValueError(f"{_UNKNOWN}: it is damaged or cut off")
+        cut = data.startswith(_JPEG) and data.rfind(_JPEG_END, -_TRAILER) < 0
+        raise ValueError(f"{_UNKNOWN}: it is {'cut off' if cut else 'damaged or cut off'}")
     if picture.ndim == 2:
         return Samples(picture)
     if picture.shape[2] == 3:
