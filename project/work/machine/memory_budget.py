@@ -1,11 +1,13 @@
-"""How many networks fit on one device at once, from the memory that one takes and the memory that is free.
+"""Memory: how many networks fit on one device at once, and how much is free here.
 
 Imports only the standard library; torch is used only if it is loaded already.
 """
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 SHARE = 0.9  # of the free memory; the rest is for fragmentation and other programs
 LARGEST_CONTEXT = 1 << 30  # bytes; CUDA and its libraries take less than this for a process
@@ -32,6 +34,20 @@ def how_many_fit(free: int, peak: int, cores: int) -> int:
 def cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this process could still take; None where the system does not say."""
+    try:
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(facts["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+    with contextlib.suppress(OSError, ValueError):  # a container's own limit
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    return max(free, 0)
 
 
 def usage() -> Usage:
