@@ -1,6 +1,6 @@
 """Vertex AI training jobs: submit, follow, cancel, list. The session that sends the requests is passed in.
 
-Standard library only at import.
+Imports only the standard library.
 """
 
 import re
@@ -15,8 +15,8 @@ from project.work.settings.flags import setting
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
 WAITS = (0.0, 1.0, 2.0, 4.0, 8.0)  # seconds before each attempt at one request
-LISTED = 1000  # jobs read at most; the API has no way to ask for an order
-LONGEST_WAIT = 30.0  # seconds, whatever a server asks for
+LISTED = 1000  # jobs read, at most; the API cannot sort them
+LONGEST_WAIT = 30.0  # seconds, even if a server asks for more
 ADVICE = {
     401: "; the key may have been withdrawn: see credential_path in invoke.yaml",
     403: "; the account needs the role Vertex AI User in the project, and the API must be enabled",
@@ -26,7 +26,7 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class CloudSettings:
-    """Whose cloud."""
+    """The Google Cloud project and its credentials."""
 
     gcp_project: str | None = setting(None, "id of the Google Cloud project")
     region: str = setting("us-central1", "where jobs run")
@@ -42,13 +42,13 @@ def state(job: dict[str, Any]) -> str:
 
 
 def console_link(name: str, project: str) -> str:
-    """The page of a job for a browser."""
+    """The address of a job's web page."""
     _, _, _, region, _, number = name.split("/")
     return f"https://console.cloud.google.com/ai/platform/locations/{region}/training/{number}?project={project}"
 
 
 class GoingOn(UserError):
-    """A job of that name is going on already."""
+    """A job of that name is running already."""
 
 
 class Jobs:
@@ -66,9 +66,9 @@ class Jobs:
         self.session, self.timeout, self.sleep = session, timeout, sleep
 
     def submit(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Start a job, once: where a failed request may have been carried out, its job is looked for before another.
+        """Start a job exactly once: if a failed request may have worked, its job is looked for before a retry.
 
-        Raises GoingOn when a job of that name is going on already.
+        Raises GoingOn when a job of that name is running already.
         """
         name = wanted["displayName"]
         before = self._named(name)
@@ -86,7 +86,7 @@ class Jobs:
         return self._ask("POST", f"{self.parent}/customJobs", begun, json=wanted)
 
     def get(self, name: str) -> dict[str, Any]:
-        """A job as it stands."""
+        """The current state of a job."""
         return self._ask("GET", self.full_name(name))
 
     def recent(self, count: int, filter: str | None = None) -> list[dict[str, Any]]:
@@ -102,11 +102,11 @@ class Jobs:
         return sorted(found, key=lambda job: job.get("createTime", ""), reverse=True)[:count]
 
     def cancel(self, name: str) -> None:
-        """Ask for a job to be stopped; it is CANCELLING for a while and then CANCELLED."""
+        """Request a job's cancellation; it is CANCELLING for a while, then CANCELLED."""
         self._ask("POST", f"{self.full_name(name)}:cancel", json={})
 
     def follow(self, name: str, say: Callable[[str], None]) -> dict[str, Any]:
-        """Look at a job until it ends, saying each new state; returns it as it ended."""
+        """Poll a job until it ends, and report each new state; returns the job."""
         last = None
         for wait in _intervals():
             job = self.get(name)
@@ -119,7 +119,7 @@ class Jobs:
         raise AssertionError("intervals never end")
 
     def full_name(self, name: str) -> str:
-        """A job's resource name, from that or from its number."""
+        """A job's resource name, from its name or its number."""
         if re.fullmatch(r"[0-9]+", name):
             return f"{self.parent}/customJobs/{name}"
         if re.fullmatch(r"projects/[^/]+/locations/[^/]+/customJobs/[^/:?#]+", name):
@@ -131,10 +131,10 @@ class Jobs:
         return [job for job in found if job.get("displayName") == name]
 
     def _ask(self, method: str, path: str, begun: Callable[[], Any] = lambda: None, **options: Any) -> dict[str, Any]:
-        """One request, tried again while failures may pass. begun: looks for what a failed attempt has done already.
+        """One request, repeated after temporary failures. begun: finds the result of an attempt that seemed to fail.
 
-        Five attempts with fixed pauses: one person types the command, so none come back together. google.api_core.retry
-        counts no attempts, looks for nothing between two of them and knows no Retry-After.
+        Five attempts with fixed pauses, without jitter, because one person types the command. google.api_core.retry
+        does not count attempts, cannot look for a result between two of them, and ignores Retry-After.
         """
         failure: Passing | None = None
         for wait in WAITS:
@@ -183,7 +183,7 @@ def one_line(error: object) -> str:
 
 
 def _intervals() -> Iterator[float]:
-    """Seconds between two looks at a job: soon at first, when much happens, then four times a minute."""
+    """Seconds between two polls of a job: short at first, then four a minute."""
     wait = 1.0
     while True:
         yield wait
@@ -191,7 +191,7 @@ def _intervals() -> Iterator[float]:
 
 
 def _message(response: Any) -> str:
-    """What the API says of a failure, in one line."""
+    """The API's error message in one line."""
     try:
         error = response.json()["error"]
         return f"{response.status_code} {error.get('status', '')}: {one_line(error['message'])}"

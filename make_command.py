@@ -21,7 +21,7 @@ defaults go into `project/work/settings.yaml`; a flag on the command line wins o
 
 
 def script(path: str, values: Mapping[str, Any]) -> list[str]:
-    """The command that runs a script of this repository; values not given are left to the script's own defaults."""
+    """The command that runs a script of this repository; for values not given the script has defaults."""
     return [sys.executable, str(CODE / path), *flags(values)]
 
 
@@ -46,9 +46,9 @@ def docker_build(place: str, image: str, build_args: Sequence[str], options: Seq
 def docker_run(
     image: str, container: str, user: str, shm_size: str, gpus: str | None, options: Sequence[str]
 ) -> list[str]:
-    """A container that waits for commands, with this repository in it; what they write belongs to user (uid:gid).
+    """Start a container with this repository mounted; files written there belong to user (uid:gid).
 
-    --init: a first process that passes signals on, so that stopping takes no time, and buries what ended.
+    --init: a first process that passes signals on, so that the container stops at once, and reaps ended processes.
     """
     command = ["docker", "run", "--detach", "--init", f"--name={container}", f"--user={user}", f"--shm-size={shm_size}"]
     command += [_mount(str(ROOT)), f"--label=repository={ROOT}"]
@@ -56,7 +56,7 @@ def docker_run(
 
 
 def _mount(folder: str) -> str:
-    """The repository in a container. A colon would end the folder of a --volume; --mount reads a line of CSV."""
+    """The --mount of the repository, in CSV; --volume would split a path at a colon."""
     if ":" not in folder:
         return f"--volume={folder}:{REPOSITORY}"
     source = f"source={folder}".replace('"', '""')
@@ -70,22 +70,22 @@ def docker_exec(container: str, command: str | None, terminal: bool) -> list[str
 
 
 def docker_stop(container: str) -> list[list[str]]:
-    """Ask, insist after a second, and remove what is left, so that the name is free when this returns."""
+    """Stop the container, kill it after a second, and remove it, so that its name is free afterwards."""
     return [["docker", "stop", "-t", "1", container], ["docker", "rm", "--force", container]]
 
 
 def docker_push(image: str, repository: str, revisions: Sequence[str]) -> list[list[str]]:
-    """Name an image after revisions in a registry and send it there."""
+    """Tag an image with revisions and push it to a registry."""
     names = [f"{repository}:{revision}" for revision in revisions]
     return [["docker", "tag", image, name] for name in names] + [["docker", "push", name] for name in names]
 
 
 def grid(values: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    """{"lr": "0.1,0.03", "mixup": True} -> each combination, with those of its values that differ over the grid.
+    """{"lr": "0.1,0.03", "mixup": True} -> each combination, and its values that vary over the grid.
 
-    whole: names whose values may have commas of their own. "method": "base,mixup+ema=0.99" stands for settings, and a
-    noise rate of 0 for no noise whatever its type, so that a list of rates can hold its clean control.
-    Raises UserError for an empty word, or one that is no method.
+    whole: names whose values may contain commas. "method": "base,mixup+ema=0.99" expands to settings. A noise rate of 0
+    means no noise, whatever the type, so that a list of rates can include the clean control.
+    Raises UserError for an empty word and for an unknown method.
     """
     words = {
         name: split(name, value) if isinstance(value, str) and name not in whole else [value]
@@ -99,7 +99,7 @@ def grid(values: Mapping[str, Any], whole: Collection[str] = ()) -> Iterator[tup
 
 
 def split(name: str, value: str) -> list[str]:
-    """The words of a list that was given as text. Raises UserError when one is empty."""
+    """Split a comma-separated list. Raises UserError for an empty word."""
     words = [word.strip() for word in value.split(",")]
     if not all(words):
         raise UserError(f"{flag(name)}: {value!r} holds an empty word; separate words by single commas: a,b")
@@ -118,7 +118,7 @@ def _clean_at_zero(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_page(cls: type) -> str:
-    """docs/settings.md: every field of a settings dataclass, a heading for each class that declares some, in order."""
+    """docs/settings.md: every field of a settings dataclass in order, under a heading for its class."""
     types, parts = get_type_hints(cls), [SETTINGS_HEAD]
     for group, fields in groups(cls):
         title, purpose = heading(group)

@@ -1,10 +1,10 @@
-"""Prints what audits by weak and by trained models say of known noise, and how often the truth is within their bounds.
+"""Prints the noise rates that audits by weak and by trained models estimate, and how often their bounds hold.
 
     .venv/bin/python benchmark/audit_coverage.py --dataset hanzi,omniglot --models 2,16,gradients
 
 A model is a number of epochs, for fold models that main.py trains, or a linear discriminant on gradients or pixels,
-which takes seconds. Noise is none, a kind and a rate, or file:PATH for that of people in a noise.csv; confusion noise
-goes as the same models confuse clean labels. What was stopped goes on where it was. HALF in `strength` was chosen on
+which takes seconds. Noise is none, a kind and a rate, or file:PATH for human noise in a noise.csv. Confusion noise
+follows the confusions of the same models on clean labels. A stopped study resumes. HALF in `strength` was chosen on
 Chinese characters and QuickDraw, LIMIT on the characters; other sets confirm.
 """
 
@@ -42,7 +42,7 @@ HEADING = "data set     models     noise            seed  true  agree  models ar
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What to look at."""
+    """What to audit."""
 
     dataset: str = setting("quickdraw", "names of prepared data sets")
     models: str = setting("2,16,gradients,pixels", "epochs of fold models, gradients and pixels")
@@ -64,7 +64,7 @@ class Cell:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what has not been run; print a line a cell, and how often the truth is covered."""
+    """Do the missing audits; print a line a cell, and how often the truth is covered."""
     study = parse(StudySettings, argv, "Measure how far the estimate of an audit can be relied on.")
     studies.refuse_other(study, growing=("dataset", "models", "noise", "seeds", "output"))
     print(f"{measure.machine()}\n{HEADING}", flush=True)
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def audited(study: StudySettings, cell: Cell) -> dict[str, Any]:
-    """The facts of an audit, and true_noise_rate; kept in the study's folder."""
+    """The facts of an audit, with true_noise_rate; cached in the study's folder."""
     path = Path(study.output) / f"{'-'.join(map(str, asdict(cell).values()))}.json".replace("/", "_")
     if not path.exists():
         asked = settings(study, cell)
@@ -90,7 +90,7 @@ def audited(study: StudySettings, cell: Cell) -> dict[str, Any]:
 
 
 def settings(study: StudySettings, cell: Cell) -> dict[str, Any]:
-    """The data set and its noise, as main.py takes them. Raises UserError."""
+    """The settings of the data set and its noise for main.py. Raises UserError."""
     kind, _, value = cell.noise.partition(":")
     asked: dict[str, Any] = {"dataset": cell.dataset, "split_seed": cell.seed}
     if kind == "file":
@@ -106,7 +106,7 @@ def settings(study: StudySettings, cell: Cell) -> dict[str, Any]:
 
 
 def confused(study: StudySettings, cell: Cell) -> Path:
-    """How these models confuse clean labels, as `noise.read_matrix` reads it."""
+    """The confusion matrix of these models on clean labels, in the format of `noise.read_matrix`."""
     path = Path(study.output) / f"confusion-{Path(cell.dataset).name}-{cell.model}.csv"
     if not path.exists():
         clean = Cell(cell.dataset, cell.model, "none", 0)
@@ -119,18 +119,18 @@ def confused(study: StudySettings, cell: Cell) -> Path:
 
 
 def trained(study: StudySettings, cell: Cell, asked: dict[str, Any]) -> dict[str, Any]:
-    """The facts by fold models of so many epochs."""
+    """The facts of an audit by fold models of cell.model epochs."""
     values = asked | {"stage": "audit", "folds": study.folds, "epoch": cell.model, "seed": cell.seed}
     values |= {"recipe": "robust", "output": study.output}
     said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # in this process: what a new one loads takes longer than a short training
+    with contextlib.redirect_stdout(said):  # in this process: imports take longer than a short training
         work.main([*make_command.flags(values), *shlex.split(study.extra)])
     folder = Path(said.getvalue().splitlines()[-1].removeprefix("audit folder "))
     return {"true_noise_rate": 0.0, **json.loads((folder / "audit.json").read_text()), "folder": str(folder)}
 
 
 def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: Path | None = None) -> dict[str, Any]:
-    """The facts by linear discriminants out of fold; writes the transition matrix, where a path is given."""
+    """The facts of an audit by linear discriminants; writes the transition matrix if a path is given."""
     dataset = base_dataset.load(resolve.combine(asked | {"device": "cpu"}), torch.device("cpu"))
     labels = dataset.train.records.labels.cpu().numpy()
     logits = discriminated(dataset, labels, cell, study.folds)
@@ -145,7 +145,7 @@ def linear(study: StudySettings, cell: Cell, asked: dict[str, Any], transition: 
 
 
 def discriminated(dataset: Dataset, labels: np.ndarray, cell: Cell, folds: int) -> np.ndarray:
-    """Logits float32 (N, K) of discriminants that did not learn from a row."""
+    """Out-of-fold logits of discriminants, float32 (N, K)."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     images = dataset.train.records.pictures.pixels.cpu().numpy().astype(np.float32) / 255
@@ -162,7 +162,7 @@ def discriminated(dataset: Dataset, labels: np.ndarray, cell: Cell, folds: int) 
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """Means of 4 x 4 pixels, float (N, F), of pictures float (N, H, W[, C]), or of one with channels first."""
+    """Means of 4 x 4 pixels, float (N, F), of images float (N, H, W[, C]), or of one with channels first."""
     grey = images.mean(axis=np.argmin(images.shape[1:]) + 1) if images.ndim == 4 else images
     count, height, width = grey.shape
     return (
@@ -190,7 +190,7 @@ def gradients(images: np.ndarray) -> np.ndarray:
 
 
 def covered(facts: dict[str, Any]) -> bool:
-    """Whether the true share is between the ends, as they are printed, in tenths of a percent."""
+    """Whether the true share is between the bounds, in tenths of a percent as printed."""
     least, true, most = (round(facts[name], 3) for name in ("noise_rate_least", "true_noise_rate", "noise_rate_most"))
     return least <= true <= most
 
@@ -206,7 +206,7 @@ def line(cell: Cell, facts: dict[str, Any]) -> str:
 
 
 def summary(found: list[dict[str, Any]]) -> str:
-    """How often the ends hold the truth, and how far off estimates are, by what the models are called."""
+    """How often the bounds hold the truth, and the error of estimates, for each verdict on the models."""
     lines = []
     for verdict in dict.fromkeys(each["models"] for each in found):
         some = [each for each in found if each["models"] == verdict]
@@ -218,7 +218,7 @@ def summary(found: list[dict[str, Any]]) -> str:
 
 
 def _product(datasets: list[str], models: list[str], kinds: list[str]) -> list[tuple[str, str, str]]:
-    """Noise of people, file:PATH, is that of the data set whose name its file's begins with."""
+    """All combinations. Human noise, file:PATH, belongs to the data set with which its file name begins."""
     return [
         (dataset, model, kind)
         for model in models

@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmark/audit_quality.py --dataset quickdraw --epoch 24
 
-Audits with a vote and single runs with the same settings, through main.py; what was stopped goes on where it was.
-Confusion noise is drawn from the transition matrix of an audit of the labels as they are.
+Runs audits with a vote and single runs with the same settings through main.py; a stopped study resumes. Confusion noise
+is drawn from the transition matrix of an audit of the unchanged labels.
 """
 
 import json
@@ -22,7 +22,7 @@ import studies
 
 import make_command
 from project.work.audit.find import scores
-from project.work.audit.find.detection_metrics import judged, judged_flags
+from project.work.audit.find.detection_metrics import flag_metrics, ranking_metrics
 from project.work.audit.find.noise_rate import flagged
 from project.work.common import UserError
 from project.work.dataset import distillation_dataset
@@ -34,7 +34,7 @@ KINDS = ("symmetric", "pairflip", "confusion")
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What to look at."""
+    """What to audit."""
 
     dataset: str = setting("quickdraw", "name of a prepared data set")
     epoch: int = setting(24, "passes over the training pictures, of fold models and single runs", within="[1, inf)")
@@ -48,7 +48,7 @@ class StudySettings:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what has not been run and print the tables."""
+    """Do the missing runs and print the tables."""
     study = parse(StudySettings, argv, "Measure how well an audit finds wrong labels.")
     studies.refuse_other(study, growing=("seeds", "noise", "vote", "output"))
     print(measure.machine())
@@ -72,7 +72,7 @@ def kinds(text: str) -> list[tuple[str, float]]:
 
 
 def one(study: StudySettings, kind: str, rate: float, seed: int) -> dict[str, dict[str, float]]:
-    """An audit and a single run on the same noise: figures by score, estimates of the rate too."""
+    """An audit and a single run on the same noise: metrics by score, and estimates of the rate."""
     shared: dict[str, Any] = {"seed": seed, "split_seed": seed, "noise_type": kind, "noise_rate": rate}
     if kind == "confusion":
         shared["noise_file"] = audited(study, {"split_seed": 0}) / "transition.csv"
@@ -92,7 +92,7 @@ def audited(study: StudySettings, values: dict[str, Any]) -> Path:
 
 
 def run(study: StudySettings, values: dict[str, Any]) -> str:
-    """Run main.py; returns what it printed. A run that is finished already takes seconds."""
+    """Run main.py; returns its output. A run that is finished already takes seconds."""
     shared = {"dataset": study.dataset, "epoch": study.epoch, "recipe": study.recipe, "output": study.output}
     command = [*make_command.script("project/work/main.py", shared | values), *shlex.split(study.extra)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
@@ -102,7 +102,7 @@ def run(study: StudySettings, values: dict[str, Any]) -> str:
 
 
 def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
-    """What each score says of the same labels. folder: of the audit; single: of a run on the same noise."""
+    """Metrics of each score for the same labels. folder: of the audit; single: of a run on the same noise."""
     facts = json.loads((folder / "audit.json").read_text())
     rows = pd.read_csv(folder / "audit.csv", keep_default_na=False, na_values=[""]).set_index("row").sort_index()
     wrong = rows.index.isin(pd.read_csv(single / "noise.csv")["row"])
@@ -125,7 +125,7 @@ def figures(folder: Path, single: Path) -> dict[str, dict[str, float]]:
         each["cleanlab's default ranking"] = get_label_quality_scores(labels, probabilities)
     except ImportError:
         print(f"cleanlab is {measure.ABSENT}", file=sys.stderr)
-    found = {name: judged(wrong, score) for name, score in each.items()}
+    found = {name: ranking_metrics(wrong, score) for name, score in each.items()}
     return found | estimates(facts, rows, wrong)
 
 
@@ -137,17 +137,17 @@ def levelled(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def estimates(facts: dict[str, Any], rows: pd.DataFrame, wrong: np.ndarray) -> dict[str, dict[str, float]]:
-    """The estimated noise rate by both ways, and precision and recall of what each flags."""
+    """The estimated noise rate by both methods, and precision and recall of the rows that each flags."""
     order, disagree = rows["rank"].to_numpy().argsort(), (rows["given_label"] != rows["suggested_label"]).to_numpy()
     ways = {"flagged by a noise channel": facts["noise_rate"], "flagged by confident learning": facts["confident_rate"]}
     return {
-        name: {"true_rate": float(wrong.mean()), "rate": rate, **judged_flags(wrong, flagged(order, disagree, rate))}
+        name: {"true_rate": float(wrong.mean()), "rate": rate, **flag_metrics(wrong, flagged(order, disagree, rate))}
         for name, rate in ways.items()
     }
 
 
 def table(found: list[dict[str, dict[str, float]]]) -> str:
-    """Mean and deviation over seeds, a line a score."""
+    """Mean and standard deviation over seeds, a line a score."""
     lines = []
     for name in found[0]:
         of = {key: np.array([each[name][key] for each in found], float) for key in found[0][name]}

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmark/audit_speed.py
 
-Synthetic: random 32x32 pictures, seeded logits of models that are right half the time, 12% of the labels wrong. What is
-timed starts with the command line and ends with the last file: reading 1.4 GB of logits and looking through all
-pictures for copies are in it. The bars: 180 s and 4,000 MB at 1,000,000 x 340, on one core.
+The input is synthetic: random 32x32 images, seeded logits of models that are right half the time, 12% of the labels
+wrong. The time runs from the command line to the last file; it includes reading 1.4 GB of logits and comparing all
+images for copies. The limits: 180 s and 4,000 MB at 1,000,000 x 340, on one core.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ SECONDS, MEGABYTES = 180, 4000
 
 @dataclass(frozen=True)
 class SpeedOptions:
-    """How much."""
+    """The size of the input."""
 
     rows: int = setting(1_000_000, "rows of the training file", within="[100, inf)")
     classes: int = setting(340, "classes", within="[2, inf)")
@@ -76,7 +76,7 @@ def _keys(part: str, count: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Make the files, audit them and print what that took."""
+    """Make the files, audit them and print time and memory."""
     options = parse(SpeedOptions, argv, "Measure an audit from logits to audit.csv.")
     if options.make:
         make(Path(options.folder), options.rows, options.classes)

@@ -23,7 +23,7 @@ AHEAD, BEHIND, INK = "#4c78a8", "#e4893c", "#333333"
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """A panel a group, a bar a peer: to the right of 1 ours is faster; the line is the range of the rounds."""
+    """A panel a group, a bar a peer: right of 1 ours is faster; the line is the range over rounds."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row.group.startswith(SHOWN) and ratio(row) is not None and not row.name.startswith("ours"):
@@ -42,7 +42,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 
 def ratio(row: Row) -> Spread | None:
-    """The ratio of the clock that counts for a row."""
+    """The ratio by the clock that counts for a row."""
     return row.cpu_ratio if row.clock == "cpu" else row.wall_ratio
 
 

@@ -1,10 +1,10 @@
-"""Runs the benchmarks one after the other, keeps their tables and draws them as one picture.
+"""Runs the benchmarks one after the other, keeps their tables and draws them as one figure.
 
     ./inv benchmark
     ./inv benchmark --only loaders --rounds 3
 
-Each script's table and rows lie in the output folder and stay until it is run again; the picture shows all that is
-there. Nothing is installed: a library that is absent is listed as such.
+Each script's table and rows stay in the output folder until it is run again; the figure shows all that are there.
+Nothing is installed: an absent library is listed as such.
 """
 
 import shutil
@@ -23,11 +23,11 @@ from project.work.machine.process import run_command
 from project.work.settings.flags import parse
 
 ROWS, PICTURE = "benchmark.csv", "benchmark.png"
-VARIANTS = {"train_step": ({"model": "narrow"}, {"model": "resnet18"})}  # what is measured more than once
+VARIANTS = {"train_step": ({"model": "narrow"}, {"model": "resnet18"})}  # scripts that run more than once
 
 
 def run_script(name: str, folder: Path, options: BenchmarkSettings) -> bool:
-    """Run one benchmark and show and keep what it prints; whether it went well."""
+    """Run one benchmark, show and keep its output; returns whether it succeeded."""
     rows = folder / f"{name}.csv"
     rows.unlink(missing_ok=True)
     values = {"quick": options.quick, "rounds": options.rounds, "csv": rows}
@@ -47,7 +47,7 @@ def _say(command: Sequence[str], file: TextIO) -> bool:
 
 
 def collect(folder: Path) -> None:
-    """Put the rows of all benchmarks into one file and one picture."""
+    """Put the rows of all benchmarks into one file and one figure."""
     files = [folder / f"{name}.csv" for name in SCRIPTS]
     rows = [row for file in files if file.exists() for row in table.read(file)]
     (folder / ROWS).unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         shutil.copy(folder / PICTURE, ROOT / "fig" / PICTURE)
     print(f"\ntables, {ROWS} and {PICTURE} in {folder}")
     if failed:
-        raise UserError(f"{', '.join(failed)} did not end well: what they said is above")
+        raise UserError(f"{', '.join(failed)} failed: their output is above")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Input to measure with, made from a seed: drawings as people draw them, in Kaggle's columns, and prepared pictures."""
+"""Inputs for benchmarks, made from a seed: realistic drawings in Kaggle's columns, and prepared images."""
 
 import json
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ Drawing = list[np.ndarray]
 
 
 def drawings(count: int, seed: int = 0) -> list[Drawing]:
-    """Smooth random strokes as Google's simplified ones are on average: 6 a drawing, 45 points; int32 (points, 2)."""
+    """Smooth random strokes like Google's simplified ones: on average 6 strokes and 45 points; int32 (points, 2)."""
     random = np.random.default_rng(seed)
     return [[_stroke(random) for _ in range(random.integers(2, 11))] for _ in range(count)]
 
 
 def _stroke(random: np.random.Generator) -> np.ndarray:
-    """A walk whose direction bends steadily; the edges of the canvas throw it back."""
+    """A random walk with a slowly changing direction, reflected at the edges of the canvas."""
     points = int(random.integers(2, 14))
     turns = random.normal(random.normal(0, 0.3), 0.25, points)
     angles, steps = random.uniform(0, 2 * np.pi) + turns.cumsum(), random.gamma(2, 14, points)
@@ -28,7 +28,7 @@ def _stroke(random: np.random.Generator) -> np.ndarray:
 
 
 def raw(drawing: Drawing, random: np.random.Generator) -> list[list[list[float]]]:
-    """A drawing as a pen would have noted it: some six points for each simplified one, unscaled, with times."""
+    """A raw drawing: some six points for each simplified point, unscaled, with times."""
     strokes, now = [], 0.0
     for stroke in drawing:
         at = np.linspace(0, len(stroke) - 1, 6 * len(stroke))

@@ -1,10 +1,10 @@
-"""Prints whether pictures mapped from disk train as fast as resident ones, and the memory that each way takes.
+"""Prints whether images mapped from disk train as fast as resident ones, and the memory that each way takes.
 
     .venv/bin/python benchmark/large_data.py --gigabytes 3
 
-Each turn is a process of its own that trains on the same random pictures of the whole file; only training is timed.
-The file was just written, so the kernel may hold all of it: this is not the speed of a disk. RssAnon is what a process
-has to have; pages of a mapped file are in its peak too, but the kernel takes them back when it needs the memory.
+Each turn is a separate process that trains on the same random images of the whole file; only training is timed. The
+file was just written, so the kernel may cache all of it: this is not the speed of a disk. RssAnon is the memory that a
+process needs. Its peak also counts pages of the mapped file, which the kernel frees when it needs the memory.
 """
 
 import dataclasses
@@ -31,9 +31,9 @@ CLASSES, FILE = 10, "train_images.npy"
 
 @dataclass(frozen=True)
 class LargeOptions(Options):
-    """How much."""
+    """The size of the input."""
 
-    rounds: int = setting(3, "times that each contender has its turn", within="[1, 1000]")
+    rounds: int = setting(3, "number of times that each contender runs", within="[1, 1000]")
     gigabytes: float = setting(3, "size of the file of pictures", within="(0, inf)")
     batches: int = setting(100, "batches of 128 that are timed", within="[1, inf)")
     model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
@@ -42,7 +42,7 @@ class LargeOptions(Options):
 
 
 def write(path: Path, gigabytes: float) -> None:
-    """A file of 32x32 pictures, a thousand different ones over and over."""
+    """Write a file of 32x32 images: a thousand different ones, repeated."""
     pictures = inputs.drawn(1000)
     count = max(2000, int(gigabytes * 1e9 / pictures[0].nbytes))
     file = np.lib.format.open_memmap(path, "w+", np.uint8, (count, *pictures.shape[1:]))
@@ -53,7 +53,7 @@ def write(path: Path, gigabytes: float) -> None:
 
 
 def train_once(options: LargeOptions) -> dict[str, float]:
-    """Train on some batches twice, the second time on the clock; returns what that took."""
+    """Train on some batches twice, timed the second time; returns the cost."""
     import torch
     from stepping import Bench
 
@@ -77,7 +77,7 @@ def train_once(options: LargeOptions) -> dict[str, float]:
 
 
 def memory() -> dict[str, float]:
-    """Anonymous memory now and the peak of all memory, in MB, where the kernel says so."""
+    """Anonymous memory now and peak memory, in MB, if the kernel reports them."""
     path = Path("/proc/self/status")
     if not path.exists():
         return {"anon": float("nan"), "peak": float("nan")}

@@ -1,6 +1,6 @@
-"""Other ways to bring small pictures to a network: shuffled, each flipped with probability one half, normalised.
+"""Other libraries that load small images: shuffled, each flipped with probability one half, normalised.
 
-A factory imports its library, writes the pictures in its format into a scratch folder, and returns a function that
+A factory imports its library, writes the images in its format into a scratch folder, and returns a function that
 makes one epoch of float batches of 128.
 """
 
@@ -22,7 +22,7 @@ Epoch = Callable[[], Iterator[Any]]
 
 
 class Items(Dataset):
-    """Pictures one by one."""
+    """Images one by one."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, change: Callable[[np.ndarray], Any]) -> None:
         self.images, self.labels, self.change = images, labels, change
@@ -42,13 +42,13 @@ class Rows(Items):
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """uint8 (B, H, W) -> float (B, 1, H, W), flipped and normalised together: the best a reader of batches can do."""
+    """uint8 (B, H, W) -> float (B, 1, H, W), flipped and normalised as a batch."""
     flipped = torch.where(torch.rand(len(pixels), 1, 1) < 0.5, pixels.flip(2), pixels)
     return flipped[:, None].float().sub_(MEAN * 255).div_(STD * 255)
 
 
 def predecessor(images: np.ndarray, labels: np.ndarray, faithful: bool, workers: int) -> Epoch:
-    """Its loader."""
+    """The predecessor's loader."""
     predecessor_training.pipeline(train=True)
     made = predecessor_training.loader(images, labels, BATCH, train=True, faithful=faithful, workers=workers)
     return lambda: iter(made)
@@ -65,7 +65,7 @@ def torchvision(images: np.ndarray, labels: np.ndarray, workers: int) -> Epoch:
 
 
 def collated(images: np.ndarray, labels: np.ndarray, workers: int) -> Epoch:
-    """A DataLoader that cuts uint8 batches, normalised together by v2; flipped by hand, as v2 tosses once a batch."""
+    """A DataLoader that cuts uint8 batches, normalised together by v2; flipped by hand, as v2 flips all or none."""
     from torchvision.transforms import v2
 
     change = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([MEAN], [STD], inplace=True)])
@@ -147,7 +147,7 @@ def webdataset(images: np.ndarray, labels: np.ndarray, scratch: Path) -> Epoch:
 
 
 def every(images: np.ndarray, labels: np.ndarray, scratch: Path) -> dict[str, Callable[[], Epoch]]:
-    """All factories by name; those that can work in other processes once in this one and once with a worker a core."""
+    """All factories by name; those that support workers once without and once with a worker a core."""
     data = (images, labels)
     found: dict[str, Callable[[], Epoch]] = {}
     for workers, how in ((0, "no worker"), (cores(), "a worker a core")):

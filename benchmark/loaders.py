@@ -1,10 +1,10 @@
-"""Prints how many pictures a CPU-second reach the network in batches of 128: shuffled, flipped and normalised.
+"""Prints how many images a CPU-second are loaded in batches of 128: shuffled, flipped and normalised.
 
     .venv/bin/python benchmark/loaders.py
     .venv/bin/python benchmark/loaders.py --dataset quickdraw
 
-One thread a process, so that a second stands for one core where there is no worker; what workers cost to start counts,
-as their CPU time is known when they end. FFCV, which is built from source against OpenCV's headers, is left out.
+One thread a process, so that without workers a second means one core. The start of workers counts, because their CPU
+time is known only when they end. FFCV, which must be built from source against OpenCV's headers, is left out.
 """
 
 import tempfile
@@ -29,7 +29,7 @@ from project.work.settings.flags import parse, setting
 class LoaderOptions(Options):
     """What to load."""
 
-    rounds: int = setting(3, "times that each contender has its turn", within="[1, 1000]")
+    rounds: int = setting(3, "number of times that each contender runs", within="[1, 1000]")
     dataset: str | None = setting(None, "name of a prepared data set; made from a seed when not given")
     pictures: int = setting(25_600, "pictures of an epoch", within="[128, inf)")
 

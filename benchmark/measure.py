@@ -1,4 +1,4 @@
-"""What all benchmarks share: contenders that are measured in turn, and the machine their figures stand for."""
+"""Shared by all benchmarks: measures contenders in turn, and describes the machine."""
 
 import os
 import platform
@@ -17,26 +17,26 @@ from project.work.settings.flags import setting
 ABSENT = "not installed: pip install -e .[benchmark]"
 PACKAGES = ("torch", "numpy", "opencv-python-headless")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-KIBI = 1 if platform.system() == "Darwin" else 1024  # what ru_maxrss counts in
+KIBI = 1 if platform.system() == "Darwin" else 1024  # unit of ru_maxrss in bytes
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark can be told."""
+    """The options of every benchmark."""
 
-    quick: bool = setting(False, "tiny sizes, to see that it works; the figures mean nothing")
-    rounds: int = setting(5, "times that each contender has its turn", within="[1, 1000]")
+    quick: bool = setting(False, "tiny sizes, to check that it works; the figures mean nothing")
+    rounds: int = setting(5, "number of times that each contender runs", within="[1, 1000]")
     csv: str | None = setting(None, "a file to add the rows to, beside printing them")
 
     @property
     def turns(self) -> int:
-        """The rounds, but one when it is to be quick."""
+        """The number of rounds; one with --quick."""
         return 1 if self.quick else self.rounds
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to measure. run does the work and returns how many units it was; None: it cannot be run here."""
+    """Something to measure. run: does the work and returns the number of units; None: cannot run here."""
 
     name: str
     run: Callable[[], float] | None
@@ -45,7 +45,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one turn took: units of work, CPU seconds with those of child processes that ended, seconds."""
+    """The cost of one turn: units of work, CPU-seconds including ended child processes, seconds."""
 
     units: float
     cpu: float
@@ -53,7 +53,7 @@ class Cost:
 
 
 def optional(name: str, make: Callable[[], Callable[[], float]], note: str = "") -> Contender:
-    """A contender whose packages may be absent: make imports them and returns what is to be run."""
+    """A contender whose packages may be absent. make: imports them and returns the function to run."""
     try:
         return Contender(name, make(), note)
     except ImportError:
@@ -61,7 +61,7 @@ def optional(name: str, make: Callable[[], Callable[[], float]], note: str = "")
 
 
 def cost(run: Callable[[], float]) -> Cost:
-    """Run once and say what it took."""
+    """Run once and measure the cost."""
     cpu, wall = cpu_seconds(), time.perf_counter()
     units = run()
     return Cost(units, max(cpu_seconds() - cpu, 1e-9), time.perf_counter() - wall)
@@ -74,9 +74,9 @@ def cpu_seconds() -> float:
 
 
 def in_turn(contenders: Sequence[Contender], rounds: int, warm: bool = True) -> dict[str, list[Cost]]:
-    """Measure A, B, A, B ...: what slows the machine for a while then slows all alike.
+    """Measure A, B, A, B ..., so that a temporary slowdown of the machine affects all alike.
 
-    warm: run each once before, so that no compilation or first allocation counts.
+    warm: run each once before, so that compilation and first allocations do not count.
     """
     able = [each for each in contenders if each.run is not None]
     for each in able if warm else ():
@@ -95,10 +95,10 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float
 
 
 def process(command: Sequence[str], one_core: bool = True) -> float:
-    """Run a command to its end, its words unseen, with one thread a library; returns its peak memory in MB.
+    """Run a command to its end, without output, with one thread a library; returns its peak memory in MB.
 
-    one_core: on one core only, as libraries that count cores would else start threads. The caller should be small:
-    the kernel counts the memory of a process from before it became the command. Raises UserError when it fails.
+    one_core: on one core only, because libraries that count cores would start threads. The caller should be small: the
+    kernel also counts the memory that the process had before exec. Raises UserError when it fails.
     """
     pin = (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})) if one_core and pinnable() else None
     child = subprocess.Popen(
@@ -114,7 +114,7 @@ def process(command: Sequence[str], one_core: bool = True) -> float:
 
 
 def pinnable() -> bool:
-    """Whether this system lets a process be bound to a core."""
+    """Whether this system can bind a process to a core."""
     return hasattr(os, "sched_setaffinity")
 
 
@@ -124,7 +124,7 @@ def cores() -> int:
 
 
 def machine() -> str:
-    """One line about where the figures come from."""
+    """The machine and versions behind the figures, in one line."""
     model = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -1,10 +1,9 @@
-"""Prints what mending gives: the share of the accuracy that noise costs which each way of mending wins back.
+"""Prints the gain of label correction: the share of the accuracy lost to noise that each way of correcting wins back.
 
     .venv/bin/python benchmark/mending.py --dataset real170 --epoch 30
 
-For each seed: plain training on clean labels and on noisy ones, --clean drop, relabel and reweight by an audit of the
-noisy labels, and corrections as a perfect reviewer of the flagged rows would make them, who sees no other row. What is
-finished is not done again: a study that was stopped goes on where it was.
+For each seed: plain training on clean labels and on noisy ones; --clean drop, relabel and reweight, by an audit of the
+noisy labels; and the corrections of a perfect reviewer who sees only the flagged rows. A stopped study resumes.
 """
 
 import json
@@ -43,12 +42,12 @@ class StudySettings:
 
 
 def shares(means: pd.Series) -> pd.Series:
-    """The share of the lost accuracy that each way recovers, by the mean accuracies of WAYS."""
+    """The share of the lost accuracy that each way recovers, from the mean accuracies of WAYS."""
     return (means - means["noisy"]) / (means["clean"] - means["noisy"])
 
 
 def reviewed(audit: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Corrections of a reviewer who is always right, of the flagged rows of audit.csv alone.
+    """Corrections of the flagged rows of audit.csv by a reviewer who is always right.
 
     manifest: noise.csv, every row whose label was changed.
     """
@@ -59,7 +58,7 @@ def reviewed(audit: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_main(values: dict[str, Any]) -> None:
-    """main.py with these settings. Raises UserError when it fails."""
+    """Run main.py with these settings. Raises UserError when it fails."""
     command = make_command.script("project/work/main.py", values)
     if subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ).returncode != 0:
         raise UserError(f"this failed: {' '.join(command)}")
@@ -116,7 +115,7 @@ def one_seed(study: StudySettings, seed: int) -> None:
 
 
 def report(study: StudySettings) -> None:
-    """Print mean and deviation of each way, and what it recovers."""
+    """Print mean and standard deviation of each way, and the share it recovers."""
     table = ResultTable(Path(study.output)).read()
     parts = table["uuid"].str.extract(r"^(?P<way>[a-z]+)-(?P<run>\d+)-(?P<epochs>\d+)$")
     ours = table[parts["epochs"] == str(study.epoch)].assign(way=parts["way"])
@@ -125,12 +124,12 @@ def report(study: StudySettings) -> None:
         rows = ours.groupby("way")[accuracy].agg(["mean", "std", "count"]).reindex(WAYS)
         print(f"\n{accuracy}\n{rows.assign(recovered=shares(rows['mean'])).round(4).to_string()}")
     left = pd.to_numeric(ours["noise_rate_left"], errors="coerce").groupby(ours["way"]).mean().reindex(WAYS)
-    print(f"\nshare of wrong labels that is left\n{left.round(4).to_string()}")
+    print(f"\nshare of wrong labels left\n{left.round(4).to_string()}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what has not been run and print the tables."""
-    study = parse(StudySettings, argv, "What mending labels gives.")
+    """Do the missing runs and print the tables."""
+    study = parse(StudySettings, argv, "Measure the gain of label correction.")
     studies.refuse_other(study, growing=("seeds", "output"))
     for seed in range(study.seeds):
         one_seed(study, seed)

@@ -1,12 +1,12 @@
-"""Prints what a step of each method costs beside a plain one, and how far that is beyond the factor it declares.
+"""Prints the cost of each method's step relative to a plain step, and its difference from the declared factor.
 
     .venv/bin/python benchmark/method_cost.py
     .venv/bin/python benchmark/method_cost.py --model resnet18 --rounds 9
 
-The default recipe, all contenders in turn. The teachers of NTS and distillation are runs of their own: here their
-students' steps stand. Margins are part of every step; what they cost is seen by leaving them out. A loss takes less
-than two runs of the same step differ by, so the second table measures what is computed beside the network alone, by
-augmentation and mixing too.
+All use the default recipe and run in turn. For NTS and distillation the table has the student's step; their teachers
+are separate runs. Margins are part of every step; a step without them shows their cost. A loss takes less time than the
+difference between two runs of the same step. So the second table measures all work outside the network by itself,
+including augmentation and mixing.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from project.work.runner.mixup_runner import MIX_AFTER, mix, mix_targets
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import Settings
 
-METHODS = {  # what is switched on, and the factor that a step of it declares
+METHODS = {  # settings, and the declared cost of a step
     "ELR": ({"elr": True}, 1.0),
     "GCE": ({"gce": True}, 1.0),
     "SCE": ({"sce": True}, 1.0),
@@ -47,7 +47,7 @@ METHODS = {  # what is switched on, and the factor that a step of it declares
 class CostOptions(Options):
     """What to train, and where."""
 
-    rounds: int = setting(21, "times that each contender has its turn", within="[1, 1000]")
+    rounds: int = setting(21, "number of times that each contender runs", within="[1, 1000]")
     dataset: str | None = setting(None, "name of a prepared data set; made from a seed when not given")
     classes: int = setting(340, "classes of the one that is made", within="[2, 600]")
     model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"))
@@ -58,7 +58,7 @@ class CostOptions(Options):
 
 
 def without_margins(runner: BaseRunner) -> BaseRunner:
-    """A runner that observes nothing."""
+    """The runner without margins."""
     runner.observe = lambda *_: None
     return runner
 
@@ -75,7 +75,7 @@ class Study:
         self.runners |= {name: bench.runner(**values) for name, (values, _) in METHODS.items()}
 
     def steps(self) -> table.Row:
-        """Whole steps, input and all; returns the plain one's row."""
+        """Whole steps, including the input; returns the plain step's row."""
         contenders = [Contender(name, self.bench.epoch(runner)) for name, runner in self.runners.items()]
         base, *rows = self._compare("What a step costs", "pictures", contenders)
         for row in rows:
@@ -86,7 +86,7 @@ class Study:
         return base
 
     def parts(self, step: table.Row) -> None:
-        """What a method computes beside the network, alone, which tells shares of a step that whole steps hide."""
+        """The work of each method outside the network by itself: too small a share to show in whole steps."""
         split, size = self.runners["student of NTS"].dataset.train, self.options.batch_size
         batch = next(split.batches(size, torch.Generator().manual_seed(0)))
         logits = torch.randn(len(batch), split.classes, generator=torch.Generator().manual_seed(0))
@@ -112,9 +112,9 @@ class Study:
             print(f"{row.name}: {took * 1e3:.2f} ms more, {took / whole:+.2%} of a plain step of {whole * 1e3:.0f} ms")
 
     def _changes(self, batch: Batch, logits: torch.Tensor) -> dict[str, Callable[[], object]]:
-        """What augmentation, mixing and the label posterior do to a batch, whose margins the last of them notes too.
+        """The work of augmentation, mixing and the label posterior (which also records margins) on a batch.
 
-        Manifold mixup mixes one of three values, each in turn here.
+        Manifold mixup mixes one of three values; here each in turn.
         """
         generator, model = torch.Generator().manual_seed(0), self.runners["base"].model
         partners = torch.randperm(len(batch), generator=generator).to(self.bench.device)

@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmark/noise_study.py --dataset quickdraw --epoch 24
 
-Hours of work that grow run by run: stop it whenever you like, the same command goes on. What tells most comes first:
-base and the robust recipe on all seeds, then every other method. --print-only prints the table as it stands, also while
-the study is running elsewhere. A method that this version does not have is left out, and said to be.
+It takes hours; stop it at any time, and the same command resumes it. The most informative runs come first: base and the
+robust recipe on all seeds, then every other method. --print-only prints the present table, also while the study is
+running elsewhere. A method that this version lacks is left out, with a note.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ METHODS = (
     "distillation",
     "recipe=predecessor+epoch=9",  # as many CPU-seconds as the default of 24 epochs
 )
-STAGES: tuple[tuple[tuple[str, ...], tuple[float, ...]], ...] = (  # methods and rates, the most telling first
+STAGES: tuple[tuple[tuple[str, ...], tuple[float, ...]], ...] = (  # methods and rates, the most informative first
     ((BASE, ROBUST), (0.4, 0.0)),
     (METHODS, (0.4,)),
     ((BASE, ROBUST), (0.2,)),
@@ -70,11 +70,11 @@ class StudySettings:
 
 
 def stages(study: StudySettings) -> list[Point]:
-    """The runs in the order in which they are made, each once. Raises UserError."""
+    """The runs in their order, without repeats. Raises UserError."""
     shared = {name: str(getattr(study, name)) for name in ("dataset", "epoch", "device", "output")}
     shared["noise_type"] = "symmetric"
     wanted = study.method.split(",")
-    points_of([BASE], [0.4, 0.0], [0], shared)  # what is wrong with that is wrong with all
+    points_of([BASE], [0.4, 0.0], [0], shared)  # an error here would affect all runs
     absent = {method: why for method in wanted if (why := _absent(method, shared)) is not None}
     for method, why in absent.items():
         print(f"left out: {method} ({why})", file=sys.stderr)
@@ -88,7 +88,7 @@ def stages(study: StudySettings) -> list[Point]:
 
 
 def _absent(method: str, shared: dict[str, str]) -> str | None:
-    """Why this version cannot run a method, None when it can."""
+    """Why this version cannot run a method; None if it can."""
     try:
         points_of([method], [0.4], [0], shared)
     except UserError as error:
@@ -97,9 +97,9 @@ def _absent(method: str, shared: dict[str, str]) -> str | None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what has not been run, and print the table."""
+    """Do the missing runs and print the table."""
     study = parse(StudySettings, argv, "Study methods under label noise.")
-    for name, value in ONE_THREAD.items():  # a core a run, so that times compare
+    for name, value in ONE_THREAD.items():  # one core a run, so that times are comparable
         os.environ.setdefault(name, value)
     points = stages(study)
     values = dataclasses.asdict(study)

@@ -29,7 +29,7 @@ class OwnPictures:
 
 
 def commands(input: str, epoch: int, work: Path) -> list[list[str]]:
-    """The README's four commands, with everything that they make below a folder."""
+    """The README's four commands, with all their output below one folder."""
     training = [f"--dataset={work / 'own'}", f"--output={work / 'output'}", f"--epoch={epoch}"]
     return [
         ["prepare-images", f"--input={input}", f"--output={work}", "--dataset=own"],
@@ -40,7 +40,7 @@ def commands(input: str, epoch: int, work: Path) -> list[list[str]]:
 
 
 def accept_suggestions(work: Path) -> int:
-    """Write the corrections.csv of a person who takes every suggestion; returns how many there are."""
+    """Write a corrections.csv that takes every suggestion; returns their number."""
     table = pd.read_csv(next((work / "output").glob("*/audit.csv")), dtype=str)
     flagged = table[table["flagged"].isin(["1", "True", "true"])]
     chosen = flagged.rename(columns={"suggested_label": "new_label"})[["key_id", "given_label", "new_label"]]

@@ -1,4 +1,4 @@
-"""Raw strokes prepared in plain Python, as a person would write it down from Google's description.
+"""Prepares raw strokes in plain Python, written straightforwardly from Google's description.
 
     python benchmark/plain_raw_preparation.py FOLDER OUTPUT PER_CLASS
 

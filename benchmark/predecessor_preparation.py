@@ -1,8 +1,9 @@
-"""The predecessor's preparation, written afresh from what it published: CSV files -> gzipped pickles.
+"""The predecessor's preparation, written afresh from its published description: CSV files -> gzipped pickles.
 
     python benchmark/predecessor_preparation.py FOLDER OUTPUT PER_CLASS
 
-The head of each file; literal_eval, one cv2.line a segment and a resize for each row; Python's default gzip level.
+It takes the head of each file. For each row: literal_eval, one cv2.line a segment and a resize. Python's default gzip
+level.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""The predecessor's training, written afresh from what it published: dataset, loader, loops of training and testing."""
+"""The predecessor's training, written afresh from its published description: data, loader, training and testing."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from measure import cores
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks a server for its newest version otherwise
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise it asks a server for its newest version
 MEAN, STD = 0.1093, 0.2921
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-4
 
@@ -25,7 +25,7 @@ def pipeline(train: bool) -> Callable[..., dict[str, Any]]:
 
 
 class Doodles(Dataset):
-    """Pictures one by one. faithful: the pipeline is built for every picture, as it was; otherwise once."""
+    """Images one by one. faithful: the pipeline is built for every image, as it was; otherwise once."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, train: bool, faithful: bool) -> None:
         self.images, self.labels, self.train = images, labels, train
@@ -54,7 +54,7 @@ def loader(
 
 
 def optimizer(network: nn.Module) -> torch.optim.SGD:
-    """Its optimizer, as torch makes it by default."""
+    """Its optimizer, with torch's defaults."""
     rates = {"lr": LEARNING_RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
     return torch.optim.SGD(network.parameters(), nesterov=True, **rates)
 
@@ -90,6 +90,6 @@ def evaluate(network: nn.Module, batches: DataLoader, device: torch.device) -> f
 
 
 def count_right(logits: torch.Tensor, labels: torch.Tensor) -> int:
-    """A Python loop over predictions, which were fetched as lists."""
+    """A Python loop over predictions as lists."""
     predictions = logits.argmax(dim=1).cpu().tolist()
     return sum(1 for guess, label in zip(predictions, labels.cpu().tolist(), strict=True) if guess == label)

@@ -1,10 +1,10 @@
-"""Prints how many drawings a CPU-second go from CSV to files on disk, as whole processes on one core.
+"""Prints how many drawings a CPU-second are prepared from CSV to files on disk, as whole processes on one core.
 
     .venv/bin/python benchmark/preparation.py
     .venv/bin/python benchmark/preparation.py --input ~/quickdraw --classes 340
 
-Start-up is a run on two classes of two drawings; "beyond start-up" subtracts each contender's own. Ours has ten times
-as many drawings a class to prepare, as its start-up would hide the work otherwise. It samples each file uniformly, the
+Start-up is a run on two classes of two drawings; "beyond start-up" subtracts each contender's own. Ours prepares ten
+times as many drawings a class, because its start-up would hide the work otherwise. It samples each file uniformly; the
 predecessor takes the head.
 """
 
@@ -32,7 +32,7 @@ OURS = "project/data_preparation/quickdraw.py"
 class PreparationOptions(Options):
     """What to prepare."""
 
-    rounds: int = setting(3, "times that each contender has its turn", within="[1, 1000]")
+    rounds: int = setting(3, "number of times that each contender runs", within="[1, 1000]")
     input: str | None = setting(None, "Kaggle's folder of simplified drawings; made from a seed when not given")
     classes: int = setting(100, "classes to make when there is no --input", within="[2, 676]")
     per_class: int = setting(300, "drawings a class for the others", within="[2, inf)")
@@ -41,7 +41,7 @@ class PreparationOptions(Options):
 
 
 class Runs:
-    """Whole processes on one input, in folders of their own; remembers the highest memory of each, in MB."""
+    """Whole processes on one input, each in its own folder; records the peak memory of each, in MB."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
@@ -71,7 +71,7 @@ class Runs:
         count = len(list(folder.glob("train_*/*.csv"))) * per_class
 
         def run() -> float:
-            output = Path(tempfile.mkdtemp(dir=self.scratch))  # a new one: nothing can be gone on with
+            output = Path(tempfile.mkdtemp(dir=self.scratch))  # a new folder, so that no earlier work is continued
             peak = measure.process(command(output), one_core)
             self.peaks[name] = max(peak, self.peaks.get(name, 0))
             return count
@@ -80,11 +80,11 @@ class Runs:
 
 
 def study(group: str, starts: list[Contender], whole: list[Contender], runs: Runs, options: Options) -> None:
-    """Measure whole runs and starts in turn; show the runs, the same less their starts, and the starts."""
-    if options.quick:  # so few drawings cannot be told from start-up
+    """Measure whole runs and starts in turn; show the runs, the runs minus their starts, and the starts."""
+    if options.quick:  # the work on so few drawings is too small against start-up
         table.compare(f"{group}, whole process", "drawings", whole, options, warm=False)
         return
-    for each in starts:  # once for warmth, which a whole run need not be
+    for each in starts:  # once to warm up; whole runs need no warm-up
         each.run()
     named = [dataclasses.replace(each, name=f"{each.name} start") for each in starts]
     costs = measure.in_turn([*named, *whole], options.turns, warm=False)
@@ -132,7 +132,7 @@ def raw_strokes(runs: Runs, mine: Input, theirs: Input) -> list[Contender]:
 
 
 def processes(runs: Runs, mine: Input, theirs: Input) -> list[Contender]:
-    """Ours in two processes and in one: look at seconds."""
+    """Ours in two processes and in one; compare the seconds, not the CPU-seconds."""
     return [
         runs.ours(f"ours, {count} process{'es' * (count > 1)}", mine.folder, mine.per_class, False, processes=count)
         for count in (2, 1)
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def simplified_inputs(scratch: Path, options: PreparationOptions) -> list[Input]:
-    """For starts, for the others and for ours."""
+    """The inputs for starts, for the others and for ours."""
     tiny = Input(inputs.kaggle_folder(scratch / "tiny", 2, 2), 2)
     if options.input is not None:
         return [tiny, *(Input(Path(options.input), rows) for rows in (options.per_class, options.many))]

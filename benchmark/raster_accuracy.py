@@ -1,8 +1,8 @@
-"""Prints what a rasteriser gives: the same drawings drawn by each, trained on with several seeds.
+"""Prints the accuracy with each rasteriser: trains on the same drawings, drawn by each, with several seeds.
 
     .venv/bin/python benchmark/raster_accuracy.py --input FOLDER --per-class 25 --epoch 30
 
-FOLDER: as for ./inv prepare. A sweep: a study that was stopped goes on where it was.
+FOLDER: as for ./inv prepare. A stopped study resumes.
 """
 
 import subprocess
@@ -30,7 +30,7 @@ class StudySettings:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prepare what has not been prepared, run what has not been run, print the table."""
+    """Do the missing preparations and runs, and print the table."""
     study = parse(StudySettings, argv, "Compare the rasterisers on the same drawings.")
     if study.input is None:
         raise UserError("--input: give a folder of drawings, as for ./inv prepare")

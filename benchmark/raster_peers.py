@@ -1,9 +1,8 @@
 """Other libraries that draw strokes at 32x32 with smooth edges: white lines, about 7 px wide on a canvas of 256.
 
-Each is used as its own documentation would have it for many small pictures: surfaces, paints and canvases are made
-once, and a drawing is brought into the form that a library reads before the clock starts. A factory imports its
-library and returns two functions: one brings a drawing, int32 (points, 2) a stroke, into that form, the other draws it
-as uint8 (32, 32).
+Each is used as its documentation recommends for many small images: surfaces, paints and canvases are made once, and
+drawings are converted to the library's format before the clock starts. A factory imports its library and returns two
+functions: one converts a drawing, int32 (points, 2) a stroke, the other draws it as uint8 (32, 32).
 """
 
 from collections.abc import Callable
@@ -100,7 +99,7 @@ def cairo() -> Peer:
     """Vector strokes straight at 32 with antialiasing."""
     try:
         import cairocffi as cairo
-    except OSError as error:  # the package is there, the library it binds is not
+    except OSError as error:  # the package is installed, but its C library is not
         raise ImportError(str(error)) from error
 
     surface = cairo.ImageSurface(cairo.FORMAT_A8, SIZE, SIZE)

@@ -33,7 +33,7 @@ class RasterOptions(Options):
 
 
 def drawings(options: RasterOptions) -> list[Drawing]:
-    """The same number of each class of a folder, or made ones; int32 arrays, which suit every contender."""
+    """Equally many drawings of each class of a folder, or synthetic ones; int32 arrays, which suit every contender."""
     count = 50 if options.quick else options.drawings
     if options.input is None:
         return inputs.drawings(count)
@@ -51,7 +51,7 @@ def contenders(some: list[Drawing]) -> list[Contender]:
 
 
 def _ours(some: list[Drawing], method: str) -> Callable[[], float]:
-    ready = pack(some)  # as parsing gives them; what peers read is made before the clock starts too
+    ready = pack(some)  # as after parsing; the peers' formats are made before the clock starts too
     return lambda: len(raster.render(ready, raster_peers.SIZE, method))
 
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmark/recipes.py --dataset quickdraw --cpu-seconds 600
 
-Runs of one and three epochs tell how many fit; the time is that of the whole process, start-up and test included.
+Runs of one and three epochs show how many epochs fit. The time is that of the whole process, with start-up and test.
 """
 
 import os
@@ -41,7 +41,7 @@ def cpu_seconds(values: Mapping[str, Any]) -> float:
 
 
 def within_budget(study: BudgetSettings, recipe: str, seed: int, output: Path) -> dict[str, Any]:
-    """Train a recipe for as many epochs as fit; one line of the table."""
+    """Train a recipe for as many epochs as fit; returns one line of the table."""
     shared = {"dataset": study.dataset, "recipe": recipe, "seed": seed, "device": "cpu", "output": output}
     one, three = (
         cpu_seconds(shared | {"epoch": epochs, "uuid": f"{recipe}-{seed}-probe-{epochs}"}) for epochs in (1, 3)

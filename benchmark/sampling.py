@@ -1,10 +1,10 @@
-"""Prints what it costs to draw 300 rows uniformly, without replacement, from one large CSV file.
+"""Prints the cost of sampling 300 rows uniformly, without replacement, from one large CSV file.
 
     .venv/bin/python benchmark/sampling.py
     .venv/bin/python benchmark/sampling.py --input ~/quickdraw/train_simplified/cat.csv
 
-Every reader gives 300 whole rows, each subset of them as likely as any other. A seek to random bytes would be faster
-and is left out: it takes long rows more often.
+Every reader returns 300 whole rows, and every subset is equally likely. Seeking to random bytes would be faster, but it
+is left out because it takes long rows more often.
 """
 
 import random
@@ -36,7 +36,7 @@ class SamplingOptions(Options):
 
 
 def ours() -> Callable[[Path], int]:
-    """The source that preparation reads from, which parses the strokes too."""
+    """The source that preparation uses, which also parses the strokes."""
     import numpy as np
 
     from project.data_preparation.sources.folders import KaggleFolder
@@ -63,7 +63,7 @@ def polars() -> Callable[[Path], int]:
 
 
 def reservoir() -> Callable[[Path], int]:
-    """One pass over the lines in plain Python (Vitter's algorithm R); only what is kept would be parsed."""
+    """One pass over the lines in plain Python (Vitter's algorithm R), without parsing."""
 
     def read(path: Path) -> int:
         draw = random.Random(0).random

@@ -1,8 +1,7 @@
-"""Prints what a person waits for before anything happens: commands answered a second, each a process of its own.
+"""Prints how long commands take to start: commands a second, each in its own process.
 
-"all that this run imports" are the modules that are loaded at the end of the run in the row before, from the data set
-to the curve, imported in the same order and nothing done with them. What is left of it beside "import torch" is ours to
-keep small.
+"all that this run imports" imports the modules that the run in the row above has loaded at its end, in the same order,
+and does nothing else. Its difference from "import torch" is what this project can keep small.
 
 .venv/bin/python benchmark/startup.py
 """
@@ -33,25 +32,25 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 IMPORTING = """
 import contextlib, importlib, sys
 for name in open(sys.argv[1]).read().split():
-    with contextlib.suppress(ImportError):  # names that a package has put there itself
+    with contextlib.suppress(ImportError):  # names that packages added to sys.modules themselves
         importlib.import_module(name)
 """
 
 
 def training(folder: Path) -> list[str]:
-    """The words of a plain run of one epoch on a small data set, which is made in the folder."""
+    """The command of a plain run of one epoch on a small data set, which is made in the folder."""
     inputs.prepared_folder(folder / "data", PICTURES)
     return [MAIN, f"--dataset={folder / 'data'}", "--epoch=1", "--device=cpu", f"--output={folder / 'output'}"]
 
 
 def imported(words: Sequence[str], noted: Path) -> list[str]:
-    """The modules that a script has loaded when it ends, in the order of loading; left in the file noted, too."""
+    """The modules that a script has loaded at its end, in order; also written to the file `noted`."""
     measure.process([sys.executable, "-c", NOTING, str(noted), *words])
     return noted.read_text(encoding="utf-8").split()
 
 
 def commands(folder: Path) -> Mapping[str, Sequence[str]]:
-    """What is measured, by name. The folder takes what that needs."""
+    """The commands to measure, by name. folder: for their files."""
     run = training(folder)
     imported(run, folder / "modules.txt")
     return {
@@ -68,7 +67,7 @@ def commands(folder: Path) -> Mapping[str, Sequence[str]]:
 
 
 def contender(name: str, words: Sequence[str]) -> Contender:
-    """Runs a command once; refusing is an answer too."""
+    """A contender that runs a command once; an error exit counts too."""
 
     def run() -> float:
         try:

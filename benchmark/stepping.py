@@ -1,4 +1,4 @@
-"""What is trained where speed is measured: a data set in memory, runners on it, a step on one fixed batch, its FLOP."""
+"""Shared by the benchmarks of training: a data set in memory, runners on it, steps on a fixed batch, their FLOP."""
 
 import dataclasses
 import time
@@ -25,9 +25,9 @@ from project.work.settings.groups import RECIPES, Settings
 
 @dataclass(frozen=True)
 class Bench:
-    """Where runners are made: the data, the device, a folder for their files, the settings all of them share.
+    """Makes runners: holds the data, the device, a folder for their files, and their shared settings.
 
-    arrays: the training pictures and labels, for others than ours; logits: for distillation.
+    arrays: the training images and labels, for the contenders; logits: for distillation.
     """
 
     dataset: Dataset
@@ -47,7 +47,7 @@ class Bench:
         return runner_class(settings)(RunContext(settings, self.device), dataset, self.folder)
 
     def epoch(self, runner: BaseRunner) -> Callable[[], float]:
-        """A pass over the training pictures, as fit makes it."""
+        """A pass over the training images, as in fit."""
 
         def run() -> float:
             runner._start_epoch(0)
@@ -58,9 +58,9 @@ class Bench:
         return run
 
     def fixed(self, runner: BaseRunner) -> Callable[[], float]:
-        """As many of the same steps on one batch that is there already: what no input pipeline can beat.
+        """The same number of steps on one resident batch: the limit for any input pipeline.
 
-        Made as the loop makes its batches, so that its numbers lie in memory as theirs do.
+        The batch is made by the loop's own code, so that it has the same memory layout.
         """
         size, augmentation = runner.settings.batch_size, AUGMENTATIONS[runner.settings.augment]
         batch = next(self.dataset.train.batches(size, torch.Generator().manual_seed(0), augmentation))
@@ -78,7 +78,7 @@ class Bench:
         return run
 
     def flop(self, runner: BaseRunner) -> float:
-        """Floating-point operations of a picture, forward and backward."""
+        """Floating-point operations for an image, forward and backward."""
         from torch.utils.flop_counter import FlopCounterMode
 
         batch = next(self.dataset.train.batches(runner.settings.batch_size))
@@ -90,7 +90,7 @@ class Bench:
 
 
 def predecessor_settings(**values: Any) -> dict[str, Any]:
-    """Settings that make our runner compute what the predecessor's did, in float32."""
+    """Settings with which our runner computes the same as the predecessor's, in float32."""
     return {**RECIPES["predecessor"], **values}
 
 
@@ -102,8 +102,8 @@ def make_bench(
     shared: dict[str, Any],
     classes: int = 10,
 ) -> Bench:
-    """A bench of so many training pictures of a prepared data set, or of one made from a seed."""
-    enough = max(2 * pictures + 400, 14 * classes)  # a tenth of four fifths holds a picture of each class
+    """A bench of `pictures` training images of a prepared data set, or of one made from a seed."""
+    enough = max(2 * pictures + 400, 14 * classes)  # validation, a tenth of 4/5, has an image of each class
     folder = dataset or str(inputs.prepared_folder(scratch / "input", enough, classes))
     loaded = base_dataset.load(dataclasses.replace(Settings(), dataset=folder), device)
     some = dataclasses.replace(loaded, train=loaded.train.subset(slice(0, pictures)))
@@ -114,7 +114,7 @@ def make_bench(
 
 
 def made_up_logits(dataset: Dataset, file: storage.Pictures) -> OofLogits:
-    """Logits of nobody for every row of the file."""
+    """Random logits for every row of the file."""
     folds = np.zeros(len(file.labels), dtype=np.int64)
     folds[dataset.valid.rows.cpu().numpy()] = VALIDATION
     logits = np.random.default_rng(0).normal(size=(len(folds), len(dataset.names))).astype(np.float32)
@@ -122,7 +122,7 @@ def made_up_logits(dataset: Dataset, file: storage.Pictures) -> OofLogits:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was told; only at the edges of what is timed."""
+    """Wait until the device has finished; only before and after the timed part."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -130,7 +130,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def peak_flop(device: torch.device, dtype: torch.dtype, quick: bool) -> float:
-    """FLOP a second of the best of several large matrix products: what this hardware gives at all."""
+    """FLOP a second of the fastest of several large matrix products: the hardware's practical peak."""
     side = 256 if quick else 2048 if device.type == "cpu" else 8192
     matrix, best = torch.randn(side, side, device=device, dtype=dtype), 0.0
     for _ in range(2 if quick else 8):

@@ -1,4 +1,4 @@
-"""Studies of hours, which are stopped and gone on with: one output folder is of one study."""
+"""Support for long studies that are stopped and resumed: one output folder belongs to one study."""
 
 import json
 from collections.abc import Collection
@@ -10,13 +10,13 @@ from project.work.files import disk
 
 
 def refuse_other(study: Any, growing: Collection[str]) -> None:
-    """Raises UserError when study.output holds runs of other settings; notes these where there are none.
+    """Raises UserError when study.output holds runs of other settings; otherwise records these.
 
     study: a dataclass; growing: its settings that may change from one start to the next.
     """
     path = Path(study.output) / "study.json"
     text = json.dumps({name: value for name, value in vars(study).items() if name not in growing})
     if path.exists() and path.read_text() != text:
-        raise UserError(f"{path}: the runs there are of {path.read_text()}, not of {text}; give another --output")
+        raise UserError(f"{path}: the runs there have {path.read_text()}, not {text}; give another --output")
     path.parent.mkdir(parents=True, exist_ok=True)
     disk.replace_file(path, text.encode())

@@ -1,4 +1,4 @@
-"""What was measured, as rows: how they are worked out, printed and kept."""
+"""Tables of measurements: computes, prints and stores their rows."""
 
 import csv
 import dataclasses
@@ -15,9 +15,9 @@ Spread = tuple[float, float, float]  # median, lowest, highest
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table. Rates are medians, units a second; ratios say how many times as fast the first row is.
+    """A line of a table. Rates are medians in units a second; ratios say how many times as fast the first row is.
 
-    clock: cpu or wall, whichever the picture shows.
+    clock: cpu or wall, the one that the figure shows.
     """
 
     group: str
@@ -44,7 +44,7 @@ def compare(
 def as_rows(
     group: str, unit: str, contenders: Sequence[Contender], costs: Mapping[str, list[Cost]], clock: str = "cpu"
 ) -> list[Row]:
-    """The rows of costs that were measured; a contender without any is listed with its note."""
+    """The rows for measured costs; a contender without costs is listed with its note."""
     first = next(iter(costs))
     rows = []
     for each in contenders:
@@ -66,7 +66,7 @@ def _rates(costs: Sequence[Cost]) -> tuple[list[float], list[float]]:
 
 
 def show(rows: Sequence[Row], options: Options) -> None:
-    """Print a table and, when asked, add its rows to a CSV file."""
+    """Print a table and, with --csv, append its rows to that file."""
     print(f"\n{rows[0].group}\n{measure.machine()}; median and range of {options.turns} rounds in turn")
     width = max(len(row.name) for row in rows)
     unit = rows[0].unit
@@ -87,7 +87,7 @@ def _spread(ratio: Spread | None) -> str:
 
 
 def append(path: Path, rows: Sequence[Row]) -> None:
-    """Add rows to a CSV file, with a header when it is new."""
+    """Append rows to a CSV file, with a header if it is new."""
     fresh = not path.exists()
     with open(path, "a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

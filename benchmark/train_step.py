@@ -3,10 +3,10 @@
     .venv/bin/python benchmark/train_step.py --model resnet18
     .venv/bin/python benchmark/train_step.py --device cuda --amp --compile
 
-The same network, batch and optimizer: at equal precision first, then ours as it trains by default where that is
-bfloat16. What torch is told for the process (TensorFloat, cuDNN's search) holds for both. --threads are those of the
-training process; the predecessor's loader has a worker a core beside them, and CPU-seconds count them all. On a GPU
-look at seconds.
+Both have the same network, batch and optimizer: first at equal precision, then ours with its default precision where
+that is bfloat16. Torch's process-wide options (TensorFloat, cuDNN's search) apply to both. --threads are those of the
+training process; the predecessor's loader also has a worker a core, and CPU-seconds count all of them. On a GPU compare
+seconds.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from project.work.runner.base_runner import BaseRunner
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import Settings
 
-METHODS = {  # what is switched on beside the plain step
+METHODS = {  # settings added to the plain step
     "flip": {"augment": "flip"},
     "affine": {"augment": "affine"},
     "mixup": {"mixup": True},
@@ -61,7 +61,7 @@ class Study:
         self.where = f"{options.model}, batches of {options.batch_size}, {place(self.device, options.threads)}"
 
     def loops(self) -> None:
-        """Ours, the predecessor's (in float32, as it was) and the limit: in float32, and as ours trains by default."""
+        """Ours, the predecessor's (in float32, as it was) and the limit: in float32, and in our default precision."""
         for amp, words in self._ways():
             same = predecessor_settings(model=self.options.model, amp=amp)
             once, as_it_was = (self._predecessor(faithful) for faithful in (False, True))
@@ -74,12 +74,12 @@ class Study:
             self._compare(f"Training loop, {words}, SGD", contenders)
 
     def _ways(self) -> list[tuple[bool, str]]:
-        """Mixed precision or not, and what to call it; only where the device multiplies bfloat16 itself is it used."""
+        """(mixed precision, its name) pairs; mixed only if the device multiplies bfloat16 itself."""
         mixed = [(True, "ours in bfloat16, as by default here")] if fast_bfloat16(self.device) else []
         return [(False, "float32"), *mixed]
 
     def precisions(self) -> None:
-        """Our loop and its limit as precision and compilation change, with the FLOP they achieve."""
+        """Our loop and its limit by precision and compilation, with the FLOP they achieve."""
         plain = self.bench.runner(model=self.options.model, compile=False)
         note = f"{self.bench.flop(plain) / 1e6:.0f} MFLOP a picture"
         contenders = []

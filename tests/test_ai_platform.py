@@ -349,7 +349,7 @@ def test_losing_sight_of_a_job_is_not_losing_the_job(
     monkeypatch.setattr("ai_platform.WAITS", (0.0, 0.0))
     name = jobs.submit(request())["name"]
     vertex.fail(503, where="GET /v1", skip=1, times=99)
-    with pytest.raises(UserError, match=rf"503 .*; tried 2 times; the job itself goes on: \./inv follow {name}$"):
+    with pytest.raises(UserError, match=rf"503 .*; tried 2 times; the job itself keeps running: \./inv follow {name}$"):
         cloud.follow(config, name, {})
 
 
@@ -360,7 +360,7 @@ def test_without_a_terminal_ctrl_c_only_stops_following(vertex: Vertex, config: 
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == f"\nno longer following; the job goes on; see it with: ./inv follow {name}\n"
+    assert errors == f"\nno longer following; the job keeps running; see it with: ./inv follow {name}\n"
     assert vertex.said(":cancel") == []
 
 

@@ -115,8 +115,8 @@ def test_a_spot_job_that_vanishes_twice_gives_the_numbers_of_an_unbroken_run(
     for _ in range(2):
         cloud.pull(here, {"output": str(output)})
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"1 run folders brought or brought up to date, 1 rows new or changed in {output}"
-    assert second == f"0 run folders brought or brought up to date, 0 rows new or changed in {output}"
+    assert first == f"1 run folders downloaded or updated, 1 rows new or changed in {output}"
+    assert second == f"0 run folders downloaded or updated, 0 rows new or changed in {output}"
 
     whole = unbroken(tmp_path / "here", prepared)
     row = json.loads((output / "base-far" / "result.json").read_text())

@@ -98,7 +98,7 @@ def test_a_run_that_is_refused_or_killed_fails_alone_and_the_sweep_says_what_end
     _, said = sweep.communicate(timeout=3000)
     assert sweep.returncode == 1
     assert f"failed: seed=0 ({refused}): error: {tmp_path}/base-{refused}" in said
-    assert f"failed: seed=1 ({killed}): ended by SIGKILL (what it said is in {tmp_path}/sweep-logs/{killed}" in said
+    assert f"failed: seed=1 ({killed}): ended by SIGKILL (its output is in {tmp_path}/sweep-logs/{killed}" in said
     assert "Traceback" not in (tmp_path / "sweep-logs" / f"{refused}.log").read_text()
     assert list(measured(tmp_path).index) == [2]
 
@@ -137,9 +137,9 @@ def pool(output: Path, *words: str, uuid: str = "mine") -> SweepPool:
 def test_a_reason_is_of_this_attempt_alone(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("error: of yesterday\n")
     (why,) = pool(tmp_path, "--epoch=0").work(Bar()).values()
-    assert why == f"error: --epoch: 0 is outside [1, inf) (all of it in {tmp_path}/log)"
-    assert reason(1, tmp_path / "log", (tmp_path / "log").stat().st_size).startswith("it said nothing (")
-    assert reason(1, tmp_path / "nowhere").startswith("it said nothing (")
+    assert why == f"error: --epoch: 0 is outside [1, inf) (its output is in {tmp_path}/log)"
+    assert reason(1, tmp_path / "log", (tmp_path / "log").stat().st_size).startswith("it printed nothing (")
+    assert reason(1, tmp_path / "nowhere").startswith("it printed nothing (")
     assert reason(-9, tmp_path / "log").endswith(
         "out of memory, perhaps: lower --batch-size, --image-size or --parallel"
     )

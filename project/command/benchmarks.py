@@ -9,11 +9,11 @@ SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "metho
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """Which benchmarks, and where to."""
+    """Which benchmarks to run, and where to write."""
 
-    only: str | None = setting(None, "one of them", choices=SCRIPTS)
-    quick: bool = setting(False, "tiny sizes, to see that all of them work; the figures mean nothing")
-    rounds: int | None = setting(None, "times that each contender has its turn", within="[1, 1000]")
+    only: str | None = setting(None, "run only this one", choices=SCRIPTS)
+    quick: bool = setting(False, "tiny sizes, to check that all scripts work; the figures mean nothing")
+    rounds: int | None = setting(None, "number of times that each contender runs", within="[1, 1000]")
     output: str | None = setting(
         None, "folder of tables, rows and picture; project/output/benchmark when not given", value="FOLDER"
     )

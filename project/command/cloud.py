@@ -1,6 +1,6 @@
-"""What the cloud tasks do: settings from invoke.yaml and flags, then Vertex AI or the bucket, then words for a person.
+"""The cloud tasks: read settings from invoke.yaml and flags, call Vertex AI or the bucket, and print the result.
 
-Google's libraries load only inside the functions, so that ./inv --list needs none of them.
+Google's libraries are imported inside the functions, so that ./inv --list needs none of them.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ def follow(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> N
 
 
 def cancel(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> None:
-    """Stop a job; what its finished epochs left in the bucket stays."""
+    """Stop a job; the results of its finished epochs stay in the bucket."""
     _jobs_of(config, name, values).cancel(name)
     print(f"asked to cancel {name}; ./inv follow {name} shows when it has stopped")
 
@@ -89,7 +89,7 @@ def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Bring the jobs' run folders here and merge their rows into the table."""
+    """Download the jobs' run folders and merge their rows into the table."""
     from project.command import pull_results
     from project.work.machine.bucket import BucketFolder, connect
 
@@ -97,7 +97,7 @@ def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     output = common.output_folder(settings.output)
     place = BucketFolder(f"{_bucket(settings)}/outputs", connect(settings.credential_path))
     changed, rows = pull_results.pull(place, output)
-    print(f"{len(changed)} run folders brought or brought up to date, {rows} rows new or changed in {output}")
+    print(f"{len(changed)} run folders downloaded or updated, {rows} rows new or changed in {output}")
 
 
 def read(cls: type[T], config: Mapping[str, Any], values: Mapping[str, Any]) -> T:
@@ -127,7 +127,7 @@ def _client(cloud: CloudSettings) -> Jobs:
 
 
 def _jobs_of(config: Mapping[str, Any], name: str, values: Mapping[str, Any]) -> Jobs:
-    """The client for a job, in the project and region that its name gives, if it does."""
+    """The client for a job, with the project and region of its name, if that has them."""
     cloud = read(CloudSettings, config, values)
     if name.count("/") == 5:
         _, project, _, region, _, _ = name.split("/")
@@ -143,16 +143,16 @@ def _request(job: JobSettings, training: Mapping[str, Any]) -> dict[str, Any]:
     arguments |= {"data_uri": f"{_bucket(job)}/input", "output_uri": output_uri} | arguments
     if job.gcp_project is None:
         raise UserError("gcp_project is not known: set it in invoke.yaml or give --gcp-project")
-    if job.accelerator_count > 1:  # or all but one of them would stand idle
+    if job.accelerator_count > 1:  # else all but one GPU would be idle
         arguments = {"gpu": ",".join(map(str, range(job.accelerator_count)))} | arguments
     nodes = build(Settings, {"nodes": arguments.get("nodes")}).nodes or 1
     return training_job.body(job, f"train-{run}", _image(job), make_command.flags(arguments), output_uri, nodes)
 
 
 def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What main.py is told: all that was typed, and what settings.yaml here changes, but for files of this machine.
+    """The flags for main.py: those typed, and the changes by settings.yaml here, without files of this machine.
 
-    Raises UserError for what cannot work, before anything is sent.
+    Raises UserError for settings that cannot work, before anything is sent.
     """
     typed = given(Settings, make_command.flags(training), "")
     settings = resolve.combine(resolve.read_yaml(DEFAULTS_FILE), typed)
@@ -176,7 +176,7 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _image(job: JobSettings) -> str:
-    """The image's whole name."""
+    """The full name of the image."""
     if job.tag is not None and "/" in job.tag:
         return image_name("tag", job.tag)
     if job.repository is None:
@@ -196,23 +196,23 @@ def _bucket(settings: BucketSettings) -> str:
 
 
 def _follow(jobs: Jobs, name: str) -> None:
-    """Say each state of a job until it ends; ends the program unsuccessfully where the job did."""
+    """Print each state of a job until it ends; exit with an error if the job failed."""
     try:
         with process.stoppable():
             job = jobs.follow(name, lambda state: print(f"{time.strftime('%H:%M:%S')} {state}", flush=True))
     except KeyboardInterrupt as stop:
         _stop_following(jobs, name, process.code(stop))
     except UserError as error:
-        raise UserError(f"{error}; the job itself goes on: ./inv follow {name}") from error
+        raise UserError(f"{error}; the job itself keeps running: ./inv follow {name}") from error
     state = ai_platform.state(job)
     if state != "SUCCEEDED":
         message = ai_platform.one_line(job.get("error", {}).get("message", "no reason given"))
         sys.exit(f"error: {name} {state}: {message}")
-    print("done; ./inv pull-results brings its run folder and row here")
+    print("done; ./inv pull-results downloads its run folder and row")
 
 
 def _stop_following(jobs: Jobs, name: str, code: int) -> None:
-    asked = code == 130 and sys.stdin.isatty()  # by somebody who is there
+    asked = code == 130 and sys.stdin.isatty()  # somebody is there to answer
     try:
         answer = input("\nCancel the job too? [y/N] ") if asked else ""
     except (EOFError, KeyboardInterrupt):
@@ -221,5 +221,5 @@ def _stop_following(jobs: Jobs, name: str, code: int) -> None:
         jobs.cancel(name)
         print(f"\nasked to cancel {name}")
     else:
-        print(f"\nno longer following; the job goes on; see it with: ./inv follow {name}", file=sys.stderr)
+        print(f"\nno longer following; the job keeps running; see it with: ./inv follow {name}", file=sys.stderr)
     sys.exit(code)

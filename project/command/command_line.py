@@ -1,4 +1,4 @@
-"""What is wrong with a line of tasks and flags, before invoke reads it: in one line, with what was probably meant."""
+"""Checks a line of tasks and flags before invoke reads it: an error is one line with a suggestion."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ HELP, ALL = ("--help", "-h", "--help-all"), "--help-all"
 
 
 def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> tuple[str, bool] | None:
-    """The task that help is asked for, if any is, and whether for all of its settings.
+    """The task for which help is requested, if any, and whether for all its settings.
 
-    words: what comes after invoke's own flags; tasks: invoke's contexts by the tasks' names; core: that of invoke.
-    Raises UserError where a word is no task and no flag of the task before it, and for a flag that is given twice or
-    has no value.
+    words: after invoke's own flags; tasks: invoke's contexts by task name; core: invoke's own context.
+    Raises UserError for a word that is neither a task nor a flag of the task before it, and for a flag that is repeated
+    or lacks its value.
     """
     line = _Line(words, tasks, core)
     for place, word in enumerate(words):
@@ -27,18 +27,18 @@ def check(words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> tuple[st
 
 
 class _Line:
-    """A line, as far as it has been read."""
+    """The state of reading a line."""
 
     def __init__(self, words: Sequence[str], tasks: Mapping[str, Any], core: Any) -> None:
         self.words, self.tasks, self.core = words, tasks, core
-        self.task: str | None = None  # whose flags are read
+        self.task: str | None = None  # the current task
         self.flags: Mapping[str, Any] = {}
-        self.positions: list[str] = []  # what it still needs beside flags
+        self.positions: list[str] = []  # its positional arguments that are still missing
         self.given: dict[str, str] = {}
-        self.waiting: str | None = None  # a flag that needs a value
+        self.waiting: str | None = None  # a flag that still needs its value
 
     def read(self, place: int, word: str) -> None:
-        """Take in the next word."""
+        """Read the next word."""
         name, equals, value = word.partition("=")
         if self.waiting is not None:
             if name in self.flags:
@@ -59,7 +59,7 @@ class _Line:
             self._refuse_word(place, word)
 
     def end(self) -> None:
-        """Nothing comes after this."""
+        """Check that nothing is missing at the end of the line."""
         if self.waiting is not None:
             self._refuse_no_value()
         if self.positions:
@@ -79,7 +79,7 @@ class _Line:
             self._take("")
         elif equals:
             if value in self.flags:
-                raise UserError(f"{name}: {value} is a flag and no value for another")
+                raise UserError(f"{name}: {value} is a flag, not a value")
             self._take(value)
 
     def _take(self, value: str) -> None:
@@ -117,7 +117,7 @@ class _Line:
         )
 
     def _refuse_unread(self, name: str) -> None:
-        """Raises UserError for a flag that other tasks have."""
+        """Raises UserError for a flag that only other tasks have."""
         readers = [f"./inv {task}" for task, context in self.tasks.items() if name in context.flags]
         if readers:
             who = f"{readers[0]} does" if len(readers) < 2 else f"{' and '.join(readers)} do"
@@ -127,7 +127,7 @@ class _Line:
     def _refuse_word(self, place: int, word: str) -> None:
         hint = nearest(word.replace("_", "-").lower(), self.tasks)
         if self.task is None:
-            raise UserError(f"{_shown(word)} is no task{hint}; ./inv --list shows them")
+            raise UserError(f"{_shown(word)} is not a task{hint}; ./inv --list shows them")
         before = self.words[place - 1]
         if before in self.flags and not self.flags[before].takes_value:
             hint = f"; {before} is a switch and takes no value"
@@ -135,11 +135,11 @@ class _Line:
 
 
 def _shown(word: str) -> str:
-    """A word as it would be typed; one with characters that cannot be shown as Python writes it."""
+    """A word as it would be typed; one with unprintable characters as its repr."""
     return shlex.quote(word) if word.isprintable() else ascii(word)
 
 
 def readable(words: Sequence[str]) -> None:
-    """Raises UserError for a word that is no text: bytes that are not UTF-8."""
+    """Raises UserError for a word that is not UTF-8."""
     for word in words:
         encodable("a word of the command line", word)

@@ -18,13 +18,13 @@ from project.work.settings.groups import NoiseSettings
 from project.work.settings.method_words import BASE, method_settings
 
 NOISE = frozenset(field.name for field in dataclasses.fields(NoiseSettings))
-OWN = NOISE | {"seed", "dataset"}  # what a comparison holds equal, or varies itself
+OWN = NOISE | {"seed", "dataset"}  # settings that a comparison fixes or varies itself
 RATES = "0,0.2,0.4"
 
 
 @dataclass(frozen=True)
 class CompareSettings(SweepSettings):
-    """What to compare, and how to go through it."""
+    """What to compare, and how to run it."""
 
     method: str = setting("base,recipe=robust,elr", "methods, separated by commas, such as elr, mixup+elr,"
                           " recipe=predecessor or ema=0.99+label-smoothing=0.2; base is always one",
@@ -42,7 +42,7 @@ class CompareSettings(SweepSettings):
 
 
 def run_compare(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Run what has not been run, write the page and print it; ends the program unsuccessfully when a run failed.
+    """Do the missing runs, write the page and print it; exit with an error when a run failed.
 
     config: invoke.yaml; values: flags of CompareSettings, JobSettings and Settings.
     """
@@ -58,14 +58,14 @@ def run_compare(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def with_base(methods: Sequence[str]) -> list[str]:
-    """Methods, each once, with base among them: what a method gains is said against it."""
+    """Methods without repeats, and with base, against which gains are measured."""
     if BASE not in methods:
-        print(f"{BASE} is added: what a method gains is said against it", file=sys.stderr)
+        print(f"{BASE} is added: gains are measured against it", file=sys.stderr)
     return list(dict.fromkeys(methods if BASE in methods else [BASE, *methods]))
 
 
 def read_rates(text: str) -> list[float]:
-    """Noise rates in [0, 1), each once. Raises UserError."""
+    """Noise rates in [0, 1), without repeats. Raises UserError."""
     rates = _numbers("noise_rate", text, float)
     for rate in rates:
         if not inside(rate, "[0, 1)"):
@@ -74,7 +74,7 @@ def read_rates(text: str) -> list[float]:
 
 
 def read_seeds(text: str) -> list[int]:
-    """Seeds, each once. Raises UserError."""
+    """Seeds, without repeats. Raises UserError."""
     return _numbers("seed", text, int)
 
 
@@ -83,13 +83,13 @@ def _numbers(name: str, text: str, kind: type) -> list:
         return list(dict.fromkeys(kind(word) for word in make_command.split(name, text)))
     except ValueError as error:
         example = "0,1,2" if kind is int else RATES
-        raise UserError(f"{flag(name)}: {text!r} is no list of numbers such as {example}") from error
+        raise UserError(f"{flag(name)}: {text!r} is not a list of numbers such as {example}") from error
 
 
 def points_of(
     methods: Iterable[str], rates: Sequence[float], seeds: Sequence[int], values: Mapping[str, Any]
 ) -> list[Point]:
-    """All runs of a comparison, seed by seed so that what is finished is paired, and all checked. Raises UserError."""
+    """All runs of a comparison, checked, seed by seed, so that finished runs are paired early. Raises UserError."""
     for name, value in values.items():
         if isinstance(value, str) and "," in value and name not in PLACE:
             raise UserError(
@@ -113,7 +113,7 @@ def _point(method: str, rate: float, seed: int, values: Mapping[str, Any]) -> Po
 
 
 def carry_through(order: Order, points: Sequence[Point], command: str, render_only: bool = False) -> None:
-    """Do the runs in the order of the points and show them. command: what a person types to go on."""
+    """Do the runs in the order of the points and show them. command: the one that continues the comparison."""
     runs = list({point.run.uuid: point.run for point in points}.values())
     if order.settings.dry_run:
         sweep.print_commands(order, runs)
@@ -123,7 +123,7 @@ def carry_through(order: Order, points: Sequence[Point], command: str, render_on
     if not render_only:
         try:
             failed = sweep.carry_out(order, runs, page.grow)
-        except SystemExit:  # Ctrl-C, of which the sweep has told
+        except SystemExit:  # Ctrl-C, which the sweep has reported
             page.grow(at_once=True)
             raise
     page.show()

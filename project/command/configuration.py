@@ -1,4 +1,4 @@
-"""invoke.yaml, read and checked before any task runs: what a person may write there, and of what kind it is."""
+"""Reads and checks invoke.yaml before any task runs: the allowed names and the types of their values."""
 
 import dataclasses
 import shutil
@@ -19,10 +19,10 @@ INVOKES_OWN = ("run", "sudo", "tasks", "timeouts", "runners")
 
 
 def read(path: Path, ours: bool) -> dict[str, Any]:
-    """A file of configuration. ours: it is this repository's, so that a name nothing reads is a mistake.
+    """Read a configuration file. ours: it is this repository's, so unknown names are refused.
 
-    Raises UserError for what is no YAML or JSON, and for a value that cannot be meant. A file that is not there is an
-    OSError, by which invoke knows to look for the next.
+    Raises UserError for a file that is not YAML or JSON and for an invalid value. A missing file raises OSError, after
+    which invoke looks for the next file.
     """
     if disk.absent(path):
         raise FileNotFoundError(2, "No such file or directory", str(path))
@@ -42,7 +42,7 @@ def read(path: Path, ours: bool) -> dict[str, Any]:
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Raises UserError for a value that is not of its kind. values: as YAML gives them, known names alone."""
+    """Raises UserError for a value of the wrong type. values: as YAML gives them, with known names only."""
     for cls in (PushSettings, PullSettings, JobSettings):
         names = {field.name for field in dataclasses.fields(cls)}
         build(cls, {name: value for name, value in values.items() if name in names and value is not None})
@@ -62,7 +62,7 @@ def _jobs() -> list[str]:
 
 
 def check_invokes_own(values: Mapping[str, Any]) -> None:
-    """Of invoke's own settings, those that it would stumble over."""
+    """Raises UserError for values of invoke's own settings that would make it crash."""
     for name in INVOKES_OWN:
         if not isinstance(values.get(name) or {}, Mapping):
             raise UserError(f"{name}: needs lines under it, such as {name}: {{...}}; see invoke's documentation")
@@ -72,11 +72,11 @@ def check_invokes_own(values: Mapping[str, Any]) -> None:
     kinds |= {"env": Mapping, "watchers": list, "shell": str, "echo_format": str, "encoding": str}
     for name, value in run.items():
         if value is not None and name in kinds and not isinstance(value, kinds[name]):
-            raise UserError(f"run.{name}: a {type(value).__name__} is no value for it; see invoke's documentation")
+            raise UserError(f"run.{name}: a {type(value).__name__} is not a valid value; see invoke's documentation")
     if run.get("hide") not in (None, False, True, "out", "stdout", "err", "stderr", "both"):
         raise UserError("run.hide: must be out, err or both")
     if run.get("shell") is not None and shutil.which(run["shell"]) is None:
-        raise UserError(f"run.shell: {run['shell']} is no program here")
+        raise UserError(f"run.shell: {run['shell']} is not a program on this machine")
     command = timeouts.get("command")
     if command is not None and (isinstance(command, bool) or not isinstance(command, (int, float))):
         raise UserError("timeouts.command: must be a number of seconds")

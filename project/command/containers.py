@@ -1,6 +1,6 @@
-"""What the container tasks do: settings from invoke.yaml, then docker, then words for a person.
+"""The container tasks: read settings from invoke.yaml, call docker, and print the result.
 
-With dry_run the commands are printed and docker is not asked anything, so that it need not be there.
+With dry_run the commands are only printed, and docker need not be installed.
 """
 
 import os
@@ -17,7 +17,7 @@ from project.work.common import ROOT, UserError
 from project.work.settings.flags import build, encodable, setting
 
 T = TypeVar("T")
-# What Docker allows, so that no value can be taken for an option of the docker command or for a second word of it.
+# The syntax that Docker allows, so that no value is read as an option or as two arguments of docker.
 CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 IMAGE = re.compile(
     r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@\w+:[0-9a-f]+)?",
@@ -31,7 +31,7 @@ ARGUMENT = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*(?:=.*)?", re.ASCII | re.DOTALL)
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """The image that is built here and the container it runs in (local in invoke.yaml)."""
+    """The local image and its container (local in invoke.yaml)."""
 
     image: str = setting("noisy-labels", "name of the image")
     container: str | None = setting(None, "name of the container; the image's and the user's number when not given")
@@ -64,7 +64,7 @@ def run_local(config: Mapping[str, Any], dry_run: bool) -> None:
         _check_ours(there, container)
         print(f"{container} is running already, with {ROOT} at {make_command.REPOSITORY}")
     else:
-        if there:  # the machine was switched off, say
+        if there:  # stopped, for example by a restart of the machine
             docker_engine.run([make_command.docker_stop(container)[1]], dry_run, quiet=True)
         if not dry_run and not docker_engine.inspect("image", local.image):
             raise UserError(f"the image {local.image} is not built yet: run ./inv build-local first")
@@ -81,7 +81,7 @@ def run_local(config: Mapping[str, Any], dry_run: bool) -> None:
 
 
 def attach_local(config: Mapping[str, Any], command: str | None, dry_run: bool) -> None:
-    """Become a shell (or a command) in the container; its exit code is then this program's."""
+    """Run a shell or a command in the container and exit with its code."""
     docker_engine.ask(dry_run)
     container = container_name(config)
     words = make_command.docker_exec(container, command, sys.stdin.isatty() and sys.stdout.isatty())
@@ -137,13 +137,13 @@ def push_remote(config: Mapping[str, Any], repository: str | None, dry_run: bool
 
 
 def _check_repository() -> None:
-    """Raises UserError where the code was installed without the repository, which is what the images hold."""
+    """Raises UserError if the code was installed without the repository, which the images contain."""
     if not (ROOT / "image").is_dir():
         raise UserError(f"{ROOT.absolute()} has no image/Dockerfile: clone the repository and use the ./inv in it")
 
 
 def _local(config: Mapping[str, Any]) -> LocalSettings:
-    """The settings of this machine's image and container, each a word that docker takes as what it is."""
+    """The checked settings of this machine's image and container."""
     local = section(LocalSettings, config, "local", "run_options")
     shaped("local.image", local.image, IMAGE, "name of an image, such as noisy-labels or HOST/noisy-labels:TAG")
     shaped("local.shm_size", local.shm_size, SIZE, "size, such as 2g or 512m")
@@ -154,15 +154,15 @@ def _local(config: Mapping[str, Any]) -> LocalSettings:
 
 
 def shaped(name: str, value: str, form: re.Pattern, what: str) -> str:
-    """The same value. Raises UserError when it has not the form that docker reads as that and nothing else."""
+    """The same value. Raises UserError when it does not match the form."""
     if form.fullmatch(value) is None:
         hint = f"; did you mean {value.lower()}?" if form.fullmatch(value.lower()) else ""
-        raise UserError(f"{name}: {value!r} is no {what}{hint}")
+        raise UserError(f"{name}: {value!r} is not a {what}{hint}")
     return value
 
 
 def image_name(name: str, value: str) -> str:
-    """The same name of an image. Raises UserError."""
+    """The same image name. Raises UserError when it is invalid."""
     return shaped(name, value, IMAGE, "name of an image, HOST/.../NAME in small letters")
 
 
@@ -193,7 +193,7 @@ def texts(config: Mapping[str, Any], name: str) -> list[str]:
 
 
 def build_command(config: Mapping[str, Any]) -> list[str]:
-    """How the local image is built, by invoke.yaml."""
+    """The command that builds the local image, from invoke.yaml."""
     base, arguments = config.get("base_image"), texts(config, "build_args")
     for argument in arguments:
         shaped("invoke.yaml: build_args", argument, ARGUMENT, "build argument: NAME=value, or NAME alone")
@@ -204,27 +204,27 @@ def build_command(config: Mapping[str, Any]) -> list[str]:
 
 
 def container_name(config: Mapping[str, Any]) -> str:
-    """One container for each user of the machine, unless invoke.yaml names it."""
+    """The container's name: one for each user of the machine, unless invoke.yaml names it."""
     local = _local(config)
     plain = local.image.rpartition("/")[2].partition("@")[0].replace(":", "-")
     return local.container or f"{plain}-{os.getuid()}"
 
 
 def user(engine: Mapping[str, Any]) -> str:
-    """Who writes into the mounted repository. To an engine without root, the caller is root inside."""
+    """The user (uid:gid) who writes into the mounted repository. With a rootless engine the caller is root inside."""
     rootless = any("rootless" in option for option in engine.get("SecurityOptions") or [])
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
 
 def gpus_flag(wanted: str, engine: Mapping[str, Any]) -> str | None:
-    """What docker's --gpus is given; None leaves it out."""
+    """The value of docker's --gpus; None leaves it out."""
     if wanted == "auto":
         return "all" if "nvidia" in (engine.get("Runtimes") or {}) else None
     return None if wanted in ("none", "0") else wanted
 
 
 def _check_ours(there: Mapping[str, Any], container: str) -> None:
-    """Raises UserError where another checkout's container has the name."""
+    """Raises UserError if a container of another checkout has this name."""
     mounted = (there["Config"].get("Labels") or {}).get("repository")
     if mounted != str(ROOT):
         raise UserError(
@@ -234,7 +234,7 @@ def _check_ours(there: Mapping[str, Any], container: str) -> None:
 
 
 def push_advice(repository: str) -> str:
-    """How to be let into a registry; one without a host is Docker Hub's."""
+    """Advice on logging in to a registry; a repository without a host is on Docker Hub."""
     host = repository.partition("/")[0]
     if host.endswith("-docker.pkg.dev"):
         return f" (not logged in? gcloud auth configure-docker {host})"

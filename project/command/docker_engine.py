@@ -1,4 +1,4 @@
-"""The Docker engine, asked and told through its command; every trouble becomes one line."""
+"""Calls the Docker engine through the docker command; every failure becomes one line."""
 
 import json
 import shlex
@@ -9,13 +9,13 @@ from typing import Any
 
 from project.work.common import UserError
 
-PATIENCE = 60  # seconds for a question that an engine answers at once
+PATIENCE = 60  # seconds for a query that an engine answers at once
 
 
 def ask(dry_run: bool) -> dict[str, Any]:
-    """What the engine says of itself. Raises UserError when there is none to be used.
+    """The engine's info. Raises UserError when no engine can be used.
 
-    In a dry run a guess: NVIDIA's runtime is there when its program is.
+    In a dry run it is a guess: NVIDIA's runtime counts as present if its program is installed.
     """
     if dry_run:
         return {"Runtimes": {"nvidia": {}} if shutil.which("nvidia-container-runtime") else {}}
@@ -36,17 +36,17 @@ def _first(text: str) -> str:
 
 
 def _question(command: Sequence[str]) -> subprocess.CompletedProcess:
-    """Ask docker. Raises UserError when it cannot be started or does not answer."""
+    """Query docker. Raises UserError when it cannot be started or does not answer."""
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        raise UserError(f"Docker's engine has not answered for {PATIENCE} seconds; start it anew") from None
+        raise UserError(f"Docker's engine has not answered for {PATIENCE} seconds; restart it") from None
     except OSError as error:
         raise UserError(f"docker cannot be started: {error.strerror}") from error
 
 
 def _read(text: str, kind: type) -> Any:
-    """What docker printed as JSON; empty when it is not what was asked for."""
+    """Parse docker's JSON output; empty when it has another type."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
@@ -55,13 +55,13 @@ def _read(text: str, kind: type) -> Any:
 
 
 def inspect(kind: str, name: str) -> dict[str, Any]:
-    """What the engine knows of an image or a container; empty when there is none of that name."""
+    """The engine's facts about an image or a container; empty when none has that name."""
     found = _question(["docker", kind, "inspect", name])
     return next(iter(_read(found.stdout, list)), {}) if found.returncode == 0 else {}
 
 
 def run(commands: Sequence[Sequence[str]], dry_run: bool, quiet: bool = False, advice: str = "") -> None:
-    """Run commands in turn, or print them. Raises UserError after what docker itself said of a failure."""
+    """Run commands in turn, or print them. Raises UserError when one fails; docker has printed why."""
     for command in commands:
         if dry_run:
             print(shlex.join(command))

@@ -1,4 +1,4 @@
-"""Which runs are finished or under way in an output folder, as it stands at this moment: others may work there too."""
+"""Which runs of an output folder are finished or running right now; other processes may work there too."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +15,11 @@ class Finished:
         self._uuids: set[str] = set()
 
     def has_row(self, uuid: str) -> bool:
-        """Whether a run has its row, and so is finished."""
+        """Whether a run has its row and is therefore finished."""
         from project.work.reporter.table.result_table import ResultTable
 
         table = ResultTable(self.output)
-        with suppress(OSError, UserError):  # a run that finds it so says what is wrong with it
+        with suppress(OSError, UserError):  # the run itself will report the error
             state = table.path.stat()
             seen = (state.st_ino, state.st_mtime_ns, state.st_size)
             if seen != self._seen:
@@ -27,7 +27,7 @@ class Finished:
         return uuid in self._uuids
 
     def is_whole(self, uuid: str) -> bool:
-        """Whether a run has its row and all the rest of what it reports: its curve, say."""
+        """Whether a run has its row and has reported everything else, such as its curve."""
         if not self.has_row(uuid):
             return False
         from project.work.reporter import reporter
@@ -35,7 +35,7 @@ class Finished:
         return all(reporter.is_whole(folder) for folder in self._folders(uuid))
 
     def is_under_way(self, uuid: str) -> bool:
-        """Whether some process is at a run."""
+        """Whether a process is working on a run."""
         from filelock import FileLock, Timeout
 
         from project.work.run_folder import RUN_LOCK
@@ -46,7 +46,7 @@ class Finished:
             except Timeout:
                 return True
             except OSError:
-                continue  # the run itself will say so
+                continue  # the run itself will report the error
         return False
 
     def _folders(self, uuid: str) -> list[Path]:

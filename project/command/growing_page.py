@@ -1,4 +1,4 @@
-"""The page of a comparison while its runs are under way."""
+"""The page of a comparison, updated while its runs are going on."""
 
 import sys
 import time
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from project.work.study.comparison import Comparison
     from project.work.study.comparison_page import Study
 
-SHARE = 0.1  # of the time, at most, that drawing the page again takes
+SHARE = 0.1  # of the time, at most, spent on redrawing the page
 
 
 @dataclass(frozen=True)
 class Point:
-    """A run of a comparison. method: the word as it was typed, whatever its run is called elsewhere."""
+    """A run of a comparison. method: the word as typed, which may differ from the run's name elsewhere."""
 
     method: str
     rate: float
@@ -30,14 +30,14 @@ class Point:
 
 
 class GrowingPage:
-    """The page of a comparison, drawn again as its runs finish."""
+    """The page of a comparison, redrawn as its runs finish."""
 
     def __init__(self, output: Path, points: Sequence[Point], command: str) -> None:
         self.output, self.points, self.command = output, points, command
         self.not_before = 0.0
 
     def grow(self, at_once: bool = False) -> None:
-        """Draw it again, unless it has just been drawn; a page that cannot be drawn costs no run."""
+        """Redraw it, unless that was done just now. A failure is only a warning, and the runs go on."""
         started = time.monotonic()
         if started < self.not_before and not at_once:
             return
@@ -49,7 +49,7 @@ class GrowingPage:
         self.not_before = now + (now - started) * (1 / SHARE - 1)
 
     def show(self) -> None:
-        """Draw it and print what it says."""
+        """Draw it and print its text."""
         from project.work.study import comparison_words, terminal
 
         comparison = self.comparison()
@@ -60,7 +60,7 @@ class GrowingPage:
         terminal.say(f"{comparison_words.text(comparison)}\n\npage {path}")
 
     def comparison(self) -> "Comparison":
-        """What is finished by now."""
+        """The comparison of the runs that are finished by now."""
         from project.work.study import comparison
 
         return comparison.read(self.output, [
@@ -81,5 +81,6 @@ class GrowingPage:
         name = Path(settings.dataset).name
         facts = {"data": name, "network": settings.model, "epochs": str(settings.epoch), "noise": kind}
         seeds = len({point.seed for point in self.points})
-        title = f"{name}: {kind} noise, {settings.epoch} epochs, {seeds} seed{'s' if seeds > 1 else ''}"
+        counts = [f"{n} {word}{'s' if n > 1 else ''}" for n, word in ((settings.epoch, "epoch"), (seeds, "seed"))]
+        title = f"{name}: {kind} noise, {', '.join(counts)}"
         return Study(title, facts, self.command)

@@ -1,4 +1,4 @@
-"""Processes that do the runs of a sweep, as the sweep sees them: started, given runs, ended."""
+"""The sweep's side of its worker processes: starts them, gives them runs, and stops them."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from project.work.machine import memory_budget, process
 
 GRACE = 2.0  # seconds to end by itself
 STOPPING = 60.0  # seconds for a run to end once it is told to
-PAUSE = 0.02  # seconds between two looks
+PAUSE = 0.02  # seconds between two polls
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Outcome:
 
 
 class PoolWorker:
-    """A process that does one run at a time; with an answer it is ready for the next, without one it has ended."""
+    """A process that does one run at a time. After its answer it is ready for the next; without one it has ended."""
 
     def __init__(self, log: Path, at_once: int, command: Sequence[str] | None = None) -> None:
-        """Start it among so many. log: of its first run; command: of its only run, when that has its own processes."""
+        """Start it, one of `at_once`. log: of its first run; command: of its only run, if that starts processes."""
         receive, answer = os.pipe()
         own = [*make_command.script("project/command/run_worker.py", {}), str(answer), str(os.getpid())]
         with log.open("a") as file:
@@ -59,35 +59,35 @@ class PoolWorker:
         """Give it a run."""
         order = json.dumps({"words": list(words), "log": str(log.absolute())})
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it died just now, which is how the run ends
+        with suppress(BrokenPipeError):  # it has just died; `outcome` will tell
             self.process.stdin.write(order.encode() + b"\n")
             self.process.stdin.flush()
 
     def outcome(self) -> Outcome | None:
-        """How the run ended, or None while it goes on."""
-        code = self.process.poll()  # asked before the answer is looked for: what has ended says no more
+        """How the run ended; None while it is running."""
+        code = self.process.poll()  # polled before the answer is read: an ended process sends no more
         if select.select([self.answers], [], [], 0)[0] and (line := self.answers.readline()):
             return Outcome(**json.loads(line))
         return None if code is None else Outcome(code)
 
     def interrupt(self) -> None:
-        """End the run that it is at as Ctrl-C ends it; twice does no harm."""
+        """Stop the current run as Ctrl-C does; safe to call twice."""
         self.process.send_signal(signal.SIGINT)
 
     def dismiss(self) -> None:
-        """No more runs: it ends by itself after the one it is at."""
+        """Send no more runs: it ends by itself after the current one."""
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):
                 self.process.stdin.close()
 
 
 def stop(workers: Iterable[PoolWorker]) -> None:
-    """Have all of them end, those that are at a run as Ctrl-C ends it."""
+    """Stop all workers; a worker with a run stops as on Ctrl-C."""
     workers = list(workers)
     for worker in workers:
         worker.dismiss()
     for patience, word in ((GRACE, signal.SIGINT), (STOPPING, signal.SIGKILL)):
-        for _ in range(int(patience / PAUSE)):  # pauses are counted, for a clock may stand still
+        for _ in range(int(patience / PAUSE)):  # pauses are counted, because a clock may be set back
             if not any(worker.ready for worker in workers):
                 break
             time.sleep(PAUSE)
@@ -100,7 +100,7 @@ def stop(workers: Iterable[PoolWorker]) -> None:
 
 
 def _environment(at_once: int) -> dict[str, str]:
-    """That of one of so many processes: each has its part of the processors."""
+    """The environment of one of `at_once` processes, each with its share of the CPU cores."""
     environment = dict(os.environ)
     if at_once > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, memory_budget.cores() // at_once)))

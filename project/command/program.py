@@ -1,9 +1,9 @@
-"""What ./inv runs: invoke, with this repository's tasks, its version, and its words for a command line that is wrong.
+"""The program behind ./inv: invoke with this repository's tasks, version, help and error messages.
 
-A script: ./inv starts it by its path, with the repository on PYTHONPATH, whatever is installed beside it.
+./inv starts it by its path with the repository on PYTHONPATH, so that no other installation is used.
 """
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     from project.work.machine import process
 
     process.begin()
@@ -37,7 +37,7 @@ LIST_FORMATS = ("flat", "nested", "json")
 
 
 class Config(invoke.Config):
-    """invoke's configuration, whose files and environment variables are refused in words when they are wrong."""
+    """invoke's configuration, with clear errors for wrong files and environment variables."""
 
     def _load_yaml(self, path: str) -> dict[str, Any]:
         return configuration.read(Path(path), ours=Path(path).parent == CODE)
@@ -45,11 +45,11 @@ class Config(invoke.Config):
     _load_yml = _load_json = _load_yaml
 
     def load_shell_env(self) -> None:
-        """Take INVOKE_... variables in."""
+        """Read the INVOKE_... variables."""
         try:
             super().load_shell_env()
         except (AmbiguousEnvVar, UncastableEnvVar, TypeError, ValueError) as error:
-            raise UserError(f"an INVOKE_... environment variable is none that can be used: {error}") from error
+            raise UserError(f"an INVOKE_... environment variable cannot be used: {error}") from error
         own = {name: self._config.get(name) for name in configuration.INVOKES_OWN}
         try:
             configuration.check_invokes_own(own)
@@ -60,7 +60,7 @@ class Config(invoke.Config):
 class Program(invoke.Program):
     """invoke for the tasks of this repository."""
 
-    everything = False  # whether help is asked for all of a task's settings
+    everything = False  # whether help for all of a task's settings is requested
 
     def parse_core(self, argv: Sequence[str] | None) -> None:
         """Read the flags of invoke itself."""
@@ -72,21 +72,21 @@ class Program(invoke.Program):
         """Read tasks and their flags."""
         if not self.args.complete.value and self.args.help.value is None:
             if self.core.remainder:
-                raise UserError("nothing reads what stands after --; leave the -- out")
+                raise UserError("words after -- have no effect; leave the -- out")
             help_for = command_line.check(self.core.unparsed, self._make_parser().contexts, self.initial_context)
-            if help_for is not None:  # invoke would take --help for the name that ./inv follow needs
+            if help_for is not None:  # invoke would read --help as the name that ./inv follow needs
                 (self.args.help.value, self.everything), self.core.unparsed = help_for, []
         self._in_words(super().parse_tasks)
 
     def parse_cleanup(self) -> None:
-        """Show help or a list where that is asked for."""
+        """Show help or a list if requested."""
         form = self.args["list-format"].value
         if form not in LIST_FORMATS:
             raise UserError(f"--list-format: {form} is not one of {', '.join(LIST_FORMATS)}")
         self._in_words(super().parse_cleanup)
 
     def update_config(self, merge: bool = True) -> None:
-        """Take in the configuration file that --config names, and flags."""
+        """Read the configuration file of --config, and flags."""
         named = self.args.config.value
         if named is not None and not Path(named).expanduser().exists():
             raise UserError(f"--config: {named} is missing")
@@ -96,11 +96,11 @@ class Program(invoke.Program):
             raise UserError(f"--config: {error}") from error
 
     def print_task_help(self, name: str) -> None:
-        """Show what a task is for and its settings, as main.py --help shows them."""
+        """Show a task's purpose and settings, in the form of main.py --help."""
         print(tasking.help_page(name, self.collection[name], self.everything), end="")
 
     def no_tasks_given(self) -> None:
-        """Show the tasks: what there is to type."""
+        """Show the list of tasks."""
         self.list_tasks()
         print("./inv TASK --help shows the usual settings of a task, --help-all all; ./inv --help those of invoke.")
         raise invoke.Exit

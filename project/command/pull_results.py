@@ -1,4 +1,4 @@
-"""The run folders of all jobs brought here from their bucket, and their rows into results.csv."""
+"""Downloads the run folders of all jobs from their bucket, and merges their rows into results.csv."""
 
 import sys
 from collections import defaultdict
@@ -16,12 +16,12 @@ from project.work.run_folder import RESULT_FILE
 
 
 def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
-    """Bring the run folders of all jobs, and merge their rows into the table.
+    """Download the run folders of all jobs, and merge their rows into the table.
 
-    place: <uuid>/<run folder>/<path> below it. Returns the folders that changed and the number of rows that did.
+    place: holds <uuid>/<run folder>/<path>. Returns the folders that changed and the number of rows that changed.
     """
     if not absent(ResultTable(output).path):
-        ResultTable(output).read()  # a table that takes no rows is better known before hours of downloads
+        ResultTable(output).read()  # fail on a broken table before hours of downloads
     jobs: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, blob in place.files().items():
         job, _, path = name.partition("/")
@@ -34,7 +34,7 @@ def pull(place: BucketFolder, output: Path) -> tuple[list[Path], int]:
 
 
 def _merge(folder: Path, table: ResultTable) -> bool:
-    """Bring a finished run's row into the table; says whether that changed anything."""
+    """Merge a finished run's row into the table; returns whether that changed anything."""
     try:
         row = read_result(folder)
     except UserError as error:

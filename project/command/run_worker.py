@@ -1,11 +1,11 @@
-"""A process that does the runs of a sweep one after another, so that torch is loaded once, and data too.
+"""A worker process of a sweep: does runs one after another, so that torch and the data are loaded once.
 
-It reads a line of JSON for each run, {"words": its flags, "log": where everything it says goes}, and answers with one
-on the file descriptor it is given: the exit code, and the memory that the run took. After whatever may have left this
-process in a bad state it ends instead, and its own exit code is the answer.
+For each run it reads a line of JSON, {"words": its flags, "log": the file for its output}, and writes one to a given
+file descriptor: the exit code and the memory that the run took. After an error that may have left the process in a bad
+state it ends instead, and its own exit code is the answer.
 """
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     import signal
 
     from project.work.machine import process
@@ -28,10 +28,10 @@ from project.work.machine.process import OutOfMemory, run_command
 
 
 def serve(answers: int, parent: int) -> None:
-    """Do runs until no more are sent, or the process that sends them is gone."""
-    os.set_inheritable(answers, False)  # what a run starts must not hold it open
+    """Do runs until no more are sent or the parent process is gone."""
+    os.set_inheritable(answers, False)  # a run's child processes must not hold it open
     orders = os.fdopen(os.dup(0), encoding="utf-8")
-    _point(0, os.devnull, os.O_RDONLY)  # nor read from it
+    _point(0, os.devnull, os.O_RDONLY)  # nor read from standard input
     threading.Thread(target=launch.end_with_parent, args=(parent,), daemon=True).start()
     for line in orders:
         order = json.loads(line)
@@ -51,7 +51,7 @@ def serve(answers: int, parent: int) -> None:
 
 
 def _point(stream: int, path: str, flags: int) -> None:
-    """Have a file descriptor be that of a file: C code writes there too. A full disk takes the words, not the run."""
+    """Redirect a file descriptor to a file, also for C code. A full disk loses output but does not end the run."""
     try:
         file = os.open(path, flags, 0o666)
     except OSError:
@@ -61,7 +61,7 @@ def _point(stream: int, path: str, flags: int) -> None:
 
 
 def _run(words: Sequence[str]) -> int:
-    """Do a run as main.py does; its exit code."""
+    """Do a run as main.py does; returns its exit code."""
     from project.work import run_folder
 
     starved: list[OutOfMemory] = []
@@ -74,7 +74,7 @@ def _run(words: Sequence[str]) -> int:
             raise
 
     try:
-        run_folder.git_revision()  # while it is that of the code that is loaded: files may change before the last run
+        run_folder.git_revision()  # cached now, because files may change before the last run
         run_command(attempt, main.LOWER)
         return 0
     except SystemExit as end:
@@ -86,7 +86,7 @@ def _run(words: Sequence[str]) -> int:
         return 1
     except Exception:
         traceback.print_exc()
-        sys.exit(1)  # a GPU that met an error has no more answers for this process
+        sys.exit(1)  # after a CUDA error this process cannot use the GPU any more
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

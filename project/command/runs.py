@@ -1,4 +1,4 @@
-"""Runs that are planned: named by their settings, and all of them checked before any starts."""
+"""Planned runs: named by their settings, and all checked before the first one starts."""
 
 import dataclasses
 import hashlib
@@ -18,12 +18,12 @@ from project.work.settings.flags import flag, given
 from project.work.settings.groups import DataSettings, Settings
 
 PLACE = frozenset(resolve.place_settings())
-FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name one
+FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name a file
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a sweep. name: the settings in which it differs; values: its flags; settings: what they come to."""
+    """One run of a sweep. name: its varying settings; values: its flags; settings: the result of the flags."""
 
     uuid: str
     name: str
@@ -32,7 +32,7 @@ class PlannedRun:
 
 
 def expand(values: Mapping[str, Any]) -> list[PlannedRun]:
-    """The runs of a grid, each once, all of them checked. Raises UserError."""
+    """The runs of a grid, without repeats, all checked. Raises UserError."""
     runs: dict[str, PlannedRun] = {}
     for point, differing in make_command.grid(values, whole=PLACE):
         name = " ".join(f"{which}={value}" for which, value in differing.items()) or "the only run"
@@ -42,7 +42,7 @@ def expand(values: Mapping[str, Any]) -> list[PlannedRun]:
 
 
 def make_run(name: str, values: Mapping[str, Any]) -> PlannedRun:
-    """The run of these flags, with the uuid that its settings give it. Raises UserError that says which run it is."""
+    """The run of these flags, with a uuid made from its settings. Raises UserError that names the run."""
     if values.get("uuid") is not None or values.get("resume") is not None:
         raise UserError("--uuid, --resume: a sweep names its runs itself, and goes on with those it began")
     if values.get("stage") not in (None, "train"):
@@ -56,14 +56,14 @@ def make_run(name: str, values: Mapping[str, Any]) -> PlannedRun:
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:
-    """The settings that main.py makes of these flags. Raises UserError."""
+    """The settings that main.py would read from these flags. Raises UserError."""
     return resolve.combine(resolve.read_yaml(DEFAULTS_FILE), given(Settings, make_command.flags(values), ""))
 
 
 def uuid_of(settings: Settings) -> str:
-    """A name for exactly these settings, and for what the files hold that they name.
+    """A name for exactly these settings and the content of the files that they name.
 
-    A setting that is added to the code later, at its default, changes no name.
+    A setting that the code gains later does not change the name while it has its default.
     """
     chosen = resolve.chosen(settings)
     chosen |= {name: _digest(chosen[name]) for name in FILES if name in chosen}
@@ -71,11 +71,11 @@ def uuid_of(settings: Settings) -> str:
 
 
 def _digest(path: str) -> str:
-    """What a file holds, or an audit's folder, in short; the path itself where there is none here (gs://, say)."""
+    """A digest of a file or an audit's folder; the path itself if it is not on this machine, such as gs://."""
     file = _file(path)
     if file is None:
         return path
-    from project.work.files.arrays import file_digest  # in pieces, for logits may be large
+    from project.work.files.arrays import file_digest  # it reads in pieces, because logits may be large
 
     return file_digest(file)
 
@@ -85,7 +85,7 @@ def _file(path: str) -> Path | None:
 
 
 def refuse_absent(runs: Iterable[PlannedRun]) -> None:
-    """Raises UserError when a run would find no data set here, or no file where a setting of its names one."""
+    """Raises UserError when a run's data set, or a file that its settings name, is missing."""
     for run in runs:
         if run.settings.data_uri is None:
             prepared_data.find(run.settings.dataset)
@@ -96,9 +96,9 @@ def refuse_absent(runs: Iterable[PlannedRun]) -> None:
 
 
 def refuse_changed(runs: Iterable[PlannedRun], digests: Mapping[str, str], output: Path) -> None:
-    """Raises UserError when a data set that is here was prepared anew since runs on it finished.
+    """Raises UserError when a data set was prepared anew after runs on it finished.
 
-    digests: uuid -> what the row of a finished run says of its data; nothing where it is of before that was kept.
+    digests: uuid -> data digest in the row of a finished run; empty in older rows.
     """
     finished = [run for run in runs if digests.get(run.uuid)]
     here = {
@@ -115,6 +115,6 @@ def refuse_changed(runs: Iterable[PlannedRun], digests: Mapping[str, str], outpu
 
 
 def by_data(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """The same runs, those of the same data after each other: a process may still have what the last one loaded."""
+    """The same runs, grouped by data set, because a worker keeps the last data set loaded."""
     names = [field.name for field in dataclasses.fields(DataSettings)]
     return sorted(runs, key=lambda run: [str(run.values.get(name)) for name in names])

@@ -1,6 +1,6 @@
-"""A sweep: every combination of settings given as lists, trained here or submitted as jobs, whatever one of them does.
+"""A sweep: trains every combination of settings given as lists, here or as jobs; a failed run does not stop it.
 
-A run's uuid is made from its settings, so that the same command skips what is finished and goes on with the rest.
+A run's uuid is made from its settings, so that the same command skips finished runs and continues with the rest.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ LOGS = "sweep-logs"
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """How to go through the grid."""
+    """How to run the grid."""
 
     method: str | None = setting(
         None, "methods, separated by commas, such as base, mixup+distillation, recipe=predecessor or"
@@ -45,7 +45,7 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class Order:
-    """How runs are carried out. config: invoke.yaml; job: values of JobSettings; output: where their results are."""
+    """How to do the runs. config: invoke.yaml; job: values of JobSettings; output: the folder of their results."""
 
     config: Mapping[str, Any]
     settings: SweepSettings
@@ -54,9 +54,9 @@ class Order:
 
 
 def run_sweep(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Run what has not been run, print the table of the sweep; ends the program unsuccessfully when a run failed.
+    """Do the missing runs and print the table of the sweep; exit with an error when a run failed.
 
-    values: flags of SweepSettings, JobSettings and Settings, of which settings may be lists.
+    values: flags of SweepSettings, JobSettings and Settings; those of Settings may be lists.
     """
     order, grid = read_order(SweepSettings, config, values)
     runs = expand(grid | {"method": order.settings.method})
@@ -71,7 +71,7 @@ def run_sweep(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
 def read_order(
     cls: type[SweepSettings], config: Mapping[str, Any], values: Mapping[str, Any]
 ) -> tuple[Order, dict[str, Any]]:
-    """How to carry out runs, and the values that are left: those of Settings. Raises UserError."""
+    """How to do the runs, and the remaining values: those of Settings. Raises UserError."""
     own = _of(cls, values)
     settings = build(cls, given(cls, make_command.flags(own), ""))
     job = {name: value for name, value in _of(JobSettings, values).items() if settings.remote or name not in PLACE}
@@ -86,15 +86,15 @@ def _of(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_commands(order: Order, runs: Sequence[PlannedRun]) -> None:
-    """Print the commands of the runs that are not finished. Raises UserError when one could not start."""
+    """Print the commands of the unfinished runs. Raises UserError when one could not start."""
     for run in _left(order, runs):
         print(shlex.join(command_of(run, order.job if order.settings.remote else None)))
 
 
 def carry_out(order: Order, runs: Sequence[PlannedRun], after: Callable[[], None] | None = None) -> dict[str, str]:
-    """Do the runs that are not finished, in order; returns what went wrong with those that failed, by uuid.
+    """Do the unfinished runs in order; returns the errors of failed runs, by uuid.
 
-    after: called whenever some run here has ended. Raises UserError before any starts when one of them could not.
+    after: called whenever a run here has ended. Raises UserError before the first start if any run could not start.
     """
     left = _left(order, runs)
     done = sum(map(Finished(order.output).has_row, (run.uuid for run in runs)))
@@ -117,7 +117,7 @@ def _left(order: Order, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 
 def end(runs: Sequence[PlannedRun], failed: Mapping[str, str]) -> None:
-    """Say which runs failed and why, and end the program unsuccessfully if any did."""
+    """Print which runs failed and why, and exit with an error if any did."""
     for run in (run for run in runs if run.uuid in failed):
         print(f"failed: {run.name} ({run.uuid}): {failed[run.uuid]}", file=sys.stderr)
     if failed:
@@ -125,19 +125,19 @@ def end(runs: Sequence[PlannedRun], failed: Mapping[str, str]) -> None:
 
 
 def command_of(run: PlannedRun, job: Mapping[str, Any] | None = None) -> list[str]:
-    """The command of a run here, or of its job."""
+    """The command of a local run or of its job."""
     if job is None:
         return make_command.script("project/work/main.py", run.values)
     return ["./inv", "train-ai-platform", *make_command.flags(_of_job(run, job))]
 
 
 def _of_job(run: PlannedRun, job: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a job: where the results of the sweep are here does not concern it."""
+    """The values for a job, without the local output folder."""
     return {**job, **run.values, "dry_run": None, "output": None, "detach": True}
 
 
 def submit(config: Mapping[str, Any], runs: Iterable[PlannedRun], job: Mapping[str, Any]) -> dict[str, str]:
-    """Submit each run as a job; returns what went wrong, by uuid. A job that is going on is left alone."""
+    """Submit each run as a job; returns errors by uuid. A running job is left alone."""
     failed: dict[str, str] = {}
     for run in common.progress(list(runs), unit="job"):
         try:
@@ -152,7 +152,7 @@ def submit(config: Mapping[str, Any], runs: Iterable[PlannedRun], job: Mapping[s
 def run_here(
     runs: Iterable[PlannedRun], output: Path, parallel: int | None, after: Callable[[], None] | None = None
 ) -> dict[str, str]:
-    """Train runs, so many at once; returns what went wrong with those that failed, by uuid."""
+    """Train runs, several at once; returns the errors of failed runs, by uuid."""
     logs = output.absolute() / LOGS
     logs.mkdir(parents=True, exist_ok=True)
     tasks = [_task(run, logs) for run in by_data(runs)]
@@ -166,14 +166,14 @@ def run_here(
 
 
 def _task(run: PlannedRun, logs: Path) -> Task:
-    """A run with a process of its own where it starts several, for torchrun changes the process it is called in."""
+    """A task for the pool. A run of several processes gets its own process, because torchrun changes its process."""
     several = (run.settings.nodes or 1) * launch.processes_here(run.settings) > 1 or "CLUSTER_SPEC" in os.environ
     command = tuple(command_of(run)) if several else None
     return Task(run.uuid, run.name, tuple(make_command.flags(run.values)), logs / f"{run.uuid}.log", command)
 
 
 def _finished(output: Path) -> dict[str, str]:
-    """The runs that have a row in an output folder: uuid -> what it says of their data, empty in older rows."""
+    """The runs with a row in an output folder: uuid -> data digest, empty in older rows."""
     path = output / "results.csv"
     if absent(path):
         return {}
@@ -185,7 +185,7 @@ def _finished(output: Path) -> dict[str, str]:
 
 
 def _print_table(output: Path, runs: Iterable[PlannedRun]) -> None:
-    """The summary of the runs of this sweep that are finished."""
+    """Print the table of this sweep's finished runs."""
     if not _finished(output).keys() & {run.uuid for run in runs}:
         return
     from project.work.reporter.table.result_table import ResultTable

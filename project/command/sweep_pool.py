@@ -1,9 +1,9 @@
-"""The runs of a sweep on this machine: so many at once, whatever one of them does.
+"""Does the runs of a sweep on this machine, several at once; a run that fails or is killed does not stop the others.
 
-concurrent.futures.ProcessPoolExecutor does not serve: where one of its workers is killed, for memory say, it breaks all
-runs of the pool (BrokenProcessPool). Its number of workers is fixed before the first run has shown what it takes of a
-GPU, and it can neither send Ctrl-C to a run, so that its epochs are kept, nor give each run a log of its own for what C
-code writes. A run that another sweep is at, or that has processes of its own, is no call of a function either.
+concurrent.futures.ProcessPoolExecutor is not used. When one of its workers is killed, for example for memory, it breaks
+all runs of the pool (BrokenProcessPool). Its number of workers is fixed before the first run has shown how much GPU
+memory it needs. It cannot send Ctrl-C to a run, which keeps its epochs, or give each run its own log for output of C
+code. And a run that another sweep is working on, or that starts its own processes, is not a function call.
 """
 
 import itertools
@@ -24,12 +24,12 @@ from project.work.machine.process import IN_USE, MEMORY
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-LOOK = 25  # pauses between two looks at what others are at
+LOOK = 25  # pauses between two checks of the runs of other processes
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run to do. words: its flags; command: its whole command line, where it starts processes of its own."""
+    """A run to do. words: its flags; command: its whole command line, if it starts its own processes."""
 
     uuid: str
     name: str
@@ -40,7 +40,7 @@ class Task:
 
 @dataclass
 class Capacity:
-    """How many runs there is room for: as many as given or, on a GPU, as fit once the first has shown what it takes."""
+    """How many runs go at once: the given number or, on a GPU, as many as fit by the memory of the first run."""
 
     given: int | None
     at_once: int = 1
@@ -51,9 +51,9 @@ class Capacity:
             self.at_once, self.known = self.given, True
 
     def learn(self, outcome: Outcome, beside: int) -> bool:
-        """Take in how a run ended, with so many beside it; says whether it is to be tried again, beside fewer.
+        """Learn from how a run ended; returns whether to retry it with fewer runs beside it. beside: runs at that time.
 
-        Runs of a sweep may differ in what they take, and others may use the GPU too.
+        Runs of a sweep may need different amounts of memory, and others may use the GPU too.
         """
         if self.given is None and outcome.code == STARVED and beside > 0:
             self.at_once = min(self.at_once, beside)
@@ -65,24 +65,24 @@ class Capacity:
 
 
 class SweepPool:
-    """Tasks, and the workers that are at them. Others may be at the same tasks: each is done once."""
+    """Tasks and their workers. Other sweeps may have the same tasks; each is done once."""
 
     def __init__(
         self, tasks: Sequence[Task], at_once: int | None, finished: Finished, after: Callable[[], None] | None = None
     ) -> None:
-        """after: called whenever a task has ended, once the next one is under way."""
+        """after: called whenever a task has ended, after the next one was started."""
         self.waiting, self.capacity, self.finished, self.after = list(tasks), Capacity(at_once), finished, after
         self.news = False
         self.active: dict[Task, PoolWorker] = {}
-        self.elsewhere: list[Task] = []  # another process is at them
+        self.elsewhere: list[Task] = []  # another process is working on them
         self.idle: list[PoolWorker] = []
         self.leaving: list[PoolWorker] = []
-        self.begun: dict[Task, int] = {}  # where in its log the last attempt begins
+        self.begun: dict[Task, int] = {}  # offset in its log at which the last attempt begins
         self.made_up: set[Task] = set()
         self.failed: dict[str, str] = {}
 
     def work(self, bar: "tqdm") -> dict[str, str]:
-        """Do all tasks; returns what went wrong with those that failed, by uuid. No worker is left when it ends."""
+        """Do all tasks; returns the errors of failed ones, by uuid. All workers have ended when it returns."""
         try:
             for turn in itertools.count():
                 while self.waiting and len(self.active) < self.capacity.at_once:
@@ -106,7 +106,7 @@ class SweepPool:
         return {uuid: why for uuid, why in self.failed.items() if not self.finished.is_whole(uuid)}
 
     def _begin(self, task: Task, bar: "tqdm") -> None:
-        if self.finished.is_whole(task.uuid):  # by now
+        if self.finished.is_whole(task.uuid):  # finished by another process meanwhile
             self._done(bar)
             return
         if self.finished.is_under_way(task.uuid):
@@ -134,14 +134,14 @@ class SweepPool:
         wanted = self.waiting and len(self.active) + len(self.idle) < self.capacity.at_once
         if wanted and worker.ready:
             self.idle.append(worker)
-        else:  # what it holds of the device is for the others
+        else:  # its device memory is for the others
             worker.dismiss()
             ended = [each for each in [*self.leaving, worker] if not each.ready]
             self.leaving = [each for each in [*self.leaving, worker] if each not in ended]
             stop(ended)
 
     def _fall_short(self, task: Task, outcome: Outcome, bar: "tqdm") -> None:
-        """What becomes of a task that did not end well: it may still be finished, or another process's."""
+        """Handle a task that failed: it may be finished all the same, or belong to another process."""
         if self.finished.is_whole(task.uuid):
             self._done(bar)
         elif outcome.code == IN_USE:
@@ -160,10 +160,10 @@ class SweepPool:
 
     def _put_aside(self, task: Task) -> None:
         self.elsewhere.append(task)
-        print(f"{task.name} ({task.uuid}): another process is at it; waiting for its row", file=sys.stderr)
+        print(f"{task.name} ({task.uuid}): another process works on it; waiting for its row", file=sys.stderr)
 
     def _look_elsewhere(self, bar: "tqdm") -> None:
-        """Take note of what others have finished, and take over what they left."""
+        """Note the tasks that others have finished, and take over those that they left."""
         for task in list(self.elsewhere):
             if self.finished.is_whole(task.uuid):
                 self.elsewhere.remove(task)
@@ -174,7 +174,7 @@ class SweepPool:
 
 
 def said(log: Path, begin: int) -> str:
-    """What an attempt wrote into its log, which begins there."""
+    """The output of an attempt: its log from this offset on."""
     try:
         with log.open("rb") as file:
             file.seek(begin)
@@ -184,10 +184,10 @@ def said(log: Path, begin: int) -> str:
 
 
 def reason(code: int, log: Path, begin: int = 0) -> str:
-    """Why a run failed, in a line: what it said last, or what ended it before it could say why."""
+    """Why a run failed, in one line: its last line of output, or the signal that ended it."""
     if code < 0:
         name = signal.Signals(-code).name
         why = f"; {MEMORY}: lower --batch-size, --image-size or --parallel" if name == "SIGKILL" else ""
-        return f"ended by {name} (what it said is in {log}){why}"
+        return f"ended by {name} (its output is in {log}){why}"
     lines = said(log, begin).splitlines()
-    return f"{lines[-1] if lines else 'it said nothing'} (all of it in {log})"
+    return f"{lines[-1] if lines else 'it printed nothing'} (its output is in {log})"

@@ -17,10 +17,10 @@ from project.work.settings.help_page import Section, flag, help_of
 
 
 def takes(*settings: type, without: Collection[str] = (), **own_help: str) -> Callable[[Callable], Task]:
-    """Make a function(context, ..., **values) a task with a flag for each field of settings dataclasses too.
+    """Make a function(context, ..., **values) a task that also has a flag for each field of settings dataclasses.
 
     Of fields with the same name, that of the first class counts. without: fields that the task does not read;
-    own_help: what the function's own options are for.
+    own_help: help texts of the function's own options.
     """
 
     def decorate(function: Callable) -> Task:
@@ -64,14 +64,14 @@ def help_page(name: str, made: Task, everything: bool) -> str:
 
 
 def _own_line(option: inspect.Parameter, texts: Mapping[str, str]) -> tuple[str, str]:
-    """The line of an option that is no setting: --count N."""
+    """The help line of an option that is not a setting: --count N."""
     value = "" if option.default is False else " N" if isinstance(option.default, int) else " TEXT"
     notes = f" (default {option.default})" if isinstance(option.default, int) and value else ""
     return flag(option.name) + value, texts.get(option.name, "") + notes
 
 
 def run(c: Context, command: Sequence[str]) -> None:
-    """Run in the foreground; a command that fails has said why, so only its exit code is passed on."""
+    """Run in the foreground. A command that fails has printed why, so only its exit code is passed on."""
     if c.config.run.echo or c.config.run.dry:
         print(shlex.join(command), flush=True)
     begins = Path(command[1]).is_relative_to(CODE / "project")

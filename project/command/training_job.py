@@ -1,4 +1,4 @@
-"""What a training job on Google Cloud asks for, and the request it becomes; pure, standard library only."""
+"""The settings of a training job on Google Cloud, and its request; pure, standard library only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from project.work.settings.flags import setting
 
 @dataclass(frozen=True)
 class BucketSettings(CloudSettings):
-    """Whose bucket."""
+    """The bucket of a project."""
 
     bucket: str | None = setting(None, "Cloud Storage bucket of data (input/) and run folders (outputs/)")
 
@@ -52,9 +52,9 @@ class JobSettings(BucketSettings):
 def body(
     job: JobSettings, name: str, image: str, arguments: Sequence[str], output_uri: str, nodes: int = 1
 ) -> dict[str, Any]:
-    """The custom job as the API takes it; int64 are texts there. The first of its machines is a pool of its own.
+    """The custom job in the API's JSON, where int64 values are strings. The first machine is a pool of its own.
 
-    A machine that is restarted starts main.py with the same arguments, so the run goes on from its bucket.
+    A restarted machine runs main.py with the same arguments, so the run continues from its bucket.
     """
     machine: dict[str, Any] = {"machineType": job.instance_type}
     if job.accelerator_count:

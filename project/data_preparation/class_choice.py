@@ -1,4 +1,4 @@
-"""Which classes of a source are drawn: what --classes means, and whether each has rows enough."""
+"""Which classes of a source are drawn: reads --classes and checks that each class has enough rows."""
 
 import difflib
 import os
@@ -11,16 +11,16 @@ from project.work.common import UserError, progress
 from project.work.files import disk
 from project.work.labels import naming
 
-LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes
-_AROUND = ' ,;"'  # what stands around a name in a list that a spreadsheet saved
+LONGEST_LIST = 1 << 20  # bytes of a file with the names of classes, at most
+_AROUND = ' ,;"'  # what a spreadsheet puts around a name in a list
 
 
 def choose_classes(text: str | None, known: list[str]) -> tuple[list[str], list[str]]:
-    """The classes that --classes means, sorted, and as they were written. Raises UserError for an unknown one."""
+    """The classes named by --classes, sorted, and the names as written. Raises UserError for an unknown one."""
     if text is None:
         check_classes(known)
         return known, known
-    if not text.strip(_AROUND):  # of an empty variable, say
+    if not text.strip(_AROUND):  # from an empty variable, for example
         raise UserError("--classes is empty: name at least 2 classes, or leave --classes out to take all")
     forms = {naming.canonical(name): name for name in known}
     written = _written(text, forms)
@@ -35,7 +35,7 @@ def choose_classes(text: str | None, known: list[str]) -> tuple[list[str], list[
 
 
 def _written(text: str, known: Mapping[str, str]) -> list[str]:
-    """The names that --classes lists, or those of the file that it is the path of, one a line or between commas."""
+    """The names in --classes or, if it is a path, in that file, one a line or between commas."""
     path = Path(os.path.expanduser(text))
     if os.path.isfile(path) or (os.path.lexists(path) and naming.canonical(text) not in known):
         lines = [line.strip() for line in disk.read_text(path, LONGEST_LIST).splitlines()]
@@ -46,13 +46,13 @@ def _written(text: str, known: Mapping[str, str]) -> list[str]:
 
 
 def _of_line(line: str, known: Mapping[str, str]) -> list[str]:
-    """One name, which may have commas of its own, or several between commas."""
+    """One name, which may contain commas, or several names between commas."""
     whole = next((name for name in (line, line.strip(_AROUND)) if naming.canonical(name) in known), None)
     return [name.strip(_AROUND) for name in line.split(",")] if whole is None else [whole]
 
 
 def check_rows(source: Source, names: list[str], per_class: int) -> None:
-    """Raise UserError when a class has too few rows, as far as that is cheap to know."""
+    """Raise UserError when a class has too few rows, if counting is cheap."""
     counts = {word: source.rows(word, per_class) for word in progress(names, desc="checking files", unit="class")}
     short = {word: count for word, count in counts.items() if count is not None and count < per_class}
     if short:

@@ -1,9 +1,9 @@
 """Command line: draw image_sample.png (the prepared pictures), env.png (the architecture) and raster.png.
 
-Those of the README: ./inv figures --dataset sample --output fig
+To redraw the figures of README and docs: ./inv figures --dataset sample --output fig
 """
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     from project.work.machine import process
 
     process.begin()
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw_rasters(path: Path) -> None:
-    """Write a sheet (PNG): synthetic doodles as strokes, and below them as each method of raster.py draws them."""
+    """Write a sheet (PNG): synthetic doodles as strokes, and below them the images by each method of raster.py."""
     generator = np.random.default_rng(0)
     drawings = [sample.draw(word, generator) for word in DOODLES]
     rows = {"strokes": drawings} | {method: raster.render(drawings, SIDE, method) for method in raster.METHODS}
@@ -80,7 +80,7 @@ def draw_rasters(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle with a name and a line or two about it; the place is its centre, in pixels from the lower left."""
+    """A rectangle with a name and a line or two of text. x, y: its centre, in pixels from the lower left."""
 
     x: float
     y: float
@@ -175,7 +175,7 @@ def _box(axes: Axes, box: Box) -> None:
 
 
 def waypoints(start: Box, end: Box, route: str) -> list[tuple[float, float]]:
-    """Where an arrow goes, from edge to edge of two boxes."""
+    """The corners of an arrow from the edge of one box to the edge of another."""
     right, down = (1 if end.x > start.x else -1), (-1 if end.y < start.y else 1)
     side = (start.x + right * start.width / 2, start.y), (end.x - right * end.width / 2, end.y)
     over = (start.x, start.y + down * start.height / 2), (end.x, end.y - down * end.height / 2)

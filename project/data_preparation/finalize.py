@@ -1,7 +1,7 @@
-"""The end of every preparation: each class is divided into train and test, and shards become the files of a data set.
+"""The end of every preparation: splits each class into train and test, and makes a data set from shards.
 
-Drawings that are there twice are found by their marks, a few million at a time, since a set may be larger than memory:
-keys that name several drawings, and pictures that equal one another.
+Duplicates are found by their marks, a few million at a time, because a set may be larger than memory: keys that name
+several drawings, and equal images.
 """
 
 import io
@@ -20,12 +20,12 @@ from project.work.dataset import storage
 from project.work.files import arrays, disk
 from project.work.labels import noise
 
-if TYPE_CHECKING:  # which compiles; pictures of one's own need none of that
+if TYPE_CHECKING:  # it compiles code, which a folder of pictures does not need
     from project.data_preparation.shards import Shards
 
-FEW, MANY = 1 << 20, 1 << 22  # marks that are compared at a time, so that memory does not grow with the set
+FEW, MANY = 1 << 20, 1 << 22  # marks compared at a time, so that memory does not grow with the set
 NOTHING = -1
-Row = tuple[str, int]  # the part, and the row's number in it
+Row = tuple[str, int]  # the part, and the row in it
 Marks = Callable[[], Iterable[tuple[str, int, np.ndarray]]]
 KINDS = ("of the same class", "of test equal to one of train", "of another class")
 
@@ -60,10 +60,10 @@ def counts(train: storage.Pictures, test: storage.Pictures, names: list[str]) ->
 
 @dataclass
 class EqualDrawings:
-    """What is there twice.
+    """Duplicates.
 
-    keys: the marks of keys that several rows have, uint64, sorted; twins: of each kind of equal pictures, how many
-    there are beside the first one; first: a pair of each kind.
+    keys: the marks of keys that several rows have, uint64, sorted; twins: for each kind of equal images, their number
+    without the first ones; first: an example pair of each kind.
     """
 
     keys: np.ndarray
@@ -72,15 +72,15 @@ class EqualDrawings:
 
 
 class Assembly:
-    """Makes the data set of shards. Each shard is read where it is needed, and none is kept."""
+    """Makes the data set from shards. Each shard is read when needed, and none is kept in memory."""
 
     def __init__(self, shards: "Shards") -> None:
         self.shards = shards
 
     def assemble(self, provenance: dict[str, Any], finished: Iterable[range]) -> dict[str, Any]:
-        """Make the data set. finished: all shards, each as soon as it is, since others are being made meanwhile.
+        """Make the data set. finished: yields every shard as soon as it is finished, while others are being made.
 
-        Returns the provenance, to which is added what was left out.
+        Returns the provenance, with the rows left out added.
         """
         ordered = itertools.tee(self._in_order(finished), 2 * len(self.shards.rows))
         checksums: dict[str, str] = {}
@@ -88,7 +88,7 @@ class Assembly:
             self.shards.rows, self.shards.rows.values(), ordered[::2], ordered[1::2], strict=True
         ):
             labels = np.repeat(np.arange(len(self.shards.names)), count)
-            # Keys come last, since all must be known before one can be written.
+            # Keys come last, because all must be known before any can be written.
             known = None if self.shards.mapped(part) else (self.shards.section(shard, part) for shard in of_images)
             every = of_keys if known is not None else list(of_keys)
             keys = (self.shards.keys(shard, part, self.twice.keys) for shard in every)
@@ -105,7 +105,7 @@ class Assembly:
 
     @cached_property
     def twice(self) -> EqualDrawings:
-        """What is there twice, once every shard is there."""
+        """The duplicates; needs every shard."""
         return find_equal(self._every_mark, self.shards.rows, len(self.shards.names))
 
     def key_ids(self, rows: Iterable[Row]) -> list[str]:
@@ -144,7 +144,7 @@ class Assembly:
                 yield waiting.pop(0)
 
     def _write_manifest(self) -> str:
-        """List the training rows that show something else than their label says; returns the checksum of the list."""
+        """Write the list of training rows with a wrong label; returns its checksum."""
         path, tables = self.shards.ready / noise.MANIFEST, []
         for shard in self.shards.all():
             table = self._table(shard)
@@ -156,7 +156,7 @@ class Assembly:
         return arrays.file_digest(path)
 
     def _table(self, shard: range, rows: int | None = None, part: str = "train") -> pd.DataFrame:
-        """The first of a shard's keys; all by default."""
+        """The first `rows` keys of a shard; all by default."""
         file, header = io.BytesIO(self.shards.keys(shard, part, self.twice.keys)), None if shard.start else 0
         names, types = self.shards.key_columns(), {"key_id": str}
         options = {"nrows": rows, "compression": "gzip", "keep_default_na": False}
@@ -166,9 +166,9 @@ class Assembly:
 def find_equal(marks: Marks, counts: Mapping[str, int], classes: int) -> EqualDrawings:
     """Compare the marks of all rows.
 
-    marks: gives part, number of the first row and marks uint64 (2, N), of keys and of pictures, train before test; may
-    be called again; counts: the rows of a class in each part. Marks are shared out by their first bits, and each share
-    is compared by itself.
+    marks: yields part, number of the first row, and marks, uint64 (2, N), of keys and images, train before test; is
+    called several times; counts: the rows of a class in each part. Marks are divided into shares by their first bits,
+    and each share is compared by itself.
     """
     rows = sum(counts.values()) * classes
     bits = (rows // min(max(rows // 16, FEW), MANY)).bit_length()
@@ -184,7 +184,7 @@ def find_equal(marks: Marks, counts: Mapping[str, int], classes: int) -> EqualDr
 def _share(
     counts: Mapping[str, int], part: str, first: int, marks: np.ndarray, share: int, bits: int
 ) -> tuple[np.ndarray, ...]:
-    """Of some rows the marks of keys and of pictures in one share, and of the latter the rows, labels and parts."""
+    """The marks of keys and of images in one share, and for the images also their rows, labels and parts."""
     keys, pictures = marks
     rows = np.arange(first, first + len(keys))
     if bits > 0:
@@ -216,10 +216,10 @@ def _compare(result: EqualDrawings, some: list[list[np.ndarray]]) -> None:
 
 
 def earlier_places(marks: np.ndarray) -> np.ndarray:
-    """For each mark, uint64 (N,), where it first stood; NOTHING for one that is the first. Returns int64 (N,)."""
+    """For each mark, uint64 (N,), the position where it first occurs; NOTHING for that one. Returns int64 (N,)."""
     earlier = np.full(len(marks), NOTHING)
     repeated = _repeated(marks)
-    if len(repeated) > 0:  # few are, so that to look for these takes less time than to order all places
+    if len(repeated) > 0:  # few marks are repeated, so finding these is faster than sorting all positions
         number = np.minimum(np.searchsorted(repeated, marks), len(repeated) - 1)
         places = np.flatnonzero(repeated[number] == marks)
         first = np.empty(len(repeated), np.int64)

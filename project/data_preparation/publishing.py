@@ -1,4 +1,4 @@
-"""A set that is made takes its place: an older one is replaced whole, and a person is told what to do next."""
+"""Puts a finished set in its place: replaces an older set whole, and prints what to do next."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ from project.work.files import disk
 from project.work.machine import process
 from project.work.machine.process import Interrupted
 
-READY = "ready"  # in a scratch folder, what becomes the data set
-LEFT_OUT = "left_out.csv"  # in a data set, the rows of its source that it has not
+READY = "ready"  # folder in a scratch folder that becomes the data set
+LEFT_OUT = "left_out.csv"  # in a data set: the rows of its source that were left out
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a set goes. named: what a person calls it, with --dataset; usual: its name otherwise.
+    """The place of a set. named: its name by --dataset; usual: its name without --dataset.
 
-    facts: of its provenance, those that an older set of the usual name must share to be replaced; same: whether an
-    older set that shares them is of this very source.
+    facts: the part of its provenance that an older set of the usual name must share to be replaced; same: whether an
+    older set that shares it is from this very source.
     """
 
     output: str | None
@@ -38,19 +38,19 @@ class Target:
 
     @property
     def folder(self) -> Path:
-        """The folder of the set. Raises UserError for what is no name of one."""
+        """The folder of the set. Raises UserError for an invalid name."""
         name = self.usual if self.named is None else self.named
         if name in ("", "..") or Path(name).name != name or not name.isprintable() or len(name.encode()) > 200:
             flag = f"--dataset {name}" if name.isprintable() else f"--dataset {name!a}"
             raise UserError(f"{flag}: give a plain name; --output says in which folder it goes")
-        if self.output is not None and not self.output.strip():  # of an empty variable, say
+        if self.output is not None and not self.output.strip():  # from an empty variable, for example
             raise UserError("--output is empty: give the folder that is to hold the set, or leave --output out")
         return (INPUT if self.output is None else Path(os.path.expanduser(self.output))) / name
 
 
 @dataclass(frozen=True)
 class Published:
-    """A set that was put in its place. prepared: as much of it as is to be shown; replaced: what was there before."""
+    """A set in its place. prepared: the part of it to be shown; replaced: description of the older set there."""
 
     prepared: storage.Prepared
     folder: Path
@@ -62,11 +62,11 @@ def publish(
     make: Callable[[Path], storage.Prepared],
     begun: Callable[[Path], bool] = lambda scratch: False,
 ) -> Published:
-    """Make a data set and put it into its folder; until it is whole, an older set stays as it was.
+    """Make a data set and put it into its folder; until it is whole, an older set stays unchanged.
 
-    make: is given a scratch folder, where it leaves the set in READY; returns as much of it as is to be shown.
-    begun: whether the scratch folder of a preparation that failed holds what the next one goes on with.
-    Raises UserError for whatever stopped it, and before it begins where a set of another source would be lost.
+    make: gets a scratch folder and leaves the set in READY there; returns the part to be shown. begun: whether a
+    scratch folder of a failed preparation holds work that the next one can continue.
+    Raises UserError if something stops it, and before it starts if a set of another source would be lost.
     """
     folder = target.folder
     scratch = folder.parent / f".{folder.name}.partial"
@@ -77,7 +77,7 @@ def publish(
             try:
                 prepared = make(scratch)
                 _replace(prepared, scratch / READY, folder)
-            except BaseException:  # raised again, Ctrl-C too: only an empty scratch folder must not stay
+            except BaseException:  # also for Ctrl-C: remove a scratch folder without work, and raise again
                 if not begun(scratch):
                     shutil.rmtree(scratch, ignore_errors=True)
                 raise
@@ -86,7 +86,7 @@ def publish(
         raise UserError(f"{folder}: another preparation of it is going on; wait for its end") from error
     except OSError as error:
         place, reason = error.filename or folder, error.strerror or error
-        raise UserError(f"{place}: {reason}; {folder} is as it was: make room or mend permissions") from error
+        raise UserError(f"{place}: {reason}; {folder} is as it was: make room or fix the permissions") from error
     except KeyboardInterrupt as stop:
         how = "goes on" if begun(scratch) else "starts again"
         raise Interrupted(f"stopped; {folder} is as it was, and the same command {how}", stop) from None
@@ -94,18 +94,18 @@ def publish(
 
 
 def _older(target: Target, folder: Path) -> str:
-    """What stands in a set's place, in words; "" for nothing. Raises UserError where it must not be replaced."""
+    """Describes what is in a set's place; "" for nothing. Raises UserError if it must not be replaced."""
     if not os.path.lexists(folder):
         return ""
     if not folder.is_dir():
-        raise UserError(f"{folder} is there and no folder: give another name with --dataset, or move it away")
+        raise UserError(f"{folder} exists and is not a folder: give another name with --dataset, or move it away")
     there = {path.name for path in folder.iterdir()}
     if not there:
         return ""
     if not there & {storage.LABEL_NAME, storage.PROVENANCE, *storage.image_files()}:
-        raise UserError(f"{folder} is there and no prepared set: give another name with --dataset, or move it away")
+        raise UserError(f"{folder} exists and is not a prepared set: give another name with --dataset, or move it away")
     facts: Any = None
-    with contextlib.suppress(UserError):  # of a set that somebody else made, or that is damaged
+    with contextlib.suppress(UserError):  # for a set by another program, or a damaged one
         facts = disk.read_json(folder / storage.PROVENANCE)
     facts = facts if isinstance(facts, dict) else {}
     what = _described(facts)
@@ -119,9 +119,9 @@ def _older(target: Target, folder: Path) -> str:
 
 
 def _described(facts: Mapping[str, Any]) -> str:
-    """An older set in a few words. facts: its provenance, however damaged."""
+    """Describes an older set. facts: its provenance, which may be damaged."""
     counts: Any = facts.get("counts")
-    source = " ".join(str(facts[name]) for name in ("source", "input") if name in facts) or "a source that is not known"
+    source = " ".join(str(facts[name]) for name in ("source", "input") if name in facts) or "an unknown source"
     try:
         pictures = sum(sum(count.values()) for count in counts.values())
     except (AttributeError, TypeError):
@@ -130,7 +130,7 @@ def _described(facts: Mapping[str, Any]) -> str:
 
 
 def _replace(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
-    """Move a set that was made beside its folder in at once: a full disk leaves an older set as it was."""
+    """Move a finished set into its place at once: a full disk leaves an older set unchanged."""
     draw_samples(prepared, ready / "image_sample.png", dataset=folder.name)
     folder.mkdir(exist_ok=True)
     made = sorted(ready.iterdir())
@@ -141,9 +141,9 @@ def _replace(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
 
 
 def summarise(published: Published, source: str, notes: Mapping[str, str] | None = None) -> None:
-    """Print what was prepared and what to type next; notes: further lines, by their first word."""
+    """Print what was prepared and the next command; notes: further lines, by their first word."""
     prepared, folder = published.prepared, published.folder
-    # A name means a folder of project/input; a set that lies elsewhere is trained on by its path.
+    # A name means a folder of project/input; a set elsewhere is named by its path.
     counts = prepared.provenance["counts"].values()
     train, test = (sum(count[part] for count in counts) for part in storage.PARTS)
     dataset = folder.name if folder.parent.resolve() == INPUT else str(folder.resolve())
@@ -161,7 +161,7 @@ def summarise(published: Published, source: str, notes: Mapping[str, str] | None
 
 
 def _named(prepared: storage.Prepared, shown: int = 4) -> str:
-    """A few classes and how many pictures each has."""
+    """A few classes and the number of pictures in each."""
     counts = list(prepared.provenance["counts"].items())
     named = ", ".join(f"{name} {sum(count.values())}" for name, count in counts[:shown])
     return named + (f" and {len(counts) - shown} more" if len(counts) > shown else "")

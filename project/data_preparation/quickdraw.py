@@ -1,6 +1,6 @@
 """Turn doodles drawn as strokes into a prepared data set: strokes -> project/input/<dataset>."""
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     from project.work.machine import process
 
     process.begin()
@@ -46,12 +46,12 @@ from project.work.settings.flags import parse
 
 KeyColumns = dict[str, np.ndarray]
 T = TypeVar("T")
-# Of glibc's mallopt: the most memory that is kept when freed, and the least that is asked for and given back by itself.
+# Of glibc's mallopt: how much freed memory is kept, and the size from which a block is mapped by itself.
 KEPT, APART = (-1, 1 << 28), (-3, 1 << 25)
 GOOGLE_LICENSE = "Quick, Draw! drawings by Google, Inc., CC BY 4.0, https://creativecommons.org/licenses/by/4.0/"
 SAMPLE_LICENSE = "synthetic doodles of this repository, drawn by no person, MIT"
 SCREEN = 20  # lines
-MANY = 50_000  # drawings; below, other processes are hardly worth their start
+MANY = 50_000  # drawings; for fewer, starting other processes hardly pays
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def prepare(settings: PreparationSettings, kind: str, scratch: Path, notes: dict[str, str]) -> storage.Prepared:
     """Sample, draw and divide the drawings, class by class, and make a data set of them in scratch.
 
-    notes: takes what a person should know of them, by the first word of its line. Returns as much of the set as a sheet
-    of samples shows. Raises UserError for bad input, as early as it can be known.
+    notes: is filled with notes for a person, first word of the line -> text. Returns the part of the set that a sheet
+    of samples shows. Raises UserError for bad input, as early as possible.
     """
     source = sources.open_source(settings, scratch / "sample")
     names, written = choose_classes(settings.classes, source.words())
@@ -104,7 +104,7 @@ def prepare(settings: PreparationSettings, kind: str, scratch: Path, notes: dict
 
 
 def _warn(lines: Iterable[str]) -> None:
-    """Tell a person of how classes were named, once each and no more than a screen of it."""
+    """Print warnings about the names of classes, without repeats, at most a screen of them."""
     lines = list(dict.fromkeys(lines))
     for line in lines[:SCREEN]:
         print(f"warning: {line}", file=sys.stderr)
@@ -113,7 +113,7 @@ def _warn(lines: Iterable[str]) -> None:
 
 
 def _notes(assembly: Assembly) -> dict[str, str]:
-    """What a person should know of a set that is made, by the first word of its line in the summary."""
+    """Notes on a finished set for a person: first word of the line in the summary -> text."""
     notes, found, left = {}, assembly.twice, assembly.shards.left_out()
     if left:
         first = f"{left[0].file} {left[0].line} the first"
@@ -145,7 +145,7 @@ def _provenance(
     """Where the data came from; no date and no output folder, so that the same seed gives the same bytes."""
     options = dataclasses.asdict(settings)
     del options["output"], options["dataset"], options["processes"]
-    if not settings.skip_broken:  # what was prepared before there was such a setting says the same
+    if not settings.skip_broken:  # sets of older versions lack this setting; keep their provenance equal
         del options["skip_broken"]
     return {
         "source": kind,
@@ -158,7 +158,7 @@ def _provenance(
 
 
 def warm_up(settings: PreparationSettings, source: Source, word: str) -> None:
-    """Draw the first row of a class and keep nothing: what that compiles or loads, forked processes have already."""
+    """Draw the first row of a class and discard it, so that forked processes start with the code compiled."""
     for rows in source.read(word, 1, None):
         pictures = raster.render(_simplified(source, rows.drawings), settings.size, settings.raster)
         picture_marks(pictures), key_marks(rows.keys["key_id"])
@@ -182,7 +182,7 @@ def draw_shard(settings: PreparationSettings, source: Source, shards: Shards, la
 def _draw_class(
     settings: PreparationSettings, source: Source, shards: Shards, shard: Shard, label: int
 ) -> Iterator[tuple[str, KeyColumns]]:
-    """Put one class's pictures into their places; gives its keys by part, in the order of the pictures."""
+    """Put one class's pictures into their places; returns its keys by part, in the order of the pictures."""
     word = shards.names[label]
     generator = np.random.default_rng([settings.seed, *word.encode()])
     rows = source.read(word, settings.per_class, None if settings.first else generator)
@@ -207,7 +207,7 @@ def _draw_class(
 
 
 class _SeenKeys:
-    """The keys of a class so far, each of which may name one drawing alone."""
+    """The keys of a class so far; each may name only one drawing."""
 
     def __init__(self, word: str) -> None:
         self.word = word
@@ -215,14 +215,14 @@ class _SeenKeys:
         self.rows: list[tuple[np.ndarray, Callable[[int], str]]] = []
 
     def add(self, rows: Rows) -> np.ndarray:
-        """Take note of some keys; returns their marks, uint64 (N,)."""
+        """Add some keys; returns their marks, uint64 (N,)."""
         keys = rows.keys["key_id"]
         self.marks.append(key_marks(keys))
         self.rows.append((keys, rows.places))
         return self.marks[-1]
 
     def check(self) -> None:
-        """Raise UserError when a key is there twice."""
+        """Raise UserError when a key occurs twice."""
         if not any_twice(np.concatenate(self.marks)):
             return
         first: dict[str, str] = {}
@@ -244,15 +244,15 @@ def _keys(keys: KeyColumns, names: list[str]) -> KeyColumns:
     if "true_word" not in keys:
         return keys
     labels = {name: label for label, name in enumerate(names)}
-    # -1: known to show a class that was not taken, hence surely wrong whatever its label.
+    # -1: the drawing shows a class that was not taken, so its label is certainly wrong.
     true = [labels.get(word, -1) for word in keys["true_word"].tolist()]
     return {name: column for name, column in keys.items() if name != "true_word"} | {"true_label": np.array(true)}
 
 
 def keep_memory() -> None:
-    """Have this process, and those it forks, use memory again in place of giving it back and asking anew.
+    """Let this process and its forks reuse freed memory instead of returning it to the system.
 
-    A sixth of the time of preparation went into that. Where glibc is not, nothing changes.
+    Returning it took a sixth of the time of preparation. Without glibc nothing changes.
     """
     change = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     for parameter, size in (KEPT, APART) if change is not None else ():
@@ -260,16 +260,16 @@ def keep_memory() -> None:
 
 
 def in_processes(work: Callable[[T], None], things: Iterable[T], processes: int) -> Generator[T, None, None]:
-    """Do the work on things; gives each when it is done. What fails ends it all.
+    """Do the work on things in processes; yields each thing when it is done. A failure ends all work.
 
-    work, things: what can be pickled, for more than one process. Raises UserError when a process is killed.
+    work, things: must be picklable for more than one process. Raises UserError when a process is killed.
     """
     if processes == 1:
         for thing in things:
             work(thing)
             yield thing
         return
-    # A fork has what is loaded and compiled; elsewhere that is not safe.
+    # A fork starts with everything loaded and compiled; on other systems forking is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     pool = ProcessPoolExecutor(processes, context, initializer=_begin_process, initargs=(os.getpid(),))
     try:
@@ -284,7 +284,7 @@ def in_processes(work: Callable[[T], None], things: Iterable[T], processes: int)
 
 
 def _begin_process(parent: int) -> None:
-    """Ctrl-C is the first process's to answer; and none stays behind when that one is killed."""
+    """Ignore Ctrl-C, which the first process handles, and end when the first process is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
 

@@ -10,7 +10,7 @@ from project.work.dataset import storage
 from project.work.pages import fonts
 
 CLASSES, PER_CLASS = 10, 10  # rows and columns of a sheet
-TILE, GAP = 64, 8  # pixels: a small picture is enlarged by whole steps up to a tile of about this side
+TILE, GAP = 64, 8  # pixels: a small picture is enlarged by an integer factor to a tile of about this side
 RED = (214, 39, 40)
 _TOP, _BOTTOM, _RIGHT = 44, 34, 14
 
@@ -41,12 +41,12 @@ def draw_samples(
 
 
 def shown_labels(count: int, classes: int = CLASSES) -> np.ndarray:
-    """The labels, int (classes or fewer,), that a sheet shows of `count`."""
+    """Which of `count` labels a sheet shows, int (classes or fewer,)."""
     return np.linspace(0, count - 1, min(classes, count)).round().astype(int)
 
 
 def sheet(prepared: storage.Prepared, labels: Sequence[int] | np.ndarray, per_class: int) -> tuple[np.ndarray, bool]:
-    """Pixels uint8 (H, W, 3) of the tiles, one row of tiles a label, and whether any of them is framed."""
+    """The sheet, uint8 (H, W, 3), with one row of tiles a label, and whether any tile is framed."""
     images = prepared.train.images
     scale = max(1, round(TILE / max(images.shape[1:3])))
     height, width = images.shape[1] * scale + GAP, images.shape[2] * scale + GAP
@@ -64,7 +64,7 @@ def sheet(prepared: storage.Prepared, labels: Sequence[int] | np.ndarray, per_cl
 
 
 def wrong_labels(prepared: storage.Prepared) -> np.ndarray:
-    """Bool (N,): training pictures whose true_label is known (a number, -1 for a class not taken) and is not theirs."""
+    """Bool (N,): training pictures whose true_label is known (-1: a class not taken) and differs from their label."""
     keys = prepared.train.keys
     if "true_label" not in keys:
         return np.zeros(len(keys), dtype=bool)
@@ -72,7 +72,7 @@ def wrong_labels(prepared: storage.Prepared) -> np.ndarray:
 
 
 def _ink(image: np.ndarray, inverted: bool) -> np.ndarray:
-    """Drawings are kept white on black; on paper they are dark on white. Photographs stay as they are."""
+    """Drawings, which are kept white on black, as dark on white; photographs unchanged."""
     if image.ndim == 3 and image.shape[2] >= 3:
         return image[..., :3]
     grey = 255 - image if inverted else image

@@ -1,8 +1,8 @@
-"""The shards of a set: a few classes each, in a file of its own, so that what is finished stays finished.
+"""The shards of a set: files of a few classes each, so that a stopped preparation keeps what is finished.
 
-A shard holds pictures, keys, and a mark of each of both, by which equal ones are found later; no more than a few
-classes are in memory. A preparation that was stopped goes on with the shards that are whole. finalize.py makes the data
-set of them.
+A shard holds images, keys, and a hash ("mark") of each, by which equal ones are found later. Only a few classes are in
+memory at a time. A preparation that was stopped continues with the missing shards. finalize.py makes the data set from
+the shards.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ from project.work.files import arrays, disk
 from project.work.raster.raster import compiled
 
 FOLDER = "shards"
-ROWS = 4096  # a shard is one class, or as many that follow each other as have so many rows
+ROWS = 4096  # of a shard, about: it has one class, or several consecutive ones with up to this many rows
 SHOWN, LEFT = "shown", "left out"
-_HEAD = 1 << 20  # bytes; what stands at the head of a shard is less
+_HEAD = 1 << 20  # bytes of a shard's header, at most
 _PRIME, _OTHER = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(0xFFFFFFFF)
-_NOTHING = 0  # fills fields up to their width, and is left out in the end
+_NOTHING = 0  # pads fields to their width, and is removed at the end
 _TRUTH_VALUES = np.array([b"False", b"True"])
 _NEEDS_CARE = np.array([not 32 <= code < 127 or chr(code) in '",' for code in range(128)])
 _NEEDS_CARE[_NOTHING] = False
@@ -45,8 +45,8 @@ _NEEDS_CARE[_NOTHING] = False
 class Shard:
     """A shard that is being made.
 
-    sections: what its file will hold, by name; marks: of the keys and the pictures of each part, uint64 (2, N) each;
-    left_out: rows that are not in it.
+    sections: of its file, by name; marks: of the keys and the images of each part, uint64 (2, N) each; left_out: rows
+    that are not in it.
     """
 
     labels: range
@@ -57,7 +57,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Shards:
-    """Where the shards of a set are collected.
+    """The shards of a set, in a scratch folder.
 
     names: of all classes; rows: of each class in train and test; side: of a picture, in pixels; shown: how many
     training pictures of each class a sheet of samples shows.
@@ -76,15 +76,15 @@ class Shards:
 
     @staticmethod
     def begun(scratch: Path) -> bool:
-        """Whether a scratch folder holds anything that is worth keeping."""
+        """Whether a scratch folder holds work that is worth keeping."""
         return any((scratch / FOLDER).glob("*.shard"))
 
     def open(self, plan: dict[str, Any]) -> None:
-        """Go on with what the same plan made; begin anew otherwise. Raises UserError when the disk is too small."""
+        """Continue earlier work of the same plan, or start anew. Raises UserError when the disk is too small."""
         text = json.dumps(plan).encode()
         path = self.scratch / "plan.json"
         if path.is_file() and path.read_bytes() == text and self._folder.is_dir() and self._has_maps():
-            for partial in self.ready.glob(".*"):  # of a process that was killed while it put shards together
+            for partial in self.ready.glob(".*"):  # from a process that was killed while it joined shards
                 partial.unlink()
             return
         for folder in (self.ready, self._folder):
@@ -96,7 +96,7 @@ class Shards:
         path.write_bytes(text)
 
     def _has_maps(self) -> bool:
-        """Whether the files that pictures are put into are there and as large as they were made."""
+        """Whether the mapped files for images exist and have their full size."""
         maps = {storage.map_file(self.ready, part): self.shape(part) for part in self.rows if self.mapped(part)}
         return self.ready.is_dir() and all(
             path.is_file() and path.stat().st_size == arrays.HEADER + math.prod(shape)
@@ -118,7 +118,7 @@ class Shards:
         return Shard(labels, {name: [] for name in names}, {part: [] for part in self.rows})
 
     def put(self, shard: Shard, part: str, first: int, images: np.ndarray, keys: np.ndarray) -> None:
-        """Add pictures of a class, uint8 (N, side, side), from number `first` of the shard's in a part; in order.
+        """Add images of a class, uint8 (N, side, side), in order; first: number of the first one in the shard's part.
 
         keys: the marks of their keys, uint64 (N,).
         """
@@ -135,7 +135,7 @@ class Shards:
             shard.sections[part].append(arrays.compressed(images))
 
     def finish(self, shard: Shard, keys: dict[str, dict[str, np.ndarray]], version: Callable[[str], str]) -> None:
-        """Write the file of a shard whose pictures are all there. keys: by part and column.
+        """Write the file of a shard that has all its images. keys: by part and column.
 
         version: of each class, as it was before its drawings were read.
         """
@@ -151,7 +151,7 @@ class Shards:
         head = {"versions": self._versions(shard.labels, version), "sizes": sizes, "sum": _sum(body)}
         path = self._path(shard.labels)
         partial = path.with_suffix(".partial")
-        with open(partial, "wb") as file:  # not waited for: to draw again costs less than the disk
+        with open(partial, "wb") as file:  # no fsync: drawing again costs less
             file.write(json.dumps(head).encode() + b"\n")
             file.writelines(itertools.chain.from_iterable(shard.sections.values()))
         os.replace(partial, path)
@@ -159,7 +159,7 @@ class Shards:
     def keys(self, labels: range, part: str, shared: np.ndarray) -> bytes:
         """The keys of a part of a finished shard, compressed CSV; the first shard's has a header.
 
-        shared: marks of keys, uint64, that rows of several classes have: each is made one by its class's name.
+        shared: marks, uint64, of keys that occur in several classes: such a key gets its class's name as prefix.
         """
         section = self.section(labels, _keys(part))
         renamed = np.isin(self.marks(labels, part)[0], shared) if len(shared) else shared
@@ -188,7 +188,7 @@ class Shards:
         return pixels.reshape(len(labels), count, self.side, self.side)
 
     def section(self, labels: range, name: str) -> bytes:
-        """What a finished shard holds by a name; by that of a part, its pictures."""
+        """A section of a finished shard by name; the name of a part gives its images."""
         with open(self._path(labels), "rb") as file:
             sizes = json.loads(file.readline())["sizes"]
             before = itertools.takewhile(lambda other: other != name, sizes)
@@ -196,7 +196,7 @@ class Shards:
             return file.read(sizes[name])
 
     def left_out(self) -> list[LeftOut]:
-        """The rows that were left out, class by class."""
+        """The rows left out, by class."""
         texts = (io.StringIO(self.section(labels, LEFT).decode(), newline="") for labels in self.all())
         return [LeftOut(*row) for text in texts for row in csv.reader(text)]
 
@@ -205,18 +205,18 @@ class Shards:
         return csv_rows([("file", "line", "fault"), *map(astuple, self.left_out())])
 
     def shape(self, part: str) -> tuple[int, int, int]:
-        """Of the pictures of a part."""
+        """The shape of the images of a part."""
         return self.rows[part] * len(self.names), self.side, self.side
 
     def mapped(self, part: str) -> bool:
-        """Whether the pictures of a part are put into a file to map, and not into the shards."""
+        """Whether the images of a part go into a file for mapping, not into the shards."""
         return storage.mapped(self.shape(part))
 
     def _versions(self, labels: range, version: Callable[[str], str]) -> list[str]:
         return [version(self.names[label]) for label in labels]
 
     def _is_finished(self, labels: range, versions: list[str]) -> bool:
-        """Whether the file of a shard is whole and of these versions; a machine that stopped may leave another."""
+        """Whether the file of a shard is whole and has these versions; a machine's crash may leave a broken file."""
         broken = contextlib.suppress(UserError, OSError, LookupError, TypeError, ValueError, RecursionError)
         with broken, disk.opened(self._path(labels)) as file:
             head = json.loads(file.readline(_HEAD))
@@ -235,7 +235,7 @@ class Shards:
         return np.array_equal(picture_marks(there.reshape(len(marks), self.side, self.side)), marks)
 
     def _refuse_small_disk(self) -> None:
-        needed = sum(math.prod(self.shape(part)) for part in self.rows)  # compressed it is less
+        needed = sum(math.prod(self.shape(part)) for part in self.rows)  # an upper bound: compressed, they take less
         free = shutil.disk_usage(self.scratch).free
         if needed > free:
             raise UserError(f"{self.scratch.parent}: {needed:,} bytes are needed and {free:,} are free: make room")
@@ -264,7 +264,7 @@ def _sum(data: Iterable[bytes]) -> int:
 
 
 def csv_text(columns: Mapping[str, np.ndarray], header: bool) -> bytes:
-    """Lines of columns of one length: text, whole numbers or truth values; the header first when it is wanted."""
+    """Columns of equal length (text, integers or bools) as CSV lines, with a header if wanted."""
     fields = [_codes(column) for column in columns.values()]
     first = csv_rows([tuple(columns)] if header else [])
     if any(codes is None for codes in fields):
@@ -277,7 +277,7 @@ def csv_text(columns: Mapping[str, np.ndarray], header: bool) -> bytes:
 
 
 def _codes(column: np.ndarray) -> np.ndarray | None:
-    """The characters of each field, uint8 (N, W); None where some may have to be quoted or are no ASCII."""
+    """The characters of each field, uint8 (N, W); None if some may need quotes or are not ASCII."""
     if column.dtype == bool:
         return _matrix(_TRUTH_VALUES[column.astype(int)], np.uint8)
     if column.dtype.kind in "iu" and column.min(initial=0) >= 0:
@@ -289,7 +289,7 @@ def _codes(column: np.ndarray) -> np.ndarray | None:
 
 
 def _matrix(texts: np.ndarray, code: type[np.generic]) -> np.ndarray:
-    """Texts (N,) of a fixed width as their characters (N, W)."""
+    """Fixed-width texts (N,) as characters (N, W)."""
     width = texts.itemsize // np.dtype(code).itemsize
     return np.ascontiguousarray(texts).view(code).reshape(len(texts), width)
 
@@ -302,27 +302,27 @@ def _digits(numbers: np.ndarray) -> np.ndarray:
 
 
 def csv_rows(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Rows as CSV; whatever has to be quoted is."""
+    """Rows as CSV, quoted where needed."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
 def any_twice(marks: np.ndarray) -> bool:
-    """Whether two marks are the same."""
+    """Whether any two marks are equal."""
     ordered = np.sort(marks)
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def key_marks(keys: np.ndarray) -> np.ndarray:
-    """A number for each key, text (N,) or objects, which others seldom have; uint64 (N,)."""
+    """A hash of each key, text (N,) or objects; uint64 (N,)."""
     texts = np.ascontiguousarray(keys if keys.dtype.kind == "U" else keys.astype(str))
     width = texts.itemsize // 4
     return _text_marks(texts.view(np.uint32).reshape(len(texts), width))
 
 
 def picture_marks(pictures: np.ndarray) -> np.ndarray:
-    """A number for each picture, uint8 (N, side, side), which others seldom have; uint64 (N,)."""
+    """A hash of each image, uint8 (N, side, side); uint64 (N,)."""
     flat = np.ascontiguousarray(pictures).reshape(len(pictures), -1)
     spare = -flat.shape[1] % 8
     if spare:
@@ -353,9 +353,10 @@ def _text_marks(codes: np.ndarray) -> np.ndarray:
 
 @compiled
 def _picture_marks(words: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Two sums of products of 32 bits, which differ for two pictures but once in 2^32 each (NH: Black et al., 1999).
+    """Two sums of products of 32 bits. Each is equal for two different images with probability 2^-32 (NH: Black et al.,
+    1999).
 
-    They are added up in any order, so that compilers make them of a few wide instructions.
+    The terms may be added in any order, so that compilers vectorise the sums.
     """
     marks = np.empty(len(words), np.uint64)
     for row in range(len(words)):

@@ -1,6 +1,6 @@
-"""A trained network as a thing: what it was trained on, how it sees images, and what it says of them.
+"""A trained classifier: the network, its class names, its preprocessing and its predictions.
 
-Evaluation, audits, fold models and whatever predicts later all go through `Classifier`, so that they agree to the bit.
+Evaluation, audits, fold models and prediction all go through `Classifier`, so that they agree to the bit.
 """
 
 import copy
@@ -33,9 +33,11 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Classifier:
-    """network: of named stages, gives logits (B, K); model: its name in `model.MODELS`; names: of the K classes; shape:
-    of the images it was trained on, (C, H, W); normaliser: of their pixels; settings: those of its run that change a
-    result; git_revision: of the code that trained it; threshold: probability below which it names no class, or None.
+    """A network and all that prediction needs.
+
+    network: named stages, gives logits (B, K); model: its name in `model.MODELS`; names: of the K classes; shape: of
+    the training images, (C, H, W); normaliser: of their pixels; settings: those of its run that change a result;
+    git_revision: of the code that trained it; threshold: probability below which it names no class, or None.
     """
 
     network: nn.Sequential
@@ -73,7 +75,7 @@ class Classifier:
         They are resized as training resizes them. Raises UserError for images of another kind.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(self._checked(images)))
-        # Laid out as training holds them, on which the last bit of a convolution depends.
+        # The memory layout of training: the last bit of a convolution depends on it.
         pixels = (pixels[..., None] if pixels.ndim == 3 else pixels).permute(0, 3, 1, 2)
         normalise, side = self.normaliser.on(self.device), self._side(pixels)
         parts = pixels.split(batch_sizes(len(pixels), BATCH))
@@ -89,7 +91,7 @@ class Classifier:
         return images
 
     def _side(self, pixels: Tensor) -> int | None:
-        """The side that images are resized to, None where they are as large as those that were trained on."""
+        """The side that images are resized to; None where they have the size of the training images."""
         if tuple(pixels.shape[2:]) == self.shape[1:]:
             return None
         if self.shape[1] != self.shape[2]:
@@ -97,7 +99,7 @@ class Classifier:
         return self.shape[1]
 
     def save(self, path: Path) -> None:
-        """Write it into a file, which appears whole or not at all: tensors and plain values alone."""
+        """Write it to a file, which appears whole or not at all. It holds only tensors and plain values."""
         state = {
             "format": FORMAT,
             "state": self.network.state_dict(),
@@ -116,7 +118,7 @@ class Classifier:
 
     @classmethod
     def load(cls, path: Path, device: torch.device = _CPU) -> "Classifier":
-        """Read one from a file, onto a device. No code of the file is run. Raises UserError."""
+        """Read one from a file, onto a device. No code in the file is run. Raises UserError."""
         try:
             with disk.opened(path) as file:
                 state = tensors.read(file, disk.reach([path], tensors.MOST), device)
@@ -127,7 +129,7 @@ class Classifier:
 
     @classmethod
     def _built(cls, state: Any, device: torch.device) -> "Classifier":
-        """From what a file holds. Raises ValueError or RuntimeError when that does not fit together."""
+        """Build one from a file's content. Raises ValueError or RuntimeError when its parts do not fit together."""
         _refuse_unlike(state)
         channels, height, width = state["shape"]
         network = model.make(state["model"], len(state["names"]), channels, seed=0)
@@ -147,7 +149,7 @@ _FORM: dict[str, Any] = {
 
 
 def _refuse_unlike(state: Any) -> None:
-    """Raises ValueError when a state is not of the form that `save` writes."""
+    """Raises ValueError when a state does not have the form that `save` writes."""
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}")
     wrong = [name for name, kind in _FORM.items() if not isinstance(state.get(name, ()), kind)]
@@ -167,9 +169,9 @@ def _refuse_unlike(state: Any) -> None:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode in which batch normalisation that follows a convolution is folded into it.
+    """A copy in evaluation mode, with each batch normalisation folded into the convolution before it.
 
-    It is the same network to rounding, with less to do.
+    It computes the same to rounding, in fewer steps.
     """
     network = copy.deepcopy(network).eval()
     for parent in network.modules():

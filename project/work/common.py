@@ -1,6 +1,6 @@
-"""What every entry point shares: where things are, what a person can put right, progress, seeds.
+"""What every entry point shares: paths, errors for the user, progress and seeds.
 
-Standard library only at import, so that a command line answers at once.
+Imports only the standard library, so that a command line answers at once.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import torch
     from tqdm import tqdm
 
-CODE = Path(__file__).resolve().parents[2]  # what this code was loaded from
+CODE = Path(__file__).resolve().parents[2]  # the folder that this code was loaded from
 
 
 def repository(code: Path) -> Path:
-    """Where data and results are: the repository that the code stands in or, for an installed package, here."""
+    """Where data and results are: the repository of the code or, for an installed package, the current folder."""
     installed = any(code.glob("noisy_label_experiments-*.dist-info"))
     return Path(os.path.abspath(os.curdir)) if installed else code
 
@@ -30,9 +30,9 @@ DEFAULTS_FILE = ROOT / "project" / "work" / "settings.yaml"
 
 
 class UserError(Exception):
-    """Something a person can put right; its text says what is wrong, where, and what to do.
+    """An error that the user can put right. Its text says what is wrong, where, and what to do.
 
-    lines: to be printed below the text, where one line does not do.
+    lines: printed below the text, where one line is not enough.
     """
 
     def __init__(self, text: str, *lines: str) -> None:
@@ -41,16 +41,16 @@ class UserError(Exception):
 
 
 class InUse(UserError):
-    """What is asked for is busy: another process is at it. Ends a command with an exit code of its own."""
+    """Another process is working on the same thing. Ends a command with an exit code of its own."""
 
 
 def key_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where a service account's key file is looked for when none is named."""
+    """The folder in which to look for a service account's key file when none is named."""
     return Path(environment.get("CREDENTIAL_FOLDER") or ROOT / "project" / "work" / "reporter")
 
 
 def key_files(named: str | None) -> list[Path]:
-    """The key file that is named, or all that are in their folder."""
+    """The key file that is named, or all in the key folder."""
     return [Path(named).expanduser()] if named is not None else sorted(key_folder().glob("*.json"))
 
 
@@ -65,14 +65,14 @@ def output_folder(output: str | None) -> Path:
 
 
 def progress(*items: Any, **options: Any) -> "tqdm":
-    """A progress bar; where nobody watches it being redrawn (a log file), a line every ten seconds."""
+    """A progress bar in a terminal; a line every ten seconds in a log file."""
     from tqdm import tqdm
 
     return tqdm(*items, mininterval=0.1 if sys.stderr.isatty() else 10, delay=1, **options)
 
 
 def derive_seed(seed: int, *purpose: object) -> int:
-    """A seed of its own for each purpose, so that no two parts of a run share a random stream."""
+    """A separate seed for each purpose, so that no two parts of a run share a random stream."""
     text = "/".join(map(str, (seed, *purpose)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big")
 

@@ -1,6 +1,6 @@
-"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them."""
+"""Train and report one run, or train fold models for out-of-fold logits, or audit the labels with these."""
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     import os
 
     from project.work.machine import process
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Read settings and do what they ask for. What is imported late is torch: settings are refused before it loads."""
+    """Read the settings and do what they ask for. torch is imported late: bad settings are refused before it loads."""
     if launch.WORKER in os.environ:
         launch.watch_parent()
     settings = resolve.parse(argv)
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
-            print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
+            print(f"warning: {flag(name)} belongs to a method that is off; it has no effect", file=sys.stderr)
         if _may_be_shared(settings):
             _share(settings, sys.argv[1:] if argv is None else argv)
         elif settings.data_uri is None and settings.resume is None:
@@ -57,13 +57,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _may_be_shared(settings: Settings) -> bool:
-    """Whether several processes may share the run: each of these can ask for that."""
+    """Whether several processes may share the run: each of these settings can ask for it."""
     asked = (settings.nodes, settings.processes, settings.gpu, os.environ.get("CLUSTER_SPEC"))
     return any(each is not None for each in asked)
 
 
 def _share(settings: Settings, words: Sequence[str]) -> None:
-    """Start the processes that share a run, where there are several, and end as they do."""
+    """Where several processes share the run, start them and exit with their code."""
     machine, processes = launch.this_machine(settings, os.environ), launch.processes_here(settings)
     if machine.count == 1 and settings.data_uri is None and settings.resume is None:
         prepared_data.find(settings.dataset)  # where there are more, the others would wait for it
@@ -72,13 +72,13 @@ def _share(settings: Settings, words: Sequence[str]) -> None:
 
 
 def start_processes(settings: Settings, words: Sequence[str], machine: launch.Machine, processes: int) -> NoReturn:
-    """Start this script in several processes and end as they do."""
+    """Start this script in several processes and exit with their code."""
     from project.work import run_folder
     from project.work.machine.device import choose_device
 
     choose_device(settings, processes - 1)
     run = run_folder.placed(settings)
-    if run.resume is None and run.uuid is None and resolve.is_run(run):  # known here, to say what goes on with it
+    if run.resume is None and run.uuid is None and resolve.is_run(run):  # so that the message can name it
         run = dataclasses.replace(run, uuid=uuid.uuid4().hex[:12])
         words = [*words, f"--uuid={run.uuid}"]
     command = run_folder.resume_command(run) if resolve.is_run(run) else "the same command"
@@ -92,7 +92,7 @@ def start_processes(settings: Settings, words: Sequence[str], machine: launch.Ma
 
 
 def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any]) -> None:
-    """Do what the settings ask for, as one of the processes that do it. typed: those of the command line itself."""
+    """Do what the settings ask for, as one process of the run. typed: the settings given on the command line."""
     from project.work import run_folder
     from project.work.machine.distributed import RunContext
     from project.work.runner.table import method_name
@@ -105,13 +105,13 @@ def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any
             (audit if settings.stage == "audit" else oof)(context)
         return
     run = distributed.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
-    # A run that found no room is not one that was refused: the disk's errors are put in words outside of it.
+    # Disk errors become UserErrors outside of `run`: a run that met a full disk keeps its folder.
     with interruptible(f"go on with: {run.command}"), run, within_memory(LOWER):
         train(run, context.using(run.settings))
 
 
 def _fetched(settings: Settings) -> "RunSync | None":
-    """What keeps the output folder in step with --output-uri, once it has brought what an earlier machine left."""
+    """Syncs the output folder with --output-uri, and fetches what an earlier machine left there; None without one."""
     from project.work import run_folder
 
     output = run_folder.output_folder(settings)
@@ -126,29 +126,29 @@ def _fetched(settings: Settings) -> "RunSync | None":
 
 @contextmanager
 def interruptible(how: str) -> Iterator[None]:
-    """Turn Ctrl-C and its like into a line that says how to go on, and the exit code of shells for it.
+    """Turn Ctrl-C and other stop signals into a line that says how to go on, and the usual exit code.
 
-    What the disk refused becomes such a line too.
+    Disk errors become such a line too.
     """
     with process.stoppable():
         try:
             yield
         except OSError as error:
-            raise UserError(f"{trouble(error)}; when that is mended, {how}; what was written before is kept") from error
+            raise UserError(f"{trouble(error)}; once that is fixed, {how}; what was written before is kept") from error
         except KeyboardInterrupt as stop:
-            if launch.WORKER not in os.environ:  # there the process that started it speaks
+            if launch.WORKER not in os.environ:  # in a worker, the process that started it says so
                 process.say(f"{KEPT}; {how}")
             sys.exit(process.code(stop))
 
 
 def train(run: "Run", context: "RunContext") -> None:
-    """Train a run from wherever it stands, read the test split once, report."""
+    """Train a run from where it stopped, read the test split once, and report."""
     from project.work.classifier import MODEL_FILE
     from project.work.runner.table import method_name, result_row, runner_class
     from project.work.teacher import teachers
 
     settings, first = run.settings, context.distributed.first
-    context.send(run.folder)  # a bucket that refuses is better known now than after an epoch
+    context.send(run.folder)  # if the bucket refuses, fail now and not after an epoch
     dataset = _load(_with_audit(context))
     data_digest = prepared_data.digest(common.input_folder(settings.dataset))
     first(lambda: write_label_changes(run, dataset))
@@ -177,7 +177,7 @@ def write_label_changes(run: "Run", dataset: "Dataset") -> None:
 
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:
-    """The row that was made when the run finished, which may not have been reported everywhere; None without one."""
+    """The row made when the run finished, which may not have been reported everywhere; None if there is none."""
     from project.work.reporter.result import read_result
     from project.work.runner.table import settings_cells
 
@@ -188,12 +188,12 @@ def earlier_row(run: "Run") -> dict[str, Any] | None:
             and row.keys() >= set(REPORTED)
             and all(row.get(name, cells[name]) == cells[name] for name in cells)
         ):
-            return row | cells  # older rows lack what has become a setting since
+            return row | cells  # older rows lack newer settings
     return None
 
 
 def write_margins(folder: Path, runner: "BaseRunner") -> None:
-    """Write the mean margin of every row that was trained on, the most suspicious first."""
+    """Write the mean margin of every training row, the most suspicious first."""
     from project.work.files.arrays import write_gzip
     from project.work.runner import history
 
@@ -204,7 +204,7 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
 
 
 def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
-    """Write a finished run's row into its folder, then to every destination, and say what came out."""
+    """Write a finished run's row into its folder, then to every destination, and print the result."""
     from project.work.reporter.reporter import Reporter, destinations, write_result
     from project.work.reporter.result import Result
 
@@ -218,7 +218,7 @@ def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
     )
     print("\n".join([*places, f"run folder {run.folder}"]))
     if len(places) <= len(reporter.destinations):
-        sys.exit(f"not everything was reported; when that is mended: {run.command}")
+        sys.exit(f"not everything was reported; once that is fixed: {run.command}")
 
 
 def oof(context: "RunContext") -> None:
@@ -254,7 +254,7 @@ def _load(context: "RunContext") -> "Dataset":
 
 
 def _with_audit(context: "RunContext") -> "RunContext":
-    """The same with the audit that --clean goes by; that of the same settings is made first when none is given."""
+    """The same with the audit file that --clean uses. When none is given, the audit is made first."""
     settings, distributed = context.settings, context.distributed
     if settings.clean == "none" or settings.audit_file is not None:
         return context
@@ -263,7 +263,7 @@ def _with_audit(context: "RunContext") -> "RunContext":
 
     before = context.using(stage.audited(settings))
     path = stage.audit_file(before, _load(before))
-    if not all(distributed.gather(path.exists())):  # several machines, of which the first has written it
+    if not all(distributed.gather(path.exists())):  # several machines: only the first has the file
         text = distributed.first(path.read_bytes)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():

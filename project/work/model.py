@@ -33,22 +33,22 @@ def resnet18(classes: int, channels: int) -> nn.Sequential:
 
 
 def resnet18_small(classes: int, channels: int) -> nn.Sequential:
-    """ResNet18 for small pictures: a 3x3/1 stem and no max-pool, for eight times the work."""
+    """ResNet18 for small images: a 3x3/1 stem and no max-pool, at eight times the cost."""
     stem = nn.Sequential(*_convolution(channels, 64, 3, 1))
     return _resnet(stem, (64, 64, 128, 256, 512), 2, classes, _torchvision_block)
 
 
 def narrow(classes: int, channels: int) -> nn.Sequential:
-    """The fast one for CPU: half as wide, a 5x5/2 stem, one block a stage, shortcuts that pool (He et al., 2018)."""
+    """A ResNet for CPUs: half as wide, a 5x5/2 stem, one block a stage, pooling shortcuts (He et al., 2018)."""
     stem = nn.Sequential(*_convolution(channels, 32, 5, 2))
     return _resnet(stem, (32, 32, 64, 128, 256), 1, classes, PoolingBlock)
 
 
 class PoolingBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut that pools before it widens; the parts are named as torchvision's are.
+    """Two 3x3 convolutions and a shortcut that pools before it widens. The parts have torchvision's names.
 
-    Where neither size nor width changes the shortcut is none. Takes (B, before, H, W), gives (B, width, H / stride,
-    W / stride), rounded up.
+    The shortcut is the identity where neither size nor width changes. Takes (B, before, H, W), gives (B, width,
+    H / stride, W / stride), rounded up.
     """
 
     def __init__(self, before: int, width: int, stride: int = 1) -> None:
@@ -72,8 +72,8 @@ class PoolingBlock(nn.Module):
 
 
 def in_order(module: nn.Module) -> bool:
-    """Whether a convolution of a module is followed by the child after it: so in sequences and in blocks."""
-    torchvision = sys.modules.get("torchvision.models.resnet")  # there if the network has its blocks
+    """Whether a module calls its children in the order in which they are registered: sequences and blocks do."""
+    torchvision = sys.modules.get("torchvision.models.resnet")  # loaded if the network has its blocks
     return isinstance(module, nn.Sequential | PoolingBlock) or (
         torchvision is not None and isinstance(module, torchvision.BasicBlock)
     )
@@ -94,7 +94,7 @@ def _convolution(before: int, width: int, size: int, stride: int) -> list[nn.Mod
 def _resnet(
     stem: nn.Module, widths: Sequence[int], blocks: int, classes: int, block: Callable[[int, int, int], nn.Module]
 ) -> nn.Sequential:
-    """Stages of basic blocks behind a stem of widths[0] channels; each stage but the first halves the picture."""
+    """Stages of basic blocks behind a stem of widths[0] channels; each stage but the first halves the image."""
     stages: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     for number, (before, width) in enumerate(itertools.pairwise(widths), start=1):
         stride = 1 if number == 1 else 2

@@ -1,4 +1,4 @@
-"""The folder of a run: found again by uuid, locked while in use, with the settings it was started with."""
+"""The folder of a run: found by uuid, locked while in use, with the settings that the run was started with."""
 
 import dataclasses
 import os
@@ -31,13 +31,13 @@ HISTORY_FILE = "history.csv"
 LOGITS_FILE = "oof_logits.npz"
 TEACHER_FILE = "teacher_logits.npz"
 RESULT_FILE = "result.json"
-RUN_LOCK = ".lock"  # in a run folder, held by the process that is at it
+RUN_LOCK = ".lock"  # in a run folder, held by the process that uses it
 _PUT_BACK = "put it back as it was, or delete the folder to begin again"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is open: nobody else can work in its folder until the process ends."""
+    """An open run: no other process can work in its folder until this one ends."""
 
     settings: Settings
     folder: Path
@@ -46,18 +46,18 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What a person types to go on with it."""
+        """The command that resumes it."""
         return resume_command(self.settings)
 
     def __reduce__(self) -> tuple[type["Run"], tuple[Settings, Path, None, bool]]:
-        """What the other processes of the run get: the folder is held by the first alone."""
+        """The pickled form for the other processes of the run: only the first holds the lock."""
         return Run, (self.settings, self.folder, None, False)
 
     def __enter__(self) -> "Run":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """A new run that was refused (no such data, a loss that is not finite) leaves its uuid free."""
+        """Release the lock. A new run that was refused (no data, a loss that is not finite) leaves its uuid free."""
         if self.new and isinstance(error, UserError) and not (self.folder / CHECKPOINT_FILE).exists():
             shutil.rmtree(self.folder)
         if self.lock is not None:
@@ -65,13 +65,13 @@ class Run:
 
 
 def resume_command(settings: Settings) -> str:
-    """What a person types to go on with a run."""
+    """The command that resumes a run."""
     place = [] if settings.output is None else ["--output", settings.output]
     return shlex.join(["./inv", "train", "--resume", settings.resume or settings.uuid or "UUID", *place])
 
 
 def output_folder(settings: Settings) -> Path:
-    """Where run folders and the table of results are. Raises UserError when it cannot be written."""
+    """The folder of run folders and of results.csv. Raises UserError when it cannot be written."""
     folder = common.output_folder(settings.output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def output_folder(settings: Settings) -> Path:
 
 
 def placed(settings: Settings) -> Settings:
-    """The same settings; where --resume names a folder, that folder's name and place."""
+    """The same settings; if --resume is a path of a run folder, it is split into name and output folder."""
     if settings.resume is None or not (Path(settings.resume) / SETTINGS_FILE).is_file():
         return settings
     place = Path(settings.resume).resolve()
@@ -91,10 +91,10 @@ def placed(settings: Settings) -> Settings:
 
 
 def open_run(settings: Settings, name: str, typed: Mapping[str, Any]) -> Run:
-    """Open the run of a uuid, new or begun earlier, or the one to --resume.
+    """Open the run of a uuid, new or begun earlier, or the one that --resume names.
 
-    typed: settings given on the command line itself; settings.yaml may say what it likes of a run to resume.
-    Raises UserError when it is in use, unknown, or was started with other settings.
+    typed: the settings given on the command line; for a run to resume, settings.yaml does not count.
+    Raises UserError when the run is in use, unknown, or was started with other settings.
     """
     settings = placed(settings)
     output = output_folder(settings)
@@ -127,7 +127,7 @@ def _find(output: Path, wanted: str, must_exist: bool) -> Path | None:
 
 
 def _continued(given: Settings, old: Settings, folder: Path, typed: Mapping[str, Any]) -> Settings:
-    """The settings to go on with: those of the folder, on the device asked for now."""
+    """The settings to go on with: those of the run folder, with the device and other place settings asked for now."""
     changes, advice = resolve.differences(old, given), "give those, or another --uuid for a new run"
     if given.resume is not None:
         changes, advice = resolve.changed_by(typed, old), "with these it is a new run: start it without --resume"
@@ -136,7 +136,7 @@ def _continued(given: Settings, old: Settings, folder: Path, typed: Mapping[str,
     here = {name: getattr(given, name) for name in resolve.place_settings() if name != "uuid"}
     report = dataclasses.fields(ReportSettings)
     kept = {field.name: getattr(old, field.name) for field in report if here[field.name] == field.default}
-    return dataclasses.replace(old, **(here | kept))  # it goes on reporting to where it was told to at first
+    return dataclasses.replace(old, **(here | kept))  # a run keeps reporting to the destinations it was started with
 
 
 def _checked(name: str) -> str:
@@ -148,7 +148,7 @@ def _checked(name: str) -> str:
 def _lock(folder: Path) -> FileLock:
     lock = FileLock(folder / RUN_LOCK)
     try:
-        lock.acquire(timeout=0.3)  # a sweep that looks whether somebody has it holds it for a moment
+        lock.acquire(timeout=0.3)  # a sweep that checks whether a run is in use holds the lock briefly
     except Timeout as error:
         raise InUse(f"{folder}: another process is working on this run; wait for it or give another --uuid") from error
     return lock
@@ -161,7 +161,7 @@ def save_settings(folder: Path, settings: Settings) -> None:
 
 
 def load_settings(folder: Path) -> Settings:
-    """Read them again. Raises UserError when they are not whole: a file that was cut lacks the uuid, near its end."""
+    """Read a run folder's settings.yaml. Raises UserError when it is damaged: a truncated file lacks the uuid."""
     path = folder / SETTINGS_FILE
     try:
         settings = build(Settings, resolve.read_yaml(path))
@@ -174,9 +174,9 @@ def load_settings(folder: Path) -> Settings:
 
 @cache
 def git_revision() -> str:
-    """The commit that was checked out when first asked, with "-dirty" when files differ from it or code is not in it.
+    """The commit checked out at the first call, with "-dirty" for changed files or untracked code.
 
-    Outside a repository, what the image was built from; empty elsewhere.
+    Outside a repository: the revision that the image was built from, or an empty string.
     """
     describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:

@@ -38,9 +38,9 @@ def test_it_finds_the_rate_in_two_classes(true_rate: float) -> None:
 def test_the_rate_is_the_likeliest_one_by_hand() -> None:
     # Two classes, labels believed by 0.9 and 0.2 alike: the slope -0.8 / (0.9 - 0.8 r) + 0.6 / (0.2 + 0.6 r) is 0 at
     # -0.16 - 0.48 r + 0.54 - 0.48 r = 0, which is r = 0.38 / 0.96.
-    assert noise_rate.likeliest(np.array([0.9, 0.2]), 2) == pytest.approx(0.38 / 0.96, abs=1e-5)
-    assert noise_rate.likeliest(np.array([0.9, 0.8]), 2) == 0
-    assert noise_rate.likeliest(np.array([0.1, 0.2]), 2) == pytest.approx(1, abs=1e-5)
+    assert noise_rate.maximum_likelihood_rate(np.array([0.9, 0.2]), 2) == pytest.approx(0.38 / 0.96, abs=1e-5)
+    assert noise_rate.maximum_likelihood_rate(np.array([0.9, 0.8]), 2) == 0
+    assert noise_rate.maximum_likelihood_rate(np.array([0.1, 0.2]), 2) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_first_guess_of_an_algorithm_that_has_hardly_moved_is_not_the_answer() -> None:

@@ -82,9 +82,9 @@ def test_what_was_found_is_said(tmp_path: Path) -> None:
         ({"models": "weak", "agreement": 0.027}, "agree with only 2.7% of the labels: they learnt too little, or most"),
         (
             {"models": "nothing learnt", "agreement": 0.04, "chance_agreement": 0.041, "noise_rate": None},
-            "they agree with 4.0%, and always predicting the commonest class would with 4.1%. There is no estimate",
+            "they agree with 4.0% of them; always predicting the commonest class would agree with 4.1%. There is no",
         ),
-        ({"noise_rate": 0.08}, "It misses most wrong labels that go to particular classes"),
+        ({"noise_rate": 0.08}, "so more labels are wrong than are flagged"),
     ],
 )
 def test_what_makes_an_estimate_doubtful_stands_under_it(tmp_path: Path, facts: dict, said: str) -> None:
@@ -228,7 +228,7 @@ def test_a_folder_that_is_no_audit_is_refused(tmp_path: Path, file: str, content
 
 
 def test_an_audit_of_other_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="of other classes than these 2"):
+    with pytest.raises(UserError, match="has other classes than these 2"):
         page.write_page(audit_folder(tmp_path), some_pictures(), NAMES[:2])
 
 

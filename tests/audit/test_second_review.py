@@ -178,7 +178,7 @@ def test_pictures_that_are_judged_give_way_where_not_all_fit() -> None:
     [
         ("row,key_id\n1,k1\n", r"earlier_corrections\.csv: not the corrections that an audit was made with"),
         (HEADER + "1,k1,0,3\n", "new_label of k1 is '3'"),
-        (HEADER + "one,k1,0,1\n", r"a row is no number; run \./inv audit again"),
+        (HEADER + "one,k1,0,1\n", r"a row is not a number; run \./inv audit again"),
     ],
 )
 def test_a_folder_with_spoilt_decisions_is_refused(tmp_path: Path, text: str, fault: str) -> None:

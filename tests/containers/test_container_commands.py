@@ -106,19 +106,19 @@ def test_a_word_in_invoke_yaml_that_means_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"local": {"container": "-v"}}, "local.container: '-v' is no name of a container"),
-        ({"local": {"container": "a b"}}, "local.container: 'a b' is no name of a container"),
-        ({"local": {"image": "--privileged"}}, "local.image: '--privileged' is no name of an image"),
-        ({"local": {"image": "Noisy Labels"}}, "local.image: 'Noisy Labels' is no name of an image"),
-        ({"local": {"image": "Noisy"}}, "local.image: 'Noisy' is no name of an image, .*; did you mean noisy?"),
-        ({"local": {"image": ""}}, "local.image: '' is no name of an image"),
-        ({"local": {"shm_size": "2g --privileged"}}, "local.shm_size: '2g --privileged' is no size"),
-        ({"local": {"shm_size": -2}}, "local.shm_size: '-2' is no size"),
-        ({"local": {"gpus": "-1"}}, "local.gpus: '-1' is no choice of GPUs"),
-        ({"local": {"gpus": "all --rm"}}, "local.gpus: 'all --rm' is no choice of GPUs"),
+        ({"local": {"container": "-v"}}, "local.container: '-v' is not a name of a container"),
+        ({"local": {"container": "a b"}}, "local.container: 'a b' is not a name of a container"),
+        ({"local": {"image": "--privileged"}}, "local.image: '--privileged' is not a name of an image"),
+        ({"local": {"image": "Noisy Labels"}}, "local.image: 'Noisy Labels' is not a name of an image"),
+        ({"local": {"image": "Noisy"}}, "local.image: 'Noisy' is not a name of an image, .*; did you mean noisy?"),
+        ({"local": {"image": ""}}, "local.image: '' is not a name of an image"),
+        ({"local": {"shm_size": "2g --privileged"}}, "local.shm_size: '2g --privileged' is not a size"),
+        ({"local": {"shm_size": -2}}, "local.shm_size: '-2' is not a size"),
+        ({"local": {"gpus": "-1"}}, "local.gpus: '-1' is not a choice of GPUs"),
+        ({"local": {"gpus": "all --rm"}}, "local.gpus: 'all --rm' is not a choice of GPUs"),
         ({"local": 5}, "invoke.yaml, local: needs lines under it"),
-        ({"base_image": "-f x"}, "base_image: '-f x' is no name of an image"),
-        ({"build_args": ["--x"]}, "build_args: '--x' is no build argument: NAME=value, or NAME alone"),
+        ({"base_image": "-f x"}, "base_image: '-f x' is not a name of an image"),
+        ({"build_args": ["--x"]}, "build_args: '--x' is not a build argument: NAME=value, or NAME alone"),
         ({"build_args": [True]}, "build_args is a list of texts"),
     ],
 )
@@ -145,7 +145,7 @@ def test_what_docker_takes_is_let_through(local: dict) -> None:
 
 @pytest.mark.parametrize("repository", ["-x", "host/UPPER", "a b/c", "host/a:tag:tag", "https://host/a"])
 def test_a_repository_that_is_no_image_is_refused(repository: str) -> None:
-    with pytest.raises(UserError, match=r"the repository of images: .* is no name of an image"):
+    with pytest.raises(UserError, match=r"the repository of images: .* is not a name of an image"):
         containers.push_remote({}, repository, dry_run=True)
 
 

@@ -220,7 +220,7 @@ def test_an_audit_in_the_remote_image_ends_with_its_page(pushed: str, engine: En
     words = [*TRAINING.replace("sample", "lines").split(), "--stage=audit", "--folds=2"]
     container = engine.docker("create", "--user=54321:54321", data, pushed, *words)
     said = engine.docker("start", "--attach", container)
-    page = re.search(r"to look at and to mend: /repository/(\S+/audit.html)", said)[1]
+    page = re.search(r"review page: /repository/(\S+/audit.html)", said)[1]
     with tarfile.open(fileobj=io.BytesIO(_copied(engine, container, f"/repository/{page}"))) as archive:
         text = archive.extractfile(Path(page).name).read().decode()
     engine.docker("rm", container)

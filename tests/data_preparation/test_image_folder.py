@@ -229,7 +229,7 @@ def test_what_is_no_prepared_set_is_never_written_into(tmp_path):
     (tmp_path / "out" / "notes").mkdir()
     (tmp_path / "out" / "notes" / "diary.txt").write_text("mine")
     (tmp_path / "out" / "file").write_text("mine")
-    for name, said in (("notes", "is there and no prepared set"), ("file", "is there and no folder")):
+    for name, said in (("notes", "exists and is not a prepared set"), ("file", "exists and is not a folder")):
         with pytest.raises(UserError, match=said):
             run(source, tmp_path / "out", "--dataset", name)
     with pytest.raises(UserError, match="in holds the pictures themselves"):

@@ -212,7 +212,7 @@ def test_the_default_folder_is_taken_when_it_is_there(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("draw", "fault"),
     [
-        (lambda row: [[[0, 1], [0]]], r"cat.csv line 2: stroke 1 has 2 x but 1 y; mend or delete this line"),
+        (lambda row: [[[0, 1], [0]]], r"cat.csv line 2: stroke 1 has 2 x but 1 y; correct or delete this line"),
         (lambda row: [], r"cat.csv line 2: the drawing has no strokes"),
         (lambda row: [[[0, 256], [0, 0]]], r"cat.csv line 2: coordinates 0 to 256 leave 0 to 255; .* give --raw"),
         (lambda row: [[[0, 9], [-1, 0]]], r"coordinates -1 to 9"),
@@ -235,7 +235,7 @@ def test_a_set_of_another_source_is_replaced_only_where_a_person_names_it(tmp_pa
     prepare(ndjson(tmp_path / "b"), tmp_path / "out", "--dataset", "quickdraw")
     assert "replaced  the set of that name, 20 pictures of 2 classes from kaggle\n" in capsys.readouterr().out
     (tmp_path / "out" / "quickdraw" / "provenance.json").write_text("[1, 2]")
-    refuses("quickdraw is another set, from a source that is not known", ndjson(tmp_path / "b"), tmp_path / "out")
+    refuses("quickdraw is another set, from an unknown source", ndjson(tmp_path / "b"), tmp_path / "out")
 
 
 def test_what_cannot_be_prepared_is_refused_before_any_picture_is_drawn(tmp_path, monkeypatch):

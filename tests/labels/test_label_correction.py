@@ -151,9 +151,9 @@ def test_what_leaves_nothing_to_trust_is_refused(settings, dataset, audit) -> No
     [
         ({"given_label": 0}, "training rows have another label here than when it was made"),
         ({"suggested_label": 4}, "suggested_label of .* is '4', but labels are 0 to 3"),
-        ({"trust": 1.5}, "no probability in 0..1"),
-        ({"trust": ""}, "a trust is no number"),
-        ({"trust": "nan"}, "no probability in 0..1"),
+        ({"trust": 1.5}, "not a probability in 0..1"),
+        ({"trust": ""}, "a trust is not a number"),
+        ({"trust": "nan"}, "not a probability in 0..1"),
         ({"flagged": "yes"}, "flagged must be 0 or 1"),
         ({"key_id": "none"}, "119 rows name a key id again"),
     ],
@@ -166,7 +166,7 @@ def test_a_file_that_is_no_audit_of_these_data_is_refused(settings, audit, chang
 def test_an_audit_of_fewer_rows_is_refused(settings, audit) -> None:
     path = audit(np.array([1]))
     pd.read_csv(path).iloc[:50].to_csv(path, index=False)
-    with pytest.raises(UserError, match=r"says nothing of \d+ of 108 training rows"):
+    with pytest.raises(UserError, match=r"lacks \d+ of 108 training rows"):
         load(settings, "drop", path)
 
 

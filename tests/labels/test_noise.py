@@ -138,8 +138,8 @@ def test_a_matrix_that_is_missing_is_refused_as_every_other_file(tmp_path):
         (np.eye(3), ["ant", "bee", "bat"], "the 3 class names of this data set, but 'bat' in its header is none of"),
         (np.eye(3)[[0, 1, 2, 2]], [*NAMES, "cat"], "'cat' is twice in its first column"),
         (np.eye(3) * 0.9, NAMES, "the row of ant sums to 0.9000, not to 1"),
-        (np.array([[1.5, -0.5, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "no probabilities"),
-        (np.array([[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not a matrix|no probabilities"),
+        (np.array([[1.5, -0.5, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not probabilities"),
+        (np.array([[np.nan, 0, 0], [0, 1, 0], [0, 0, 1]]), NAMES, "not a matrix|not probabilities"),
     ],
 )
 def test_a_bad_matrix_is_refused(tmp_path, matrix, names, fault):
@@ -182,7 +182,7 @@ def test_a_manifest_of_labels_that_are_wrong_already_says_which_and_changes_none
 
 def test_a_manifest_that_is_half_done_is_refused(tmp_path):
     (tmp_path / "noise.csv").write_text("row,key_id,true_label,noisy_label\n0,k0,1,0\n1,k1,0,2\n")
-    with pytest.raises(UserError, match="1 of its 2 rows, k0 the first, have their noisy label here already"):
+    with pytest.raises(UserError, match="1 of its 2 rows, k0 the first, already have their noisy label here"):
         make(type="file", file=str(tmp_path / "noise.csv"))
 
 

@@ -64,7 +64,7 @@ def test_a_run_that_could_not_report_says_so_keeps_everything_and_reports_later(
     words = ["--dataset", prepared, "--output", tmp_path, "--uuid", "mine", "--epoch", 1, "--batch-size", 32]
     assert processes.finish(processes.fork_main(log, *words)) == 1
     assert "warning: ResultTable failed: " in log.read_text()
-    assert f"when that is mended: ./inv train --resume mine --output {tmp_path}" in log.read_text()
+    assert f"once that is fixed: ./inv train --resume mine --output {tmp_path}" in log.read_text()
     assert table.read_text() == "somebody's notes\n"
     assert (tmp_path / "base-mine" / "curve.png").exists()
     table.unlink()

@@ -61,7 +61,7 @@ def test_what_google_says_is_passed_on_in_one_line_without_a_token(
     google.add(key=KEY)
     google.fail(400, where=APPEND, body={"error": {"code": 400, "message": "No room.\nBearer ya29.abc was here"}})
     said = refused(make_sheet(), tmp_path, "a")
-    assert said.startswith("Google refused the row in the-key (400: No room. ... was here): mend that, then ./inv")
+    assert said.startswith("Google refused the row in the-key (400: No room. ... was here): fix that, then ./inv")
 
 
 def test_a_key_that_was_deleted(google: Google, make_sheet: Callable, tmp_path: Path, key_file: Path) -> None:

@@ -206,11 +206,11 @@ def test_a_checkpoint_of_another_form_is_refused_in_a_line_that_says_where(
     steps = {**states["optimizer0"], "state": {0: {"momentum_buffer": torch.zeros(3)}}}
     assert "optimizer0: momentum_buffer: " in spoil(runner, states=states | {"optimizer0": steps})
     rates = {**states["optimizer0"], "param_groups": [states["optimizer0"]["param_groups"][0] | {"highest_lr": "x"}]}
-    assert "optimizer0: its highest_lr is no number" in spoil(runner, states=states | {"optimizer0": rates})
+    assert "optimizer0: its highest_lr is not a number" in spoil(runner, states=states | {"optimizer0": rates})
     assert "no history of 1 to 2 epochs" in spoil(runner, history=[])
     assert "no history of 1 to 2 epochs" in spoil(runner, history=[*history, history[0]])
     assert "its history has other columns" in spoil(runner, history=[history[0], {"epoch": 2}])
-    assert "epoch 1 of its history holds what is no number" in spoil(
+    assert "epoch 1 of its history holds a value that is not a number" in spoil(
         runner, history=[history[0] | {"valid_loss": "0.5"}, history[1]]
     )
 
@@ -233,7 +233,7 @@ def test_what_is_no_checkpoint_is_refused_without_torchs_advice(tmp_path: Path) 
     members = {name: whole.read(name) for name in whole.namelist()}
     program = next(name for name in members if name.endswith("data.pkl"))
     for changed, packing, why in [
-        (members[program].replace(b"K\x04", b"K\x05"), zipfile.ZIP_STORED, "16 bytes are no 5 numbers"),
+        (members[program].replace(b"K\x04", b"K\x05"), zipfile.ZIP_STORED, "16 bytes are not 5 numbers"),
         (b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.", zipfile.ZIP_STORED, "asks for __builtin__.byte"),
         (members[program], zipfile.ZIP_DEFLATED, "it is compressed"),
     ]:

@@ -259,7 +259,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_nothing_written_is_lost(prepa
     full = processes.fork(_with_room_for, 500_000, tmp_path / "full log", command)
     assert processes.finish(full) == 2
     last = (tmp_path / "full log").read_text().splitlines()[-1]
-    assert last.startswith(f"error: {folder / 'checkpoint.pt'}: File too large; when that is mended, go on with: ./inv")
+    assert last.startswith(f"error: {folder / 'checkpoint.pt'}: File too large; once that is fixed, go on with: ./inv")
     assert f"--resume mine --output {tmp_path}" in last
     assert last.endswith("what was written before is kept")
     assert (folder / "checkpoint.pt").read_bytes() == checkpoint

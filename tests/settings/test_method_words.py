@@ -28,14 +28,14 @@ def test_a_word_stands_for_settings(word: str, settings: dict) -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("mixpu", r"'mixpu' is no method; did you mean mixup\? \(base, mixup, "),
-        ("robust", r"'robust' is no method; did you mean recipe=robust\? \(base, .*, recipe=robust, or "),
-        ("predecessor+ema=0.9", r"'predecessor' is no method; did you mean recipe=predecessor\?"),
-        ("elr+emma=0.9", r"--method elr\+emma=0.9: 'emma' is no setting that changes a result; did you mean ema\?"),
+        ("mixpu", r"'mixpu' is not a method; did you mean mixup\? \(base, mixup, "),
+        ("robust", r"'robust' is not a method; did you mean recipe=robust\? \(base, .*, recipe=robust, or "),
+        ("predecessor+ema=0.9", r"'predecessor' is not a method; did you mean recipe=predecessor\?"),
+        ("elr+emma=0.9", r"--method elr\+emma=0.9: 'emma' is not a setting that changes a result; did you mean ema\?"),
         ("ema", "give ema a value: ema=..."),
-        ("device=cpu", "'device' is no setting that changes a result"),
+        ("device=cpu", "'device' is not a setting that changes a result"),
         ("elr=yes", "elr is true or false, not 'yes'"),
-        ("elr+", "'' is no method"),
+        ("elr+", "'' is not a method"),
     ],
 )
 def test_what_is_no_method_is_named_with_the_nearest_that_is(word: str, said: str) -> None:

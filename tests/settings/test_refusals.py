@@ -61,7 +61,7 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--augment cutout", "--augment: cutout is not one of none, flip, affine"),
         ("--recipe secret", "--recipe: secret is not one of default, predecessor, robust"),
         ("--mixup --manifold-mixup", "--mixup and --manifold-mixup: choose one"),
-        ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed image has no label of its own"),
+        ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed image has no single label"),
         ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR averages the predictions of one"),
         ("--nts --distillation", "--distillation and --nts: choose one (both add a teacher's predictions to the"),
         ("--nts --co-teaching", "--co-teaching and --nts: choose one (co-teaching chooses by the labels"),

@@ -123,7 +123,7 @@ def test_runs_are_chosen_by_uuid_data_set_and_method(tmp_path: Path, capsys: pyt
     assert uuids("--dataset", "photos") == uuids("--dataset", "/data/photos") == "3"
     assert uuids("--uuid", "000000000001,000000000002") == "12"
     for words, said in {
-        ("--method", "mixpu"): "is no method; did you mean mixup.*the table has base, label-posterior, mixup-sam",
+        ("--method", "mixpu"): "is not a method; did you mean mixup.*the table has base, label-posterior, mixup-sam",
         ("--method", "elr"): "no run fits --method elr; its table has the methods base",
         ("--dataset", "cats"): "its table has the datasets sample, photos",
         ("--uuid", "f"): "no run fits --uuid f",

@@ -1,7 +1,7 @@
-"""Where the fields of plain lines lie: compiled scanners of CSV and JSON text.
+"""Compiled scanners that find the fields of plain CSV and JSON lines.
 
-They admit less than the formats do (ASCII, no escapes) and say so line by line; what they do not admit is left to the
-careful readers of rows.py, which know every form and what to say of a broken one.
+They accept only a subset of the formats (ASCII, no escapes) and report each line that they do not accept. The careful
+readers of rows.py read those: they know the whole formats and their error messages.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ _PLAIN = np.array([SPACE <= code < 127 and code not in (QUOTE, BACKSLASH) for co
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125
 MINUS, PLUS, POINT, ZERO, NINE = 45, 43, 46, 48, 57
 SMALL_E, LARGE_E = 101, 69
-LONGEST_KEY = 200  # characters; of other fields that are kept too
-STRIDE = 64  # characters looked at together: a number that compilers turn into a few wide instructions
+LONGEST_KEY = 200  # characters, at most; also of other fields that are kept
+STRIDE = 64  # characters checked together, so that compilers vectorise the check
 
 
 @compiled
@@ -23,8 +23,8 @@ def csv_fields(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find fields of CSV lines.
 
-    text: uint8; starts, ends: int64 (N,), of the lines in it; columns: how many a line has; wanted: int64 (F,), their
-    numbers. Returns int64 (N, F, 2), start and end of each field without quotes, and bool (N,), whether they are good.
+    text: uint8; starts, ends: int64 (N,), of the lines in it; columns: the number in a line; wanted: int64 (F,), those
+    to find. Returns int64 (N, F, 2), start and end of each field without quotes, and bool (N,), accepted.
     """
     spans = np.zeros((len(starts), len(wanted), 2), np.int64)
     good = np.zeros(len(starts), np.bool_)
@@ -67,7 +67,7 @@ def _csv_line(text: np.ndarray, at: int, end: int, edges: np.ndarray) -> bool:
 
 @compiled
 def _closing_quote(text: np.ndarray, at: int, end: int) -> int:
-    """The place of the next quote, or -1 where the text before it is not plain."""
+    """The position of the next quote; -1 if the text before it is not plain."""
     while at + STRIDE <= end and _all_plain(text, at):
         at += STRIDE
     while at < end and _PLAIN[text[at]]:
@@ -77,10 +77,10 @@ def _closing_quote(text: np.ndarray, at: int, end: int) -> int:
 
 @compiled
 def _all_plain(text: np.ndarray, at: int) -> bool:
-    """Whether the next STRIDE characters are plain: without branches, so that they are looked at together."""
+    """Whether the next STRIDE characters are plain. It has no branches, so that it is vectorised."""
     odd = False
     for ahead in range(STRIDE):
-        code = text[np.uint64(at + ahead)]  # a signed index could count from the end, which would be looked into
+        code = text[np.uint64(at + ahead)]  # numba checks a signed index for being negative, which costs time
         odd |= (code < SPACE) | (code > 126) | (code == QUOTE) | (code == BACKSLASH)
     return not odd
 
@@ -89,9 +89,9 @@ def _all_plain(text: np.ndarray, at: int) -> bool:
 def json_fields(
     text: np.ndarray, starts: np.ndarray, ends: np.ndarray, names: np.ndarray, kinds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find fields of JSON objects, one a line; each must be there once.
+    """Find fields of JSON objects, one a line; each must occur once.
 
-    As csv_fields; names: uint8 (F, W), those of the fields, filled up with zeros; kinds: uint8 (F,), the first
+    As csv_fields; names: uint8 (F, W), of the fields, padded with zeros; kinds: uint8 (F,), the first
     character that each value must have (0 for a plain word such as true). A string's span leaves its quotes out.
     """
     spans = np.zeros((len(starts), len(names), 2), np.int64)
@@ -139,7 +139,7 @@ def _json_line(text: np.ndarray, at: int, end: int, names: np.ndarray, kinds: np
 
 @compiled
 def _json_value(text: np.ndarray, at: int, end: int) -> int:
-    """The place after a string, a list without strings, a number or a word; -1 for anything else."""
+    """The position after a string, a list without strings, a number or a word; -1 for anything else."""
     if at >= end:
         return -1
     if text[at] == QUOTE:
@@ -184,10 +184,10 @@ def _which(text: np.ndarray, start: int, end: int, names: np.ndarray) -> int:
 
 @compiled
 def hold_to(text: np.ndarray, spans: np.ndarray, good: np.ndarray, word: np.ndarray) -> None:
-    """Take away from the good lines those whose fields have to be looked at with care, and their spans.
+    """Mark lines as not good, and clear their spans, if their fields need the careful reader.
 
-    spans: int64 (N, F, 2), of key, country, recognized, drawing and, where `word` is not empty, the word, which must be
-    this one, uint8 (W,).
+    spans: int64 (N, F, 2), of key, country, recognized, drawing and, if `word` is not empty, the word, which must equal
+    it; word: uint8 (W,).
     """
     for line in range(len(spans)):
         if good[line]:
@@ -202,7 +202,7 @@ def hold_to(text: np.ndarray, spans: np.ndarray, good: np.ndarray, word: np.ndar
 
 @compiled
 def _plain_key(text: np.ndarray, start: int, end: int) -> bool:
-    """Whether a key is surely one: short, no blank around it, and no number that might have been rounded."""
+    """Whether a key is certainly valid: short, no blank around it, and not a number that may have been rounded."""
     if end <= start or end - start > LONGEST_KEY or text[start] == SPACE or text[end - 1] == SPACE:
         return False
     at = start
@@ -227,7 +227,7 @@ def _equal(text: np.ndarray, start: int, end: int, word: np.ndarray) -> bool:
 
 @compiled
 def copied(text: np.ndarray, spans: np.ndarray, out: np.ndarray) -> None:
-    """Copy spans int64 (N, 2) of a text into the rows of uint8 (N, W), which are as wide as the longest."""
+    """Copy spans, int64 (N, 2), of a text into the rows of out, uint8 (N, W), where W is the longest span."""
     for row in range(len(spans)):
         for place in range(spans[row, 1] - spans[row, 0]):
             out[row, place] = text[spans[row, 0] + place]

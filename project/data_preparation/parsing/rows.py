@@ -1,7 +1,7 @@
-"""Lines of a source become rows: keys, country, whether the game recognised the drawing, and its strokes; no I/O.
+"""Parses lines of a source into rows: key, country, whether the game recognised the drawing, and strokes; no I/O.
 
-A LineOrigin knows where its lines come from and names a broken one for a person. Plain lines are split by the compiled
-scanners of fields.py; every other line is read here, one at a time, by a careful reader that knows all forms.
+A LineOrigin knows where its lines come from, for error messages. The compiled scanners of fields.py split plain lines.
+A careful reader for the whole formats reads all other lines here, one at a time.
 """
 
 import csv
@@ -28,20 +28,20 @@ from project.work.common import UserError
 from project.work.labels import naming
 from project.work.raster.raster import CANVAS, Drawings
 
-AT_ONCE = 4096  # rows that are in memory at a time
+AT_ONCE = 4096  # rows in memory at a time
 COLUMNS = ("key_id", "countrycode", "recognized", "drawing")  # what every format must hold
-WORD = "word"  # what each has that a person has not taken out
+WORD = "word"  # a column that a person may have removed
 Spans = tuple[np.ndarray, np.ndarray]
 Careful = Callable[[bytes], dict[str, Any]]
 _NAMES = np.array((*COLUMNS, WORD), dtype="S").view(np.uint8).reshape(len(COLUMNS) + 1, -1)
 _KINDS = np.array([QUOTE, QUOTE, 0, OPEN_LIST, QUOTE], dtype=np.uint8)  # of their values in Google's JSON
-# A whole number as spreadsheets and data frames write it once they have taken it for a real one, and rounded it.
+# An integer that a spreadsheet or data frame read as a float, rounded and wrote.
 _ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE]\+\d+|[+-]?\d+[.,]\d*[eE]\+?\d+|[+-]?\d+[.,]0*")
 _TRUTH_VALUES = {"true": True, "false": False, True: True, False: False}
 
 
 class BrokenLine(ValueError):
-    """Says what is wrong with a line; number: which of those that were read."""
+    """A broken line; the text says what is wrong. number: its index among the lines read."""
 
     def __init__(self, number: int, fault: str) -> None:
         super().__init__(fault)
@@ -50,7 +50,7 @@ class BrokenLine(ValueError):
 
 @dataclass(frozen=True)
 class Text:
-    """Lines in memory. data: uint8; starts, ends: int64 (N,), where in it each lies."""
+    """Lines in memory. data: uint8; starts, ends: int64 (N,), of each line in it."""
 
     data: np.ndarray
     starts: np.ndarray
@@ -60,7 +60,7 @@ class Text:
         return len(self.starts)
 
     def line(self, number: int) -> bytes:
-        """One of the lines."""
+        """The bytes of one line."""
         return self.data[self.starts[number] : self.ends[number]].tobytes()
 
     def only(self, numbers: np.ndarray) -> "Text":
@@ -68,13 +68,13 @@ class Text:
         return Text(self.data, self.starts[numbers], self.ends[numbers])
 
     def part(self, start: int, end: int) -> "Text":
-        """Lines start to end, of which there is at least one."""
+        """Lines start to end, at least one."""
         first, last = self.starts[start], self.ends[end - 1]
         return Text(self.data[first:last], self.starts[start:end] - first, self.ends[start:end] - first)
 
 
 def text_of(lines: Sequence[bytes]) -> Text:
-    """Lines end to end."""
+    """Concatenate lines into a Text."""
     ends = np.cumsum(np.fromiter(map(len, lines), dtype=np.int64))
     return Text(np.frombuffer(bytearray(b"".join(lines)), dtype=np.uint8), np.append(0, ends)[: len(ends)], ends)
 
@@ -92,7 +92,7 @@ class UnparsedRows:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A row that was left out: the file it is in, where in it, and what is wrong with it."""
+    """A row that was left out: its file, its line, and what is wrong with it."""
 
     file: str
     line: str
@@ -103,8 +103,8 @@ class LeftOut:
 class Rows:
     """Some drawings of a class.
 
-    places: names one of them for a person, by its number; keys: key_id, countrycode, recognized and, where known,
-    true_word, each (N,); drawings: as they were written; left_out: what was left out in choosing, with the first rows.
+    places: index -> name of a row for a person; keys: key_id, countrycode, recognized and, where known, true_word, each
+    (N,); drawings: as written in the source; left_out: rows left out in choosing, given with the first rows.
     """
 
     places: Callable[[int], str]
@@ -118,10 +118,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class LineOrigin:
-    """Where lines come from.
+    """The origin of lines.
 
-    positions: int64 (N,); read: what splits the lines into fields; name: a position for a person, after the file;
-    advice: what to do about a broken line; raw: whether their strokes are.
+    positions: int64 (N,); read: splits the lines into fields; name: what a position counts (line, byte), for messages;
+    advice: what to do about a broken line; raw: whether the strokes are raw.
     """
 
     file: str
@@ -132,21 +132,21 @@ class LineOrigin:
     raw: bool
 
     def unparsed(self, text: Text) -> UnparsedRows:
-        """What lines say. Raises UserError for a broken one."""
+        """Split lines into fields. Raises UserError for a broken line."""
         try:
             return self.read(text)
         except BrokenLine as error:
             raise self._broken(error) from error
 
     def rows(self, text: Text) -> Rows:
-        """What lines say and what they draw. Raises UserError for a broken one."""
+        """Parse lines with their drawings. Raises UserError for a broken line."""
         try:
             return self._rows(text)
         except (BrokenLine, BrokenDrawing) as error:
             raise self._broken(error) from error
 
     def left_out(self, text: Text) -> dict[int, LeftOut]:
-        """The broken ones of some lines, by their number."""
+        """The broken lines, by index."""
         faults: dict[int, LeftOut] = {}
         waiting = [(0, len(text))] if len(text) > 0 else []
         while waiting:
@@ -162,11 +162,11 @@ class LineOrigin:
         return faults
 
     def fault(self, number: int, said: str) -> LeftOut:
-        """What is said of one of the lines."""
+        """A broken line and its fault."""
         return LeftOut(self.file, self._where(number), said)
 
     def place(self, number: int) -> str:
-        """One of the lines for a person."""
+        """File and position of a line, for a person."""
         return f"{self.file} {self._where(number)}"
 
     def _where(self, number: int) -> str:
@@ -188,7 +188,7 @@ class LineOrigin:
 
 
 def read_csv(text: Text, header: list[str], word: str | None = None) -> UnparsedRows:
-    """Read lines of Kaggle's CSV. word: what each must say, as the file writes it. Raises BrokenLine."""
+    """Read lines of Kaggle's CSV. word: required value of the column word, as the file writes it. Raises BrokenLine."""
     wanted = np.array([header.index(name) for name in _columns(word)])
     spans = csv_fields(text.data, text.starts, text.ends, len(header), wanted)
     return _unparsed(
@@ -197,7 +197,7 @@ def read_csv(text: Text, header: list[str], word: str | None = None) -> Unparsed
 
 
 def read_json(text: Text, word: str | None = None) -> UnparsedRows:
-    """Read lines of Google's ndjson. word: what each must say. Raises BrokenLine."""
+    """Read lines of Google's ndjson. word: required value of the field word. Raises BrokenLine."""
     count = len(_columns(word))
     spans = json_fields(text.data, text.starts, text.ends, _NAMES[:count], _KINDS[:count])
     return _unparsed(text, spans, lambda line: _json_record(line, word), (b"true", b"false"), word)
@@ -208,7 +208,7 @@ def _columns(word: str | None) -> tuple[str, ...]:
 
 
 def csv_cells(line: bytes) -> list[str]:
-    """Split one CSV line; raises ValueError when it is not UTF-8 or holds what no text does."""
+    """Split one CSV line; raises ValueError when it is not UTF-8 or not text."""
     csv.field_size_limit(max(csv.field_size_limit(), len(line)))  # raw drawings outgrow the default of 128 KiB
     if b"\0" in line:
         raise ValueError("holds a NUL character")
@@ -221,7 +221,7 @@ def csv_cells(line: bytes) -> list[str]:
 def _unparsed(
     text: Text, found: Spans, careful: Careful, truth_values: tuple[bytes, ...], word: str | None
 ) -> UnparsedRows:
-    """Rows from the places of their fields; a line whose fields were not found is read carefully."""
+    """Rows from the spans of their fields; a line whose fields were not found is read carefully."""
     spans, good = found
     hold_to(text.data, spans, good, np.frombuffer((word or "").encode(), dtype=np.uint8))
     said = _cut(text.data, spans[:, 2])
@@ -243,7 +243,7 @@ def _read_carefully(
     columns: dict[str, np.ndarray],
     drawings: Text,
 ) -> Text:
-    """Fill in the columns of some lines; returns the drawings, with the text of these behind the others'."""
+    """Fill in the columns of some lines; returns the drawings, with the text of these lines appended."""
     written, size = [drawings.data.tobytes()], len(drawings.data)
     for number in lines.tolist():
         try:
@@ -259,7 +259,7 @@ def _read_carefully(
 
 
 def _cut(data: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """The text of spans int64 (N, 2), as bytes (N,)."""
+    """The text of spans, int64 (N, 2), as bytes (N,)."""
     width = max(1, int((spans[:, 1] - spans[:, 0]).max(initial=1)))
     out = np.zeros((len(spans), width), dtype=np.uint8)
     copied(data, np.ascontiguousarray(spans), out)
@@ -300,7 +300,7 @@ def _json_record(line: bytes, word: str | None = None) -> dict[str, Any]:
 
 
 def _check(key: str, said: object, word: str | None) -> None:
-    """Raise ValueError for a key that names no drawing, and for another word than the file's."""
+    """Raise ValueError for an invalid key and for a word other than the file's."""
     fault = key_fault(key)
     if fault is not None:
         raise ValueError(fault)

@@ -1,6 +1,6 @@
-"""Strokes as people drew them, read from text: `[[[x, x, ...], [y, y, ...]], ...]`, with times or without; no I/O.
+"""Reads strokes from text: `[[[x, x, ...], [y, y, ...]], ...]`, with or without times; no I/O.
 
-The plain form is read by compiled code, thousands of drawings at once; every other form by `parse`, which says what is
+Compiled code reads the plain form, thousands of drawings at once. `parse` reads every other form and reports what is
 wrong with a broken drawing.
 """
 
@@ -20,18 +20,18 @@ from project.data_preparation.parsing.fields import (
 )
 from project.work.raster.raster import Drawings, compiled, join, pack
 
-HUGE = 1e9  # no canvas is this large; the squares of such coordinates still fit
-MOST_POINTS = 100_000  # of a drawing; who draws for 20 seconds notes some 2,000
+HUGE = 1e9  # no canvas is this large; squares of such coordinates do not overflow
+MOST_POINTS = 100_000  # of a drawing; 20 seconds of drawing give some 2,000
 _ZERO = np.uint8(ZERO)
-DIGITS = 18  # so many decimal digits fit an int64; powers of ten up to 22 are exact in a double
+DIGITS = 18  # decimal digits that fit an int64; powers of ten up to 22 are exact in a double
 POWERS = np.array([float(10**power) for power in range(DIGITS + 1)])
-EXACT = 1 << 53  # whole numbers up to here are doubles, so that their quotient is rounded once as it is
+EXACT = 1 << 53  # integers up to here are exact doubles, so that their quotient is rounded only once
 SPLITTER = 134217729.0  # 2^27 + 1
 LEAST_POINT, LEAST_STROKE = 4, 9  # characters: "1,1," and "[[1],[1]]"
 
 
 class BrokenDrawing(ValueError):
-    """Says what is wrong with a drawing; number: which of those that were read."""
+    """A broken drawing; the text says what is wrong. number: its index among the drawings read."""
 
     def __init__(self, number: int, fault: str) -> None:
         super().__init__(fault)
@@ -39,9 +39,9 @@ class BrokenDrawing(ValueError):
 
 
 def read(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Drawings:
-    """Read drawings that lie in a text, uint8, from starts to ends, int64 (N,).
+    """Read drawings from a text, uint8, from starts to ends, int64 (N,).
 
-    What is not in the plain form that is read fast is read by `parse`. Raises BrokenDrawing.
+    `parse` reads drawings that are not in the plain form. Raises BrokenDrawing.
     """
     *arrays, good = read_drawings(text, starts, ends)
     quick = Drawings(*arrays)
@@ -91,7 +91,7 @@ def _stroke(stroke: object, number: int) -> np.ndarray:
         raise ValueError(f"stroke {number} has {len(xs)} x but {len(ys)} y")
     if not xs:
         raise ValueError(f"stroke {number} has no points")
-    if not {*map(type, xs), *map(type, ys)} <= {int, float}:  # a truth value is no number, though numpy takes it
+    if not {*map(type, xs), *map(type, ys)} <= {int, float}:  # a bool is not a number, though numpy accepts it
         raise ValueError(f"stroke {number} has coordinates that are not numbers")
     points = np.array((xs, ys))
     if points.dtype.kind not in "iuf":
@@ -100,7 +100,7 @@ def _stroke(stroke: object, number: int) -> np.ndarray:
 
 
 def has_times(text: str | bytes) -> bool:
-    """Whether a drawing notes times beside x and y, as only raw ones do; False for what `parse` refuses."""
+    """Whether a drawing has times, as only raw drawings do; False for a drawing that `parse` refuses."""
     try:
         drawing = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -115,7 +115,7 @@ def read_drawings(
     """Read drawings; times are left out.
 
     text: uint8; starts, ends: int64 (N,), of the drawings in it. Returns points, strokes and drawings as in Drawings,
-    and bool (N,), whether each was of the plain form; one that was not is left empty.
+    and bool (N,), whether each had the plain form; others are left empty.
     """
     size = np.sum(ends - starts)
     points = np.empty((size // LEAST_POINT + 1, 2), np.float64)
@@ -133,7 +133,7 @@ def read_drawings(
 
 @compiled
 def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: np.ndarray, first: int) -> int:
-    """Read one drawing behind stroke number `first`; returns how many strokes it has, 0 when it is not plain."""
+    """Read one drawing after stroke number `first`; returns its number of strokes, 0 when it is not plain."""
     count = 0
     at = _expect(text, at, end, OPEN_LIST)
     while at >= 0:
@@ -161,7 +161,7 @@ def _drawing(text: np.ndarray, at: int, end: int, points: np.ndarray, strokes: n
 
 @compiled
 def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, axis: int) -> tuple[int, int]:
-    """Read a list of numbers into a column of points; returns the place behind it (-1: no list), and how many."""
+    """Read a list of numbers into a column of points; returns the position after it (-1: not a list) and the count."""
     at = _expect(text, at, end, OPEN_LIST)
     if at < 0:
         return -1, 0
@@ -191,7 +191,7 @@ def _axis(text: np.ndarray, at: int, end: int, points: np.ndarray, begin: int, a
 
 @compiled
 def _pass_over(text: np.ndarray, at: int, end: int) -> int:
-    """The place behind a list of numbers, -1 when there is none. Its numbers are not read."""
+    """The position after a list of numbers, without reading them; -1 if there is no list."""
     begin = at = _expect(text, at, end, OPEN_LIST)
     if at < 0:
         return -1
@@ -206,7 +206,7 @@ def _pass_over(text: np.ndarray, at: int, end: int) -> int:
 
 @compiled
 def _any_numbers(text: np.ndarray, at: int, end: int) -> int:
-    """The place behind the rest of a list of numbers without exponents, -1 when there is none: one by one."""
+    """The position after the rest of a list of numbers without exponents, by single characters; -1 if there is none."""
     while True:
         at = _blank(text, at, end)
         first = at + (at < end and text[np.uint64(at)] == MINUS)
@@ -226,7 +226,7 @@ def _any_numbers(text: np.ndarray, at: int, end: int) -> int:
 
 @compiled
 def _all_of_numbers(text: np.ndarray, at: int) -> bool:
-    """Whether the next STRIDE characters are: without branches, so that they are looked at together."""
+    """Whether the next STRIDE characters belong to a list of numbers. It has no branches, so that it is vectorised."""
     every = True
     for ahead in range(STRIDE):
         every &= _of_number(text, at + ahead)
@@ -235,9 +235,9 @@ def _all_of_numbers(text: np.ndarray, at: int) -> bool:
 
 @compiled
 def _of_number(text: np.ndarray, at: int) -> bool:
-    """Whether a character of a list of numbers stands where it may, by its neighbours and the one behind them.
+    """Whether a character is valid in a list of numbers, by its neighbours and the next one.
 
-    Of fractions only those of one digit are known so.
+    Only fractions of one digit are recognised.
     """
     before, code = text[np.uint64(at - 1)], text[np.uint64(at)]
     after, beyond = text[np.uint64(at + 1)], text[np.uint64(at + 2)]
@@ -261,9 +261,9 @@ def _digit(code: int) -> bool:
 
 @compiled
 def _digits(text: np.ndarray, at: int, end: int, value: int) -> tuple[int, int]:
-    """Go on reading a number's digits; returns the place behind them and the number."""
+    """Continue reading a number's digits; returns the position after them and the number."""
     while at < end:
-        digit = np.uint8(text[np.uint64(at)] - _ZERO)  # what comes before "0" wraps around to beyond 9
+        digit = np.uint8(text[np.uint64(at)] - _ZERO)  # characters before "0" wrap around to values above 9
         if digit > 9:
             break
         value = value * 10 + np.int64(digit)
@@ -289,7 +289,7 @@ def _quotient(value: int, power: float) -> float:
 
 @compiled
 def _expect(text: np.ndarray, at: int, end: int, wanted: int) -> int:
-    """The place behind a character, blanks before it passed over; -1 when another one stands there."""
+    """The position after a wanted character, with blanks before it skipped; -1 for another character."""
     if at < 0:
         return -1
     at = _blank(text, at, end)

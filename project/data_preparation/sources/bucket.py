@@ -1,4 +1,4 @@
-"""Google's public bucket of drawings, read without an account and only as far as a sample needs."""
+"""Google's public bucket of drawings, read without an account and only as much as a sample needs."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -12,9 +12,9 @@ from project.data_preparation.parsing.rows import AT_ONCE, LeftOut, LineOrigin, 
 from project.work.common import UserError
 
 BUCKET = "quickdraw_dataset"
-WINDOWS = 8  # a round of reading; fetched side by side
-SURPLUS = 1.25  # rows read for each one asked, so that a second round is seldom needed
-ROW_BYTES = {False: 600, True: 4000}  # a first guess at a simplified and a raw row; corrected by what is read
+WINDOWS = 8  # in a round of reading; fetched in parallel
+SURPLUS = 1.25  # rows read for each row requested, so that a second round is seldom needed
+ROW_BYTES = {False: 600, True: 4000}  # a first guess for a simplified and a raw row; updated by the rows read
 TAIL = 4096  # bytes fetched beyond a window to complete its last row
 
 Window = tuple[int, int]
@@ -24,8 +24,8 @@ T = TypeVar("T")
 def place_windows(size: int, width: int, generator: np.random.Generator) -> list[Window]:
     """Spread WINDOWS stretches evenly over `size` bytes, starting at a random byte; those past the end wrap around.
 
-    Every byte is covered with the same probability, WINDOWS x width / size, hence every row that counts by its first
-    byte, however long it or its neighbours are. width: bytes each, at most size // WINDOWS.
+    Every byte is covered with the same probability, WINDOWS x width / size. A row belongs to the window of its first
+    byte, so every row has that probability too, whatever its length. width: bytes each, at most size // WINDOWS.
     """
     first = int(generator.integers(size))
     starts = [(first + number * size // WINDOWS) % size for number in range(WINDOWS)]
@@ -36,7 +36,7 @@ def place_windows(size: int, width: int, generator: np.random.Generator) -> list
 class Bucket:
     """full/simplified/<class>.ndjson or full/raw/<class>.ndjson of the public bucket.
 
-    patience: seconds that a failing request is tried again before giving up. STORAGE_EMULATOR_HOST is honoured.
+    patience: seconds during which a failing request is retried. STORAGE_EMULATOR_HOST names an emulator.
     """
 
     synthetic = False
@@ -48,7 +48,7 @@ class Bucket:
         self._prefix = f"full/{'raw' if raw else 'simplified'}/"
 
     def words(self) -> list[str]:
-        """The classes that the bucket holds, sorted; one request, which tells the sizes as well."""
+        """The classes in the bucket, sorted; one request, which also gives the sizes."""
         return sorted(self._sizes)
 
     def rows(self, word: str, enough: int) -> int | None:
@@ -98,16 +98,16 @@ class Bucket:
     def _next_windows(
         size: int, searched: int, wanted: int, generator: np.random.Generator | None
     ) -> tuple[list[Window], int]:
-        """What to read next, and how many bytes will then have been searched."""
+        """The windows to read next, and the number of bytes searched after them."""
         if generator is None:
             end = min(searched + wanted, size)
             return [(searched, end)], end
         if searched + wanted > size // 2:
-            return [(0, size)], size  # cheaper whole, and then the choice is exactly uniform
+            return [(0, size)], size  # reading it whole is cheaper, and the choice is then exactly uniform
         return place_windows(size, wanted // WINDOWS, generator), searched + wanted
 
     def _rows(self, word: str, start: int, stop: int) -> tuple[dict[int, bytes], dict[int, LeftOut]]:
-        """The lines of a window that may be taken, by their places, and those that are broken."""
+        """The admitted lines of a window, by position, and the broken ones."""
         lines, faults = dict(self._lines(word, start, stop)), {}
         if self.skip_broken:
             text, origin = self._at(word, lines)
@@ -126,8 +126,8 @@ class Bucket:
         return text_of(list(lines.values())), origin
 
     def _lines(self, word: str, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
-        """Every line whose first byte lies in [start, stop), with the place of that byte."""
-        size, base = self._sizes[word], max(start - 1, 0)  # the byte before tells whether a line starts at `start`
+        """Every line whose first byte lies in [start, stop), with the position of that byte."""
+        size, base = self._sizes[word], max(start - 1, 0)  # the byte before shows whether a line starts at `start`
         end = min(stop + TAIL, size)
         data = self._fetch(word, base, end)
         while end < size and data.find(b"\n", stop - 1 - base) < 0:
@@ -150,7 +150,7 @@ class Bucket:
         return data
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the client, of which each process has its own."""
+        """Without the client: each process makes its own."""
         return {name: value for name, value in vars(self).items() if name not in ("_client", "_retry")}
 
     @cached_property
@@ -184,7 +184,7 @@ def _ask(name: str, request: Callable[[], T]) -> T:
     except NotFound as error:
         raise UserError(f"{place} is not there: leave this class out with --classes") from error
     except (GoogleAPIError, GoogleAuthError, RequestException, OSError) as error:
-        cause = getattr(error, "cause", None) or error  # what a retry that gave up had met last
+        cause = getattr(error, "cause", None) or error  # the last error before a retry gave up
         reason = f"{type(cause).__name__} {getattr(cause, 'code', None) or ''}".strip()
         advice = "check the network, or use --source sample, which needs none"
         raise UserError(f"{place} cannot be reached ({reason}): {advice}") from error

@@ -1,6 +1,6 @@
-"""Which class each file of a folder holds: the word that its rows say, or its own name where they say none.
+"""Finds the class of each file of a folder: the word in its rows or, without words, the file's name.
 
-A file is looked at where it begins and ends, and never read whole.
+Only the start and the end of a file are read.
 """
 
 import filecmp
@@ -19,17 +19,17 @@ from project.work.common import UserError
 from project.work.files import disk
 from project.work.labels import naming
 
-LONGEST_NAME = 200  # characters; a longer word is none
-LONGEST = 1 << 23  # bytes of a line: a raw drawing of 20 seconds has some 100,000
-GLANCED = 8  # rows at the start of a file whose words are looked at
-_GLANCE = 1 << 15  # bytes at either end of a file that say what it holds
-# What browsers and Google's bucket put around a class's name: full_simplified_cat, full/raw/cat, cat (1), cat - Copy.
+LONGEST_NAME = 200  # characters; a longer word is not a class name
+LONGEST = 1 << 23  # bytes of a line, at most; a raw drawing of 20 seconds has some 100,000
+GLANCED = 8  # rows at the start of a file whose words are read
+_GLANCE = 1 << 15  # bytes read at either end of a file
+# What browsers and Google's bucket add to a class's name: full_simplified_cat, full/raw/cat, cat (1), cat - Copy.
 _AROUND = re.compile(r"^full[_/](?:simplified|raw)[_/]|(?: ?\(\d+\)| - Copy)+$")
 
 
 @dataclass(frozen=True)
 class ClassFiles:
-    """files: those of each class, sorted by name; said: the word as the rows of each file write it, where they do."""
+    """files: of each class, sorted by name; said: the word as written in the rows of each file, if they have one."""
 
     files: dict[str, list[Path]]
     said: dict[Path, str | None]
@@ -64,12 +64,12 @@ def present(folder: Path) -> Path:
     if not folder.is_dir():
         raise UserError(f"{folder} is a file: give the folder that holds the drawings with --input FOLDER")
     if not os.access(folder, os.R_OK | os.X_OK):
-        raise UserError(f"{folder} cannot be read: mend its permissions, or give another --input FOLDER")
+        raise UserError(f"{folder} cannot be read: fix its permissions, or give another --input FOLDER")
     return folder
 
 
 def listed(folder: Path, suffix: str) -> list[Path]:
-    """The files of a folder with a suffix, whatever its capitals; those that systems hide are not meant."""
+    """The files of a folder with a suffix in any case, without hidden files."""
     try:
         paths = sorted(folder.iterdir())
     except OSError:
@@ -78,9 +78,9 @@ def listed(folder: Path, suffix: str) -> list[Path]:
 
 
 def classify(paths: Sequence[Path], words_in: Callable[[Path], list[str]]) -> ClassFiles:
-    """Sort files by class. words_in: the words of a file's first rows and its last; none where it has no such column.
+    """Group files by class. words_in: the words of a file's first rows and its last row; none without such a column.
 
-    Raises UserError for a file whose rows say several.
+    Raises UserError for a file with rows of several words.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     said: dict[Path, str | None] = {}
@@ -102,8 +102,8 @@ def classify(paths: Sequence[Path], words_in: Callable[[Path], list[str]]) -> Cl
 
 
 def stem_name(path: Path) -> str:
-    """The class that a file's name speaks of."""
-    text = path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a name may be no UTF-8
+    """The class in a file's name."""
+    text = path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # a name may not be UTF-8
     stem = naming.canonical(urllib.parse.unquote(text))
     return _AROUND.sub("", stem) or stem
 
@@ -118,7 +118,7 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def words_of_csv(path: Path) -> list[str]:
-    """The words that the first rows and the last of Kaggle's CSV say; none where it has no such column."""
+    """The words of the first rows and the last row of Kaggle's CSV; none without such a column."""
     header, *lines = [csv_cells_of(line) for line in glance(path, 1 + GLANCED)] or [[]]
     if WORD not in header:
         return []
@@ -126,7 +126,7 @@ def words_of_csv(path: Path) -> list[str]:
 
 
 def csv_cells_of(line: bytes) -> list[str]:
-    """The cells of one line; none where it is no CSV."""
+    """The cells of one line; none if it is not CSV."""
     try:
         return csv_cells(line)
     except ValueError:
@@ -134,19 +134,19 @@ def csv_cells_of(line: bytes) -> list[str]:
 
 
 def words_of_ndjson(path: Path) -> list[str]:
-    """The words that the first rows and the last of Google's ndjson say."""
+    """The words of the first rows and the last row of Google's ndjson."""
     rows = []
     for line in glance(path, GLANCED):
         try:
             rows.append(orjson.loads(line.removeprefix(b"\xef\xbb\xbf")))
-        except orjson.JSONDecodeError:  # said when the line is read
+        except orjson.JSONDecodeError:  # reported when the line is read
             continue
     words = [row.get(WORD) for row in rows if isinstance(row, dict)]
     return [str(word) for word in words if word and isinstance(word, (str, int))]
 
 
 def glance(path: Path, rows: int) -> list[bytes]:
-    """The first lines of a file that are not blank, and its last; none where it cannot be read."""
+    """The first lines of a file that are not blank, and its last line; none if it cannot be read."""
     if disk.fault(path) is not None:
         return []
     try:

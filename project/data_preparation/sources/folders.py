@@ -38,10 +38,10 @@ from project.work.common import UserError
 from project.work.files import disk
 from project.work.labels import naming
 
-MOST_LINES = 20_000_000  # of a file; what is known of each takes memory
-TOGETHER = 1 << 26  # bytes of lines that are in memory at a time
+MOST_LINES = 20_000_000  # of a file; the index of lines takes memory
+TOGETHER = 1 << 26  # bytes of lines in memory at a time
 _BLOCK = 1 << 16  # bytes scanned at a time, which stay in the cache
-_SPARSE = 8  # lines are read one by one when the stretch they lie in is so many times as long as they are
+_SPARSE = 8  # lines are read one by one if the stretch that they span is this many times their length
 _NEWLINE, _RETURN = 10, 13
 _FORMS = {
     b"\x1f\x8b": "gzipped: unpack it",
@@ -55,7 +55,7 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Lines:
-    """Where each line of a file that is not blank lies: bytes [start, end), and its number in the file, from 1."""
+    """The lines of a file that are not blank: bytes [start, end) of each, and its number in the file, from 1."""
 
     path: Path
     starts: np.ndarray
@@ -66,7 +66,7 @@ class Lines:
         return len(self.starts)
 
     def read(self, rows: np.ndarray) -> Text:
-        """The given lines, whose row numbers ascend."""
+        """Read the given lines; rows: ascending."""
         starts, ends = self.starts[rows], self.ends[rows]
         with open(self.path, "rb") as file:
             if len(rows) == 0 or ends[-1] - starts[0] > _SPARSE * (ends - starts).sum():
@@ -77,7 +77,7 @@ class Lines:
         return Text(data, starts - starts[0], ends - starts[0])
 
     def pieces(self, rows: np.ndarray, most: int) -> Iterator[np.ndarray]:
-        """The given rows in pieces of at most so many, fewer where their lines are long."""
+        """The given rows in pieces of at most `most`, fewer if their lines are long."""
         sizes, start = np.cumsum(self.ends[rows] - self.starts[rows]), 0
         while start < len(rows):
             before = sizes[start - 1] if start > 0 else 0
@@ -89,7 +89,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class FileRows:
-    """The lines of a class's files, numbered on from one to the next."""
+    """The lines of a class's files, numbered consecutively over the files."""
 
     lines: list[Lines]
 
@@ -97,7 +97,7 @@ class FileRows:
         return sum(map(len, self.lines))
 
     def pieces(self, rows: np.ndarray) -> Iterator[tuple[Lines, np.ndarray, np.ndarray]]:
-        """Rows, which ascend, in pieces of one file: its lines, the rows as it numbers them, and as they are here."""
+        """Ascending rows in pieces of one file each: its lines, the rows by its numbers, and the rows by ours."""
         first = 0
         for lines in self.lines:
             start, end = np.searchsorted(rows, (first, first + len(lines)))
@@ -107,7 +107,7 @@ class FileRows:
 
 
 class LineFolder(ABC):
-    """What both kinds of folder share: rows are chosen by line, and only chosen lines are parsed."""
+    """The base of both kinds of folder: rows are chosen by line, and only chosen lines are parsed."""
 
     synthetic = False
 
@@ -123,7 +123,7 @@ class LineFolder(ABC):
         self._classes = classes.classify(paths, words_in)
 
     def words(self) -> list[str]:
-        """The words that the files' rows say, or the files' names where they say none, sorted."""
+        """The words in the files' rows or, without words, the files' names; sorted."""
         return sorted(self._classes.files)
 
     def notes(self, names: Iterable[str]) -> list[str]:
@@ -131,7 +131,7 @@ class LineFolder(ABC):
         return self._classes.notes(names)
 
     def rows(self, word: str, enough: int) -> int | None:
-        """How many rows a class has, counted only up to `enough`; exactly where there may be fewer."""
+        """How many rows a class has, counted only up to `enough`; exact if there are fewer."""
         count = 0
         for path in self._classes.files[word]:
             wanted = enough - count
@@ -156,7 +156,7 @@ class LineFolder(ABC):
         chosen = self._admitted(file_rows, order, count, left) if picky else order
         if len(chosen) < count:
             raise self._too_few(word, len(chosen), count, left)
-        # The walk is what is uniform, so it is cut in its own order and sorted afterwards.
+        # The random order makes the sample uniform, so it is cut first and sorted afterwards.
         for lines, rows, _ in file_rows.pieces(np.sort(chosen[:count])):
             yield dataclasses.replace(self._read(lines, rows), left_out=tuple(left))
             left = []
@@ -165,7 +165,7 @@ class LineFolder(ABC):
         return self._at(lines, rows).rows(lines.read(rows))
 
     def _admitted(self, file_rows: FileRows, order: np.ndarray, count: int, left: list[LeftOut]) -> np.ndarray:
-        """The rows that may be taken, in a given order, until there are enough; left: takes those that are broken."""
+        """The admitted rows in a given order, until there are enough; left: broken rows are appended to it."""
         found: list[np.ndarray] = [order[:0]]
         step = count + count // 4 + 16
         seen: dict[str, str] = {}
@@ -181,7 +181,7 @@ class LineFolder(ABC):
         return np.concatenate(found)
 
     def _admits(self, origin: LineOrigin, text: Text, seen: dict[str, str], left: list[LeftOut]) -> np.ndarray:
-        """Which lines may be taken, by their numbers. seen: the keys of lines before, and where each is."""
+        """The numbers of the admitted lines. seen: keys of earlier lines -> where each is."""
         if not self.skip_broken:
             return np.flatnonzero(origin.unparsed(text).keys["recognized"])
         faults = origin.left_out(text)
@@ -204,10 +204,10 @@ class LineFolder(ABC):
 
     def _at(self, lines: Lines, rows: np.ndarray) -> LineOrigin:
         reader = self._reader(lines.path)
-        return LineOrigin(str(lines.path), lines.numbers[rows], reader, "line", "mend or delete this line", self.raw)
+        return LineOrigin(str(lines.path), lines.numbers[rows], reader, "line", "correct or delete this line", self.raw)
 
     def _surely_has(self, path: Path, rows: int) -> bool:
-        """Whether so many lines are quickly seen; blank ones among them are found when the rows are read."""
+        """Whether a quick check finds this many lines; blank lines among them are found when the rows are read."""
         return os.access(disk.plain(path), os.R_OK) and has_newlines(path, rows)
 
     def _scan(self, path: Path, enough: int | None) -> Lines:
@@ -218,11 +218,11 @@ class LineFolder(ABC):
 
     @abstractmethod
     def _reader(self, path: Path) -> Callable[[Text], UnparsedRows]:
-        """What turns lines of a file into rows."""
+        """The function that parses lines of a file into rows."""
 
 
 class KaggleFolder(LineFolder):
-    """Kaggle's train_simplified/*.csv or train_raw/*.csv; a truth.csv (key_id, true_word) beside them is joined on."""
+    """Kaggle's train_simplified/*.csv or train_raw/*.csv; a truth.csv (key_id, true_word) beside them is joined."""
 
     def __init__(self, folder: Path, raw: bool = False, recognized: bool = False, skip_broken: bool = False) -> None:
         folder, raw = classes.present(folder), raw or folder.name == "train_raw"
@@ -238,7 +238,7 @@ class KaggleFolder(LineFolder):
         super().__init__(paths, classes.words_of_csv, raw, recognized, skip_broken)
 
     def _read(self, lines: Lines, rows: np.ndarray) -> Rows:
-        """As LineFolder does, with a column true_word where truth.csv is there."""
+        """As LineFolder, with a column true_word if truth.csv exists."""
         drawn = super()._read(lines, rows)
         if self._truth is None:
             return drawn
@@ -315,7 +315,7 @@ class NdjsonFolder(LineFolder):
         self.raw = raw or self._has_times(self._classes.files[self.words()[0]][0])
 
     def _has_times(self, path: Path) -> bool:
-        """Whether the first drawing of a file notes times. Raises UserError where it has none that can be read."""
+        """Whether the first drawing of a file has times. Raises UserError if no drawing can be read."""
         for line in classes.glance(path, classes.GLANCED):
             with contextlib.suppress(BrokenLine):
                 return strokes.has_times(read_json(text_of([line])).drawings.line(0))
@@ -343,7 +343,7 @@ def _stretch(file: BinaryIO, start: int, end: int) -> bytes:
 
 
 def has_newlines(path: Path, count: int) -> bool:
-    """Whether a file has at least so many, which is quicker to know than where they are.
+    """Whether a file has at least `count` newlines, which is quicker than finding their positions.
 
     Raises UserError as `scan` does, and OSError.
     """
@@ -360,7 +360,7 @@ def has_newlines(path: Path, count: int) -> bool:
 
 
 def odd_form(path: Path) -> str | None:
-    """What a file is when it is no plain text, and what to do; None where nothing tells."""
+    """The format of a file that is not plain text, and what to do; None if its start shows nothing."""
     with disk.opened(path) as file:
         start = file.read(8)
     return next((form for mark, form in _FORMS.items() if start.startswith(mark)), None)
@@ -369,7 +369,7 @@ def odd_form(path: Path) -> str | None:
 def scan(path: Path, enough: int | None = None) -> Lines:
     """Find the lines of a file by their newlines alone; stop soon after `enough` of them.
 
-    Raises UserError for what is no plain file, is empty or cannot be read, and for a line longer than any drawing.
+    Raises UserError for a file that is not plain, is empty or cannot be read, and for a line longer than any drawing.
     """
     size = disk.plain(path).stat().st_size
     if size == 0:
@@ -378,8 +378,8 @@ def scan(path: Path, enough: int | None = None) -> Lines:
         with open(path, "rb", buffering=0) as file:
             newlines = np.concatenate(list(_newlines(path, file, enough)))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): mend its permissions or fetch it again") from error
-    # A scan that stopped early must not take the rest of the file for one last line.
+        raise UserError(f"{path} cannot be read ({error.strerror}): fix its permissions or fetch it again") from error
+    # A scan that stopped early must not read the rest of the file as one last line.
     whole = len(newlines) == 0 or (newlines[-1] != size - 1 and (enough is None or len(newlines) < enough))
     ends = np.append(newlines, size) if whole else newlines
     starts = np.concatenate(([0], ends[:-1] + 1))
@@ -392,7 +392,7 @@ def scan(path: Path, enough: int | None = None) -> Lines:
 
 
 def _newlines(path: Path, file: io.FileIO, enough: int | None) -> Iterator[np.ndarray]:
-    """The places of newlines, block by block, so that a file of any size takes no memory."""
+    """The positions of newlines, block by block, so that memory does not grow with the file."""
     found, start, last = 0, 0, -1
     block = np.empty(_BLOCK, dtype=np.uint8)
     while (enough is None or found < enough) and (size := file.readinto(block)):

@@ -1,8 +1,8 @@
-"""The built-in sample: synthetic doodles in Kaggle's columns, some mislabelled on purpose, with the truth beside them.
+"""The built-in sample: synthetic doodles in Kaggle's columns, some mislabelled on purpose, with the true labels.
 
 No person drew these: a parametric hand (doodle/pen.py) draws 24 things (doodle/plain.py, nature.py, things.py).
-With them the whole repository can be tried offline and noise handling judged against a known answer; they say nothing
-about accuracy on real drawings.
+They serve to try the whole repository offline and to test noise handling against known labels. They say nothing about
+accuracy on real drawings.
 """
 
 import io
@@ -54,14 +54,14 @@ LOOK_ALIKES = {
     "umbrella": ("mushroom", "sailboat"),
 }
 _COUNTRIES = ["US"] * 9 + ["GB", "CA", "DE", "AU", "RU", "BR", "SE", "FI", "FR", "IT", "JP", "PL", "SA", "TH"]
-_FIRST_KEY, _KEYS, _KEY_STEP = 10**15, 9 * 10**15, 2_654_435_761_234_567  # the step shares no factor with _KEYS
+_FIRST_KEY, _KEYS, _KEY_STEP = 10**15, 9 * 10**15, 2_654_435_761_234_567  # the step and _KEYS are coprime
 _FIRST_DAY, _DAYS = pd.Timestamp("2017-01-22"), 68
 
 
 def write(folder: Path, per_class: int, seed: int) -> None:
     """Write <folder>/train_simplified/<word>.csv, one file a class, and <folder>/truth.csv (key_id, true_word).
 
-    Exactly round(0.1 * per_class) drawings of each file show something else than the file says. The same seed gives the
+    Exactly round(0.1 * per_class) drawings of each file show another class. The same seed gives the
     same bytes. Raises UserError for fewer than one drawing a class.
     """
     if per_class < 1:
@@ -95,7 +95,7 @@ def draw_class(word: str, count: int, seed: int) -> pd.DataFrame:
 
 
 def true_words(word: str, count: int, rng: np.random.Generator) -> list[str]:
-    """What the drawings labelled `word` show: a tenth, at random places, another class, half the time a look-alike."""
+    """The true words of the drawings labelled `word`: a random tenth is another class, half the time a look-alike."""
     shown = [word] * count
     others = [other for other in WORDS if other != word]
     for row in rng.choice(count, round(WRONG_SHARE * count), replace=False):
@@ -116,7 +116,7 @@ def to_json(drawing: list[np.ndarray]) -> str:
 
 
 def _key(word: str, row: int, seed: int) -> str:
-    """16 digits, different for every drawing and silent about its class: equal steps round all such numbers."""
+    """16 digits, different for every drawing and independent of its class: a walk in equal steps modulo _KEYS."""
     place = WORDS.index(word) * 10**7 + row + seed * 10**9
     return str(_FIRST_KEY + place * _KEY_STEP % _KEYS)
 

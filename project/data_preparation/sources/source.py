@@ -1,4 +1,4 @@
-"""Where drawings come from: Kaggle's CSV folder, Google's ndjson folder or public bucket, the built-in sample."""
+"""Sources of drawings: Kaggle's CSV folder, Google's ndjson folder or public bucket, the built-in sample."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ WAYS = """no drawings yet; there are three ways to get some:
 
 
 class Source(Protocol):
-    """Drawings by class; `raw` strokes still have to be simplified, `synthetic` ones were drawn by no person."""
+    """Drawings by class. raw: strokes are not simplified yet; synthetic: no person drew them."""
 
     raw: bool
     synthetic: bool
@@ -32,24 +32,24 @@ class Source(Protocol):
         """The names of the classes, sorted."""
 
     def notes(self, names: Iterable[str]) -> list[str]:
-        """What a person should know of how these classes were found."""
+        """Notes for a person on how these classes were found."""
 
     def rows(self, word: str, enough: int) -> int | None:
-        """How many rows a class has, counted only up to `enough`; None where that is costly to know."""
+        """How many rows a class has, counted only up to `enough`; None if counting is expensive."""
 
     def version(self, word: str) -> str:
-        """What changes when the drawings of a class change."""
+        """A text that changes when the drawings of a class change."""
 
     def read(self, word: str, count: int, generator: np.random.Generator | None) -> Iterator[Rows]:
         """Draw `count` rows uniformly without replacement (generator None: the first), in the order of the source.
 
-        The choice is made before the first piece is given. Raises UserError for a broken row, unless those are to be
-        skipped, and for fewer rows than asked.
+        All rows are chosen before the first piece is yielded. Raises UserError for a broken row, unless those are
+        skipped, and for fewer rows than requested.
         """
 
 
 def choose(settings: PreparationSettings) -> str:
-    """The kind of source that the settings mean; raises UserError with the ways to get data when there is none."""
+    """The kind of source that the settings name; without data, raises UserError with the ways to get some."""
     if settings.source is not None:
         return settings.source
     folder = input_folder(settings)
@@ -60,9 +60,9 @@ def choose(settings: PreparationSettings) -> str:
 
 
 def open_source(settings: PreparationSettings, scratch: Path) -> Source:
-    """Open the source that the settings mean; the sample is drawn into `scratch` first.
+    """Open the source that the settings name; the sample is drawn into `scratch` first.
 
-    Raises UserError when a folder is missing, unreadable or holds nothing of the kind.
+    Raises UserError when a folder is missing, unreadable or without such files.
     """
     kind, options = choose(settings), {"raw": settings.raw, "recognized": settings.recognized}
     options["skip_broken"] = settings.skip_broken
@@ -78,7 +78,7 @@ def open_source(settings: PreparationSettings, scratch: Path) -> Source:
 
 def input_folder(settings: PreparationSettings) -> Path:
     """The folder that holds the drawings."""
-    if settings.input is not None and not settings.input.strip():  # of an empty variable, say
+    if settings.input is not None and not settings.input.strip():  # from an empty variable, for example
         raise UserError("--input is empty: give the folder of the drawings, or leave --input out")
     return DEFAULT_INPUT if settings.input is None else Path(os.path.expanduser(settings.input))
 
@@ -86,9 +86,9 @@ def input_folder(settings: PreparationSettings) -> Path:
 def _sample(settings: PreparationSettings, scratch: Path) -> KaggleFolder:
     if settings.raw:
         raise UserError("--raw: the sample has simplified strokes only; leave --raw out")
-    # Some doodles are not recognised, so more are drawn where only recognised ones are taken.
+    # Some doodles are not recognised, so more are drawn if only recognised ones are taken.
     per_class = settings.per_class * 2 if settings.recognized else settings.per_class
-    from project.data_preparation.sources import sample  # imports its 24 doodles, which real drawings do not need
+    from project.data_preparation.sources import sample  # imported only for the sample
 
     sample.write(scratch, per_class, settings.seed)
     source = KaggleFolder(scratch, recognized=settings.recognized, skip_broken=settings.skip_broken)

@@ -1,7 +1,7 @@
-"""What an audit reports: its tables, its facts, and the words for them, the same wherever they are said.
+"""What an audit reports: its tables, its facts, and the sentences about them, shared by page and terminal.
 
-The tables have a line a row, a line a class, and the transition matrix. The facts are those of audit.json; of an older
-one less is said."""
+The tables are one of rows, one of classes, and the transition matrix. The facts are those of audit.json. An audit.json
+of an older version has fewer, so less is said."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -46,10 +46,10 @@ def rows(found: Findings, keys: np.ndarray, names: list[str]) -> pd.DataFrame:
 
 
 def classes(found: Findings, names: list[str]) -> pd.DataFrame:
-    """A line a class: its rows, how many and what share of them are flagged, and what is suggested for most of those.
+    """A line a class: its rows, the number and share flagged, and the suggestion for most of the flagged.
 
-    flagged_share is no estimate of the class's noise: as many are flagged in all as look wrong in all, wherever they
-    are; confident_rate is one, confident learning's.
+    flagged_share is no estimate of the class's noise, because the number flagged is estimated for all classes together.
+    confident_rate is such an estimate, by confident learning.
     """
     labels, count = found.evidence.labels, len(names)
     rows = np.bincount(labels, minlength=count)
@@ -67,15 +67,15 @@ def classes(found: Findings, names: list[str]) -> pd.DataFrame:
 
 
 def transition(found: Findings, names: list[str]) -> pd.DataFrame:
-    """P(given | true), a row for each true class, as `noise.read_matrix` reads it.
+    """P(given | true), a row for each true class, in the format of `noise.read_matrix`.
 
-    By confident learning, so what a weak model confuses counts as noise too: its shape tells more than its amount.
+    By confident learning, which counts a weak model's confusions as noise: its shape is more reliable than its amount.
     """
     return pd.DataFrame(confident.transition(found.shares), index=names, columns=names)
 
 
 def facts(found: Findings) -> dict[str, Any]:
-    """What there is to say of the whole, in plain numbers."""
+    """The figures of audit.json."""
     repeats, strong = found.evidence.repeats, found.strength
     return {
         "rows": len(found.order),
@@ -98,7 +98,7 @@ def facts(found: Findings) -> dict[str, Any]:
 
 
 def across_labels(found: Findings) -> int:
-    """How many rows show the picture of an earlier row under another label."""
+    """The number of rows that have the picture of an earlier row under another label."""
     rows, labels, first = found.evidence.rows, found.evidence.labels, found.evidence.repeats.first
     copies = np.flatnonzero(np.isin(first, rows))
     return int((labels[copies] != labels[np.searchsorted(rows, first[copies])]).sum())
@@ -121,7 +121,8 @@ def estimate(facts: Mapping[str, Any]) -> str:
     known = _RATE.get(str(facts.get("flag_by", "channel")), "the estimated noise rate: {:.1%}")
     said += f"The number flagged is {known.format(rate)}."
     if facts.get("models") == WEAK:
-        return f"{said} At most {facts['noise_rate_most']:.1%} are wrong, if all are that differ from the prediction."
+        most = facts["noise_rate_most"]
+        return f"{said} At most {most:.1%} are wrong, if every label that differs from its prediction is wrong."
     if facts.get("models") == ENOUGH:
         said += (
             f" At least {facts['noise_rate_least']:.1%} are wrong, if the surest 5% of the predictions are right and"
@@ -132,13 +133,13 @@ def estimate(facts: Mapping[str, Any]) -> str:
 
 
 def warning(facts: Mapping[str, Any]) -> str:
-    """What a person must know before acting on it; empty where there is nothing to warn of."""
+    """What a person must know before acting on the estimate; empty if there is nothing to warn of."""
     models, agreement = facts.get("models"), facts.get("agreement")
     if models == NOTHING:
         return (
-            f"The fold models learnt nothing about these labels: they agree with {agreement:.1%}, and always predicting"
-            f" the commonest class would with {facts['chance_agreement']:.1%}. There is no estimate, no label is"
-            " flagged, and the ranks mean nothing. Try more --epoch."
+            f"The fold models learnt nothing about these labels: they agree with {agreement:.1%} of them; always"
+            f" predicting the commonest class would agree with {facts['chance_agreement']:.1%}. There is no estimate,"
+            " no label is flagged, and the ranks mean nothing. Try more --epoch."
         )
     if models == WEAK:
         return (
@@ -147,18 +148,18 @@ def warning(facts: Mapping[str, Any]) -> str:
         )
     if models == ENOUGH and facts["noise_rate"] < facts["noise_rate_least"]:
         return (
-            "The estimate is below the lower bound. It misses most wrong labels that go to particular classes: more"
-            " labels are wrong than are flagged."
+            "The estimate is below the lower bound, so more labels are wrong than are flagged. It misses most errors"
+            " towards a class that the models confuse with the true one."
         )
     return ""
 
 
 SHOWN = 8  # rows and classes that are named
-MUCH = 0.5  # a share of suspicious labels above which the models are to be doubted first
+MUCH = 0.5  # above this noise rate the models themselves are in doubt
 
 
 def summary(facts: Mapping[str, Any], table: pd.DataFrame, classes: pd.DataFrame) -> str:
-    """The text: how noisy, which rows first, which classes, how good the finding is where that is known."""
+    """The summary for a terminal: the estimate, the first rows and classes, and metrics against known noise."""
     lines = [
         f"{facts['rows']:,} rows, {facts['classes']} classes, {facts['folds']} fold models ({facts['method']})",
         *estimate(facts).split(". ", 1),
@@ -212,7 +213,7 @@ def _against(facts: Mapping[str, Any]) -> list[str]:
         return []
     lines = [f"against the {facts['wrong']:,} labels known to be wrong ({facts['true_noise_rate']:.1%}):"]
     for name, figures in [("rank", facts), *facts["scores"].items()]:
-        if figures["auroc"] is None:  # of the rows that have this score all are wrong, or none
+        if figures["auroc"] is None:  # of the rows with this score all are wrong, or none
             continue
         lines.append(
             f"  {name.replace('_', '-'):<16} AUROC {figures['auroc']:.1%}  average precision"

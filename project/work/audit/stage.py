@@ -1,4 +1,4 @@
-"""The stage of an audit: fold models, what they say of every label, and the folder that says it to others."""
+"""The audit stage: trains fold models, scores every label, and writes the audit's folder."""
 
 import dataclasses
 import hashlib
@@ -27,13 +27,13 @@ from project.work.settings import resolve
 from project.work.settings.groups import Settings
 from project.work.teacher import oof, teachers
 
-FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
+FORMAT = 3  # of the files; part of the fingerprint, so that an audit by an older version is not reused
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
 
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit of a data set with some settings: what its fold models are, and where it is kept."""
+    """An audit of a data set with given settings: its fold models and its folder."""
 
     settings: Settings
     dataset: Dataset
@@ -45,7 +45,7 @@ class Audit:
 
     @property
     def fingerprint(self) -> str:
-        """A short name for all that decides it: the fold models', or that of a file of logits made elsewhere."""
+        """A short name for all that decides the audit: the fold models, or a given file of logits."""
         if self.settings.oof_logits is None:
             name = oof.fingerprint(self.teacher, self.dataset)
         else:
@@ -54,12 +54,12 @@ class Audit:
 
     @property
     def folder(self) -> Path:
-        """Where it is kept."""
+        """The folder of its files."""
         how = "" if self.settings.flag_by == "channel" else f"-{self.settings.flag_by}"
         return run_folder.output_folder(self.settings) / f"audit-{self.fingerprint}{how}"
 
     def logits(self, context: RunContext) -> tuple[OofLogits | None, Path]:
-        """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
+        """Logits in the order of the rows (in process 0 alone), and their file. They are made first when missing."""
         distributed = context.distributed
         if self.settings.oof_logits is None:
             kind, usable = teachers.OUT_OF_FOLD, distillation_dataset.has_margins
@@ -75,7 +75,7 @@ class Audit:
         return made, path
 
     def votes(self, context: RunContext) -> np.ndarray | None:
-        """See `votes.against`; None when no vote is asked for."""
+        """See `votes.against`; None without --vote."""
         if not self.settings.vote:
             return None
         name = f"vote-{oof.fingerprint(self.teacher, self.dataset)}"
@@ -83,10 +83,10 @@ class Audit:
         return votes.against(context.using(self.teacher), self.dataset, folder)
 
     def evidence(self, logits: OofLogits, voted: np.ndarray | None) -> Evidence:
-        """All that is known of the rows, but for those that corrections have dropped."""
+        """The evidence of all rows that corrections have not dropped."""
         records, truth = self.dataset.train.records, self.dataset.truth
         rows = np.flatnonzero(self._kept)
-        some = slice(None) if len(rows) == len(logits.folds) else rows  # all are not copied
+        some = slice(None) if len(rows) == len(logits.folds) else rows  # no copy where all rows are kept
         valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
         labels, alike = records.labels.cpu().numpy()[some], copies.find(records.pictures).of(some)
         known = (None if each is None else each[some] for each in (logits.margins, voted, truth))
@@ -102,14 +102,14 @@ class Audit:
 
 
 def audited(settings: Settings) -> Settings:
-    """The settings of the audit that --clean goes by: before any cleaning, without teachers, and by the robust recipe
-    where a run of the default one has no other method."""
+    """The settings of the audit behind --clean: no cleaning and no teachers. If the recipe is the default one and no
+    other method is on, the audit takes the robust recipe."""
     found = dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
     return found if settings.recipe != "default" else resolve.robust(found)
 
 
 def audit_file(context: RunContext, dataset: Dataset) -> Path:
-    """The audit.csv of a data set as it is now, for these settings; made first when missing."""
+    """The audit.csv of a data set for these settings; made first when missing."""
     first = context.distributed.first
     path = first(lambda: Audit(context.settings, dataset).folder) / ROWS
     if not first(path.exists):
@@ -118,7 +118,7 @@ def audit_file(context: RunContext, dataset: Dataset) -> Path:
 
 
 def run(context: RunContext, dataset: Dataset) -> None:
-    """Audit a data set: train what is missing, write the audit's folder and say what is in it."""
+    """Audit a data set: train what is missing, write the audit's folder and print the summary."""
     settings = context.settings
     audit = Audit(settings, dataset)
     logits, path = audit.logits(context)
@@ -140,11 +140,11 @@ def run(context: RunContext, dataset: Dataset) -> None:
     print(write(folder, found, unpacked(dataset.train_keys), dataset.names, report.facts(found) | facts))
     if dataset.noise is not None:
         noise.write(folder, dataset.noise, settings, dataset.train_keys, dataset.names)
-    if dataset.correction is not None:  # by a person alone, as an audit is made before any cleaning
+    if dataset.correction is not None:  # by a person only: an audit comes before any cleaning
         earlier.write(folder, dataset.correction.done, dataset.train_keys, dataset.names)
     shown = page.write_page(folder, dataset.train.records.pictures, dataset.names)
     context.send(folder)
-    print(f"to look at and to mend: {shown}\naudit folder {folder}")
+    print(f"review page: {shown}\naudit folder {folder}")
 
 
 def write(folder: Path, found: Findings, keys: np.ndarray, names: list[str], facts: dict[str, Any]) -> str:

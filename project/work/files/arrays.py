@@ -1,4 +1,4 @@
-"""Arrays and text in files: gzipped pickles that admit arrays only, and maps for what is too large for memory."""
+"""Arrays and text in files: gzipped pickles of arrays only, and memory maps for arrays larger than memory."""
 
 import hashlib
 import io
@@ -19,25 +19,25 @@ from project.work.files import disk
 from project.work.files.disk import replacing
 from project.work.files.pickles import Built, Call, TooLarge, Unlike, Unpickler
 
-_LEVEL = 1  # the fastest that compresses; drawings become an eighth
-_GZIP = 31  # zlib's number for deflate in gzip's form
+_LEVEL = 1  # the fastest level; drawings shrink to an eighth
+_GZIP = 31  # zlib's wbits for the gzip format
 _MEMBER = 1 << 20  # bytes
 _FRAME = 9  # bytes of a pickle's FRAME: the opcode and a length
-HEADER = 128  # bytes before the pictures in a .npy file; numpy fills its header up to a multiple of 64
-MOST = 600_000_000  # bytes that a pickle may come to when its reader does not say
+HEADER = 128  # bytes before the data of a .npy file; numpy pads its header to a multiple of 64
+MOST = 600_000_000  # bytes that a pickle may hold when the reader gives no limit
 AGAIN = "prepare the data again"
-_HEADER = 1 << 14  # bytes of a .npy header at most; numpy's own limit is less
+_HEADER = 1 << 14  # bytes of a .npy header, at most; numpy's own limit is lower
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_KINDS = "biufcSU"  # of dtypes whose bytes are numbers or text, and never addresses
+_KINDS = "biufcSU"  # kinds of dtype whose bytes are numbers or text, never pointers
 
 
 def compressed(data: bytes | np.ndarray) -> bytes:
-    """A gzip member. Members end to end are a gzip file, so that what is compressed apart need not be done again."""
+    """Compress into a gzip member. Concatenated members are a gzip file, so parts can be compressed separately."""
     return isal_zlib.compress(data, _LEVEL, _GZIP)
 
 
 def write_members(path: Path, members: Iterable[bytes]) -> str:
-    """Write gzip members end to end into a file; returns the SHA-256 of the file."""
+    """Write concatenated gzip members to a file; returns the SHA-256 of the file."""
     digest = hashlib.sha256()
     with replacing(path) as file:
         for member in members:
@@ -47,50 +47,51 @@ def write_members(path: Path, members: Iterable[bytes]) -> str:
 
 
 def write_gzip(path: Path, text: bytes) -> str:
-    """Compress text into a file; returns the SHA-256 of the file."""
+    """Write text to a gzip file; returns the SHA-256 of the file."""
     return write_members(path, [compressed(text)])
 
 
 def write_pickle(path: Path, array: np.ndarray) -> str:
-    """Compress a pickled array into a file; returns the SHA-256 of the file."""
+    """Write a pickled array to a gzip file; returns the SHA-256 of the file."""
     return write_members(path, pickle_members(array.shape, array.dtype, array_members(array)))
 
 
 def array_members(array: np.ndarray) -> Iterator[bytes]:
-    """The numbers of an array as gzip members."""
+    """The data of an array as gzip members."""
     numbers = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     for start in range(0, len(numbers), _MEMBER):
         yield compressed(numbers[start : start + _MEMBER])
 
 
 def pickle_members(shape: tuple[int, ...], dtype: np.dtype, numbers: Iterable[bytes]) -> Iterator[bytes]:
-    """The gzip members of a pickled array, whose numbers are given as members."""
-    before, after = _around(np.zeros(shape, dtype))  # zeros that nobody looks at take no memory
+    """The gzip members of a pickled array whose data is given as members."""
+    before, after = _around(np.zeros(shape, dtype))  # untouched zeros take no memory
     yield compressed(before)
     yield from numbers
     yield compressed(after)
 
 
 def _around(array: np.ndarray) -> tuple[bytes, bytes]:
-    """What stands before the numbers of an array when it is pickled, and what behind them."""
+    """The bytes before and after the data of a pickled array."""
     text = pickle.dumps(array, protocol=5, buffer_callback=lambda numbers: None)
     places = {code.name: place for code, _, place in pickletools.genops(text) if place is not None}
     frame, numbers = places["FRAME"], places["NEXT_BUFFER"]
     length = array.nbytes.to_bytes(8, "little")
-    # A frame, whose length leaves the numbers out, is only for reading faster.
+    # Frames only speed up reading, and this one's length would not count the data.
     return text[:frame] + text[frame + _FRAME : numbers] + pickle.BYTEARRAY8 + length, text[numbers + 1 :]
 
 
 def read_pickle(path: Path, most: int = MOST, beyond: Callable[[int], str] = lambda size: AGAIN) -> np.ndarray:
-    """An array as `write_pickle` or others wrote it. Raises UserError.
+    """Read an array from a gzipped pickle, by `write_pickle` or another program. Raises UserError.
 
-    most: bytes that it may come to, by what it claims before any of them is read; beyond: what to do about so many.
+    most: bytes that it may hold, checked against the claimed size before anything is read; beyond: the advice for a
+    larger size.
     """
     with disk.opened(path) as file:
         try:
             with igzip.IGzipFile(fileobj=file) as stream:
                 array = read_plain(stream, most)
-                stream.read(1)  # its checksum is looked at where it ends
+                stream.read(1)  # the checksum is checked at the end
         except TooLarge as error:
             raise UserError(f"{path}: {error}, but at most {most:,} are read: {beyond(error.bytes)}") from error
         except (EOFError, OSError, ValueError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
@@ -102,7 +103,7 @@ def read_pickle(path: Path, most: int = MOST, beyond: Callable[[int], str] = lam
 
 
 def read_gzip(path: Path, most: int) -> bytes:
-    """What a file was compressed from. Raises UserError, as soon as that is more than so many bytes."""
+    """Decompress a file. Raises UserError as soon as it exceeds `most` bytes."""
     with disk.opened(path) as file:
         try:
             with igzip.IGzipFile(fileobj=file) as stream:
@@ -110,12 +111,12 @@ def read_gzip(path: Path, most: int) -> bytes:
         except (EOFError, OSError, zlib.error, isal_zlib.error) as error:  # type: ignore[misc]
             raise UserError(f"{path}: cannot be read ({disk.said(error)}); prepare the data again") from error
     if len(data) > most:
-        raise UserError(f"{path}: comes to more than {most:,} bytes, which is no list of its rows; prepare it again")
+        raise UserError(f"{path}: holds more than {most:,} bytes, too many for a list of rows; prepare it again")
     return data
 
 
 def read_map(path: Path) -> np.memmap:
-    """An array in a .npy file, of which nothing is read before it is used. Raises UserError."""
+    """Map an array in a .npy file; nothing is read before it is used. Raises UserError."""
     with disk.opened(path) as file:
         try:
             shape, fortran, dtype, offset = npy_header(file, path.stat().st_size)
@@ -127,14 +128,14 @@ def read_map(path: Path) -> np.memmap:
 
 
 def npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Shape, whether in Fortran order, dtype, and where the numbers begin, of a .npy file that has so many bytes.
+    """Shape, whether in Fortran order, dtype and data offset of a .npy file of `size` bytes.
 
-    Raises ValueError for what numpy would trust: counts below 0, numbers that are not there, Python's objects, a header
-    that claims gigabytes.
+    Raises ValueError where numpy would trust the file: negative counts, missing data, Python objects, a header that
+    claims gigabytes.
     """
     version = np.lib.format.read_magic(file)
     if version not in _READERS:
-        raise ValueError(f"its version {version[0]}.{version[1]} is none that is read")
+        raise ValueError(f"its version {version[0]}.{version[1]} is not supported")
     width = 2 if version == (1, 0) else 4
     length = file.read(width)
     if int.from_bytes(length, "little") > _HEADER:
@@ -142,8 +143,8 @@ def npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dt
     text = file.read(int.from_bytes(length, "little"))
     try:
         shape, fortran, dtype = _READERS[version](io.BytesIO(length + text))
-    except Exception as error:  # it is Python that a parser reads, whose errors are many
-        raise ValueError("its header is none") from error
+    except Exception as error:  # the header is Python code, and its parser raises many errors
+        raise ValueError("its header cannot be parsed") from error
     if dtype.kind not in _KINDS or dtype.names is not None or dtype.itemsize == 0:
         raise ValueError(f"it holds {dtype.name[:40]}, and numbers or text are needed")
     if any(type(count) is not int or count < 0 for count in shape):
@@ -156,7 +157,7 @@ def npy_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dt
 
 
 def create_map(path: Path, shape: tuple[int, ...]) -> None:
-    """Make a .npy file of uint8 zeros, which takes no room yet."""
+    """Create a .npy file of uint8 zeros; it is sparse, so it takes no disk yet."""
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         assert file.tell() == HEADER
@@ -164,26 +165,26 @@ def create_map(path: Path, shape: tuple[int, ...]) -> None:
 
 
 def write_map(path: Path, first: int, rows: np.ndarray) -> None:
-    """Put rows into their place in a .npy file; by writing and not by a map, whose pages would count as memory."""
+    """Write rows into their place in a .npy file. Not through a map, whose pages would count as memory."""
     with open(path, "r+b") as file:
         file.seek(HEADER + first * rows[0].nbytes)
         file.write(np.ascontiguousarray(rows))
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file. Raises UserError when it is no plain one."""
+    """The SHA-256 of a file. Raises UserError when it is not a plain file."""
     with disk.opened(path) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-_STEPS = 10_000  # an array takes sixty opcodes
+_STEPS = 10_000  # opcodes, at most; an array takes sixty
 _TYPE = re.compile(r"[biufcSU][1-9][0-9]{0,3}")
 _NDARRAY = Call(lambda *given: _refused("it calls numpy.ndarray itself"))
 
 
 def read_plain(stream: Any, most: int) -> Any:
-    """What a pickle of at most so many bytes holds. Raises Unlike, EOFError, ValueError, or what its stream does."""
+    """The content of a pickle of at most `most` bytes. Raises Unlike, EOFError, ValueError, or its stream's errors."""
     value = Unpickler(stream, _known, most, _STEPS).load()
     return value.array if isinstance(value, _Array) else value
 
@@ -226,13 +227,13 @@ def _shaped(numbers: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(numbers, (bytes, np.ndarray)) or any(type(count) is not int or count < 0 for count in shape):
         raise Unlike("its array has no numbers or no shape")
     if math.prod(shape) * kind.dtype.itemsize != len(numbers):
-        raise Unlike(f"its {len(numbers):,} bytes are no {kind.dtype} {str(shape)[:80]}")
+        raise Unlike(f"its {len(numbers):,} bytes are not {kind.dtype} {str(shape)[:80]}")
     numbers = np.frombuffer(numbers, np.uint8).copy() if isinstance(numbers, bytes) else numbers
     return numbers.view(kind.dtype).reshape(shape, order=order)
 
 
 def _encoded(text: Any, encoding: Any) -> Any:
-    """Protocols below 3 have no bytes and write them as a text in Latin-1."""
+    """Protocols below 3 have no bytes type and write bytes as Latin-1 text."""
     if encoding not in ("latin1", "latin-1"):
         raise Unlike("its text is not in Latin-1")
     return text.encode("latin-1") if isinstance(text, str) else text
@@ -240,7 +241,7 @@ def _encoded(text: Any, encoding: Any) -> Any:
 
 def _refused(why: str) -> Any:
     raise Unlike(why)
-_PARTS = {  # every global that pickled numeric arrays refer to, and its module under numpy 1 and 2
+_PARTS = {  # every global in pickles of numeric arrays, with its module in numpy 1 and 2
     "_reconstruct": ("multiarray", Call(_Array)),
     "ndarray": ("numpy", _NDARRAY),
     "dtype": ("numpy", Call(_Type)),
@@ -250,7 +251,7 @@ _PARTS = {  # every global that pickled numeric arrays refer to, and its module 
 
 
 class _Framed(_Array):
-    """An array of protocol 5, which has its numbers at once."""
+    """An array of protocol 5, which holds its data at once."""
 
     def __init__(self, numbers: Any, kind: Any, shape: Any, order: Any, *more: Any) -> None:
         self.array = _shaped(numbers, kind, shape, order)

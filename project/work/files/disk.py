@@ -1,6 +1,6 @@
-"""Files on disk: read with care (plain ones alone, bounded by size), and written whole or not at all.
+"""Files on disk: reads only plain files of bounded size, and writes files whole or not at all.
 
-Standard library only at import.
+Imports only the standard library.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-LARGEST = 1 << 29  # bytes of a text that is read whole: what ten million rows of a table take
-PACKED = 32  # times that real data become smaller in a file at most; drawings become an eighth, keys a tenth
-DEEPEST = 20  # brackets of YAML in each other
+LARGEST = 1 << 29  # bytes of a text file, at most: ten million rows of a table
+PACKED = 32  # largest compression ratio of real data; drawings have 8, keys 10
+DEEPEST = 20  # nested brackets of YAML, at most
 _UNLIKE = {
     stat.S_ISDIR: "a folder",
     stat.S_ISFIFO: "a named pipe",
@@ -33,16 +33,16 @@ _UNLIKE = {
     stat.S_ISBLK: "a device",
 }
 _MISSING = "is missing"
-_SAID = 200  # characters of an exception's text
+_SAID = 200  # characters of an exception's text, at most
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-OLD = 24 * 3600.0  # seconds; where files cannot be locked, a partial one that nobody has touched since is nobody's
+OLD = 24 * 3600.0  # seconds; where files cannot be locked, an older partial file counts as deserted
 
 
 def fault(path: Path, most: int | None = None) -> str | None:
-    """Why a path is no plain file of at most so many bytes; None when it is one. Nothing is opened.
+    """Why a path is not a plain file of at most `most` bytes; None if it is one. Nothing is opened.
 
-    A FIFO or a device would make its reader wait for ever, a sparse file claims any size.
+    A reader of a FIFO or a device would wait forever, and a sparse file can claim any size.
     """
     try:
         facts = os.stat(path)
@@ -59,12 +59,12 @@ def fault(path: Path, most: int | None = None) -> str | None:
 
 
 def absent(path: Path) -> bool:
-    """Whether there is nothing by this name: no link to nothing either, and no folder above it that cannot be read."""
+    """Whether nothing has this name: False for a broken link, and for a name below an unreadable folder."""
     return fault(path) == _MISSING
 
 
 def plain(path: Path, most: int | None = None) -> Path:
-    """The path of a plain file. Raises UserError, naming it, when it is none or larger than so many bytes."""
+    """The path, checked to be a plain file of at most `most` bytes. Raises UserError."""
     wrong = fault(path, most)
     if wrong is not None:
         raise UserError(f"{shown(path)} {wrong}")
@@ -79,7 +79,7 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
 
 @contextlib.contextmanager
 def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
-    """A plain file to read from. Raises UserError when it is none, larger than so many bytes, or cannot be read."""
+    """Open a plain file of at most `most` bytes for reading. Raises UserError."""
     plain(path, most)
     try:
         with open(path, "rb") as file:
@@ -89,9 +89,9 @@ def opened(path: Path, most: int | None = None) -> Iterator[BinaryIO]:
 
 
 def reach(paths: Iterable[Path], least: int) -> int:
-    """How many bytes files may come to in memory: `least`, or PACKED times what they take on the disk if that is more.
+    """How many bytes files may take in memory: `least`, or PACKED times their size on disk if that is more.
 
-    So a few bytes that claim gigabytes are refused, and what is large in itself is not. Holes take no disk.
+    So a few bytes that claim gigabytes are refused, and a large file is not. Holes of sparse files do not count.
     """
     taken = 0
     for path in paths:
@@ -102,21 +102,21 @@ def reach(paths: Iterable[Path], least: int) -> int:
 
 
 def said(error: BaseException) -> str:
-    """What an exception says, in one line that a terminal can show, and not at length."""
+    """The text of an exception, shortened, in one line that a terminal can show."""
     text = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return shown(text if len(text) <= _SAID else f"{text[:_SAID]}...")
 
 
 def read_text(path: Path, most: int = LARGEST) -> str:
-    """The text of a plain file in UTF-8, in UTF-16 or, where it is neither, in Windows-1252. Raises UserError.
+    """The text of a plain file in UTF-8, UTF-16 or else Windows-1252. Raises UserError.
 
-    A text with NUL in it is refused by line: nothing that reads text further on copes with them alike.
+    A NUL character is refused with its line, because later readers treat it differently.
     """
     return text_of(read_bytes(path, most), path)
 
 
 def text_of(data: bytes, path: Path) -> str:
-    """As `read_text`, of bytes that were read already. path: what to call them."""
+    """As `read_text`, from bytes. path: for errors."""
     wide = data.startswith(_WIDE) or data[:2].count(0) == 1
     text = data[: data.index(0) + 1].decode("latin-1") if 0 in data and not wide else _decoded(data)
     if "\0" in text:
@@ -126,7 +126,7 @@ def text_of(data: bytes, path: Path) -> str:
 
 
 def is_unicode(data: bytes) -> bool:
-    """Whether the encoding of a text is known; otherwise its letters beyond ASCII are a guess."""
+    """Whether the encoding of a text is certain; if not, its non-ASCII letters are a guess."""
     if data.startswith(_WIDE) or data[:2].count(0) == 1:
         return True
     try:
@@ -140,7 +140,7 @@ def _decoded(data: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
-    if data[:2].count(0) == 1:  # UTF-16 without its mark: every other byte of plain letters is zero
+    if data[:2].count(0) == 1:  # UTF-16 without a byte-order mark: every other byte of ASCII letters is zero
         return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le", errors="replace")
     try:
         return data.decode("utf-8")
@@ -149,7 +149,7 @@ def _decoded(data: bytes) -> str:
 
 
 def read_json(path: Path, most: int = LARGEST) -> Any:
-    """What a JSON file holds. Raises UserError."""
+    """The content of a JSON file. Raises UserError."""
     try:
         return json.loads(read_text(path, most))
     except RecursionError:
@@ -159,9 +159,9 @@ def read_json(path: Path, most: int = LARGEST) -> Any:
 
 
 def read_yaml(path: Path, most: int = 1 << 15) -> Any:
-    """What a YAML file holds. Raises UserError. It is a person's few lines: reading more takes PyYAML many seconds.
+    """The content of a YAML file. Raises UserError. The size is bounded, because PyYAML is slow.
 
-    Names that stand there twice are refused, and so are aliases, of which a few lines make a billion values.
+    Repeated names are refused, and so are aliases: a few lines of them can expand to a billion values.
     """
     import yaml
 
@@ -179,41 +179,41 @@ def read_yaml(path: Path, most: int = 1 << 15) -> Any:
         raise UserError(f"{path}: not YAML ({place}{shown(why)})") from error
     except RecursionError:
         raise UserError(f"{path}: not YAML that can be read (nested too deeply)") from None
-    except Exception as error:  # a date, number or tag that PyYAML trusts: what it raises depends on which
-        raise UserError(f"{path}: not YAML (a value that is none of its kind: {said(error)})") from error
+    except Exception as error:  # PyYAML raises various errors for a bad date, number or tag
+        raise UserError(f"{path}: not YAML (a bad value: {said(error)})") from error
 
 
 def _depth(data: bytes) -> int:
-    """How many brackets are open at once, at most: each makes PyYAML slower at all that follow."""
+    """The deepest nesting of brackets: each level slows PyYAML down."""
     steps = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
     return max(itertools.accumulate((steps.get(byte, 0) for byte in data), initial=0))
 
 
 def shown(path: Path | str) -> str:
-    """A path or text for a message; one with characters that cannot be shown as Python writes it."""
+    """A path or text for a message; one with unprintable characters is shown as its repr."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of another at the end, so that a crash or a full disk leaves the old one.
+    """A new file that replaces another when the context ends; a crash or a full disk leaves the old one.
 
-    An OSError on the way names the file that was to be written.
+    An OSError names the file that was to be replaced.
     """
     with partial(path) as place, open(place, "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-        os.replace(place, path)  # before it is closed: on a network file system that gives its lock away
+        os.replace(place, path)  # before closing it: on a network file system, closing releases the lock
 
 
 @contextlib.contextmanager
 def partial(path: Path) -> Iterator[Path]:
-    """The name of an empty file beside another, for its next version; it is gone at the end unless it was moved.
+    """The path of an empty file beside another, for its next version. At the end it is removed unless it was moved.
 
-    What killed processes left of the same file goes first. A lock tells theirs from those of processes that live: it
-    ends with its process, holds across machines that share a file system, and knows of no number that is used again.
+    Partial files of killed processes are removed first. A lock tells them from those of live processes: it ends with
+    its process and holds across machines that share a file system, and unlike a process id it is never reused.
     """
     sweep(path)
     place = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
@@ -231,7 +231,7 @@ def partial(path: Path) -> Iterator[Path]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what processes that are gone left beside a file when they were killed while writing it."""
+    """Remove the partial files that killed processes left beside a file."""
     form = re.compile(rf"\.{re.escape(path.name)}\.\d+(\.[0-9a-f]+)?")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for name in [entry.name for entry in entries if form.fullmatch(entry.name)]:
@@ -240,14 +240,14 @@ def sweep(path: Path) -> None:
 
 
 def _created(place: Path) -> int:
-    """A new file's descriptor, locked where the file system can."""
+    """Create a file; returns its descriptor, locked if the file system supports locks."""
     while True:
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if fcntl is None:
             return descriptor
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if place.exists():  # nobody took it for a deserted one before it was locked
+        if place.exists():  # no other process removed it as deserted before it was locked
             return descriptor
         os.close(descriptor)
 

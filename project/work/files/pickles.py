@@ -1,7 +1,7 @@
-"""Pickles of plain values, read by a small machine that runs nothing: neither code nor whatever memory they ask for.
+"""A safe unpickler for plain values: it runs no code from the file and allocates no memory on the file's word.
 
-Python's own unpickler sets aside what a few bytes claim, before it knows that the rest is missing. This one knows the
-opcodes that arrays, tensors and plain values are made of; what it calls is given by whoever reads.
+Python's own unpickler allocates the size that a few bytes claim before it knows whether the data is there. This one
+supports the opcodes of arrays, tensors and plain values; its caller says what may be called.
 """
 
 import codecs
@@ -13,19 +13,19 @@ from typing import Any
 
 import numpy as np
 
-_LARGE = 1 << 16  # bytes; what is longer is an array's numbers and is read into an array
+_LARGE = 1 << 16  # bytes; longer data belongs to an array and is read into an array
 _CHUNK = 1 << 22
-_LINE = 1 << 26  # bytes of a line of protocol 0, in which Python 3 would not write larger arrays
+_LINE = 1 << 26  # bytes of a line of protocol 0, at most
 _DIGITS = 40
 _MARK = object()
 
 
 class Unlike(ValueError):
-    """A pickle that is none of the kind; its text says why, in words of this file."""
+    """The pickle is not of the supported kind; the text says why."""
 
 
 class TooLarge(Unlike):
-    """A pickle that claims more bytes than it may. bytes: those."""
+    """A pickle that claims more bytes than allowed. bytes: the number it claims."""
 
     def __init__(self, claimed: int) -> None:
         super().__init__(f"it comes to {claimed:,} bytes")
@@ -34,13 +34,13 @@ class TooLarge(Unlike):
 
 @dataclass(frozen=True)
 class Call:
-    """What a global stands for where a pickle calls it. make: of the arguments that it gives."""
+    """The callable for a global of a pickle. make: called with the pickle's arguments."""
 
     make: Callable[..., Any]
 
 
 class Built(ABC):
-    """Made by a Call, and then given a state."""
+    """An object that a Call makes and that then gets a state."""
 
     @abstractmethod
     def build(self, state: Any) -> None:
@@ -50,8 +50,8 @@ class Built(ABC):
 class Unpickler:
     """Reads one pickle.
 
-    known: what stands for a global, by module and name; raises Unlike for one that is not read. most: bytes that the
-    pickle may come to; steps: its opcodes at most. stored: what a persistent id stands for.
+    known: returns the object for a global, by module and name; raises Unlike for an unknown one. most: bytes that the
+    pickle may claim; steps: opcodes, at most; stored: returns the object for a persistent id.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Unpickler:
         self.memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """What the pickle holds; large bytes as a uint8 array (n,). Raises ValueError, EOFError, OSError."""
+        """The content of the pickle; long bytes become a uint8 array (n,). Raises ValueError, EOFError, OSError."""
         try:
             for _ in range(self.steps):
                 code = self._take(1)
@@ -104,7 +104,7 @@ class Unpickler:
         return line[:-1]
 
     def _bytes(self, count: int) -> Any:
-        """So many bytes; many of them as an array, which takes no memory before they are there."""
+        """Read `count` bytes; many are read into an array, which takes no memory before they arrive."""
         if count <= _LARGE:
             return self._take(count)
         self._claim(count)
@@ -118,7 +118,7 @@ class Unpickler:
         return block
 
     def _text(self, count: int) -> Any:
-        """So many bytes of UTF-8; a long text, which is an array's numbers in Latin-1, as those."""
+        """Read `count` bytes of UTF-8. A long text is an array's data in Latin-1 and is returned as such."""
         if count <= _LARGE:
             return self._take(count).decode("utf-8", "surrogatepass")
         self._claim(count)
@@ -137,7 +137,7 @@ class Unpickler:
         self.stack.append(value)
 
     def _several(self) -> list[Any]:
-        """What lies above the last mark."""
+        """The items above the last mark."""
         place = len(self.stack) - 1
         while self.stack[place] is not _MARK:
             place -= 1
@@ -183,7 +183,7 @@ class Unpickler:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Built):
             target.build(state)
-        elif not isinstance(target, dict):  # what torch notes of a mapping beside what is in it is not needed
+        elif not isinstance(target, dict):  # attributes that torch sets on a mapping are not needed
             raise Unlike("it changes what cannot be changed")
 
     def _persistent(self) -> None:

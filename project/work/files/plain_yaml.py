@@ -1,4 +1,4 @@
-"""YAML as people write settings: values alone. Imported where a file is read, since PyYAML takes a moment to load."""
+"""YAML for settings: plain values only. Import it where a file is read, because PyYAML is slow to load."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from yaml.constructor import ConstructorError
 
 
 class PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, but for aliases, which multiply, and names that stand there twice, of which one is lost."""
+    """PyYAML's safe loader without aliases, which can expand without limit, and without repeated names."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """The next value."""
@@ -18,7 +18,7 @@ class PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A mapping, whose names are all there once."""
+        """A mapping without repeated names."""
         if isinstance(node, yaml.MappingNode):
             seen = set()
             for key, _ in node.value:

@@ -1,6 +1,6 @@
-"""CSV files as spreadsheets save them: any usual separator, rows refused by line.
+"""Reads CSV files as spreadsheets save them, with any usual separator. Errors name the line.
 
-Standard library only at import.
+Imports only the standard library.
 """
 
 import csv
@@ -14,9 +14,9 @@ from project.work.files.disk import LARGEST, fault, read_text, shown
 
 if TYPE_CHECKING:
     import pandas as pd
-LONGEST_LINE = 1 << 24  # letters of a table's line
+LONGEST_LINE = 1 << 24  # letters of a table's line, at most
 LONGEST_HEADER = 1 << 20
-_PIECE = 1 << 24  # letters that are cut into lines at once
+_PIECE = 1 << 24  # letters that are split into lines at once
 SEPARATORS = ",;\t|"
 
 
@@ -27,12 +27,11 @@ def read_table(
     optional: Sequence[str] = (),
     most: int = LARGEST,
 ) -> "pd.DataFrame":
-    """A CSV as text, its index the line that each row ends in; separated by , ; tab or |, whichever its header has.
+    """Read a CSV as text. Its separator is , ; tab or |, by the header. The index is the line in which a row ends.
 
-    columns: those that it must have, found whatever blanks and capitals it writes them with, and called as given here;
-    of the others optional ones alone are kept. No columns: all are. kind: what the file is, for a person.
-    Blank lines are passed over. Raises UserError for a file that is missing or no table, and for a row of more or fewer
-    fields than the header.
+    columns: required ones, matched without regard to blanks and capitals, and renamed to these names; optional: others
+    to keep. Without columns, all are kept. kind: what the file is, for errors. Blank lines are skipped. Raises
+    UserError for a file that is missing or not a table, and for a row with more or fewer fields than the header.
     """
     wrong = fault(path, most)
     if wrong is not None:
@@ -48,9 +47,9 @@ def parse_table(
     optional: Sequence[str] = (),
     ragged: bool = False,
 ) -> "pd.DataFrame":
-    """As `read_table`, of a text that was read already. path: what to call it.
+    """As `read_table`, from a text. path: for errors.
 
-    ragged: a row may lack its last fields, which are then empty, and have empty ones beyond the header.
+    ragged: a row may lack its last fields, which are then empty, and may have empty fields beyond the header.
     """
     import pandas as pd
 
@@ -77,7 +76,7 @@ def parse_table(
                     f"{path} line {reader.line_num}: {len(cells)} fields, but the header has {len(names)}{quote}"
                 )
             lines.append(reader.line_num)
-            for put, place in places:  # a list for each row would be a million lists
+            for put, place in places:  # not a list for each row: a million lists
                 put(cells[place])
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num}: not {kind} ({error}){needs}") from error
@@ -86,9 +85,9 @@ def parse_table(
 
 
 def header(text: str, columns: Sequence[str] = ()) -> list[str]:
-    """The names of a table's columns without blanks around them; none of an empty text.
+    """The column names of a table, stripped; none for an empty text.
 
-    columns: names that it may have, by which its separator is known.
+    columns: names that it may have, by which the separator is recognised.
     """
     return [cell.strip() for cell in _cells(_first_line(text), _separator(text, columns))]
 
@@ -96,12 +95,12 @@ def header(text: str, columns: Sequence[str] = ()) -> list[str]:
 def _kept(
     names: list[str], header: list[str], columns: Sequence[str], optional: Sequence[str], refused: str, needs: str
 ) -> list[int]:
-    """The places of the columns to keep. Raises UserError where one is missing or there twice."""
+    """The positions of the columns to keep. Raises UserError for a missing or repeated column."""
     missing = [name for name in columns if name not in names]
     if missing or not header:
         lacks = f"has no column {missing[0]}" if header else "is empty"
         raise UserError(f"{refused}: it {lacks} (its header is {','.join(header)[:80]!r}){needs}")
-    # Without a name only the first is a column: that of the rows' names; others are what a spreadsheet left beside.
+    # Only the first column may have no name (it holds the rows' names); a spreadsheet leaves others empty.
     asked, wanted = bool(columns), {*columns, *optional}
     kept = [place for place, name in enumerate(names) if (name in wanted if asked else name or place == 0)]
     twice = next((names[place] for place in kept if names.count(names[place]) > 1), None)
@@ -111,7 +110,7 @@ def _kept(
 
 
 def _separator(text: str, columns: Sequence[str]) -> str:
-    """The separator under which the header has most of the columns; of equals the one that stands in it most often."""
+    """The separator under which the header has most of the columns; among equals, the most frequent one."""
     header = _first_line(text)
     wanted = {_plain_name(name) for name in columns}
 
@@ -123,12 +122,12 @@ def _separator(text: str, columns: Sequence[str]) -> str:
 
 
 def _first_line(text: str) -> str:
-    """The first line that is not blank, however lines end."""
+    """The first line that is not blank, with any line ending."""
     return next((line for line in _lines(text[:LONGEST_HEADER]) if line.strip()), "").rstrip("\r\n")
 
 
 def _refuse_endless(text: str, path: Path, kind: str) -> None:
-    """Raise UserError where no line ends for so long that this is no table: its reader would take many times that."""
+    """Raises UserError for a line too long for a table: the reader would need many times its memory."""
     for start in range(0, len(text) - LONGEST_LINE + 1, LONGEST_LINE):
         end = start + LONGEST_LINE
         if text.find("\n", start, end) < 0 and text.find("\r", start, end) < 0:
@@ -137,7 +136,7 @@ def _refuse_endless(text: str, path: Path, kind: str) -> None:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a text with their ends as they are; in pieces, since StringIO takes four bytes for each letter."""
+    """The lines of a text with their line ends. In pieces, because StringIO takes four bytes for each letter."""
     start = 0
     while start < len(text):
         near = min(start + _PIECE, len(text))
@@ -148,7 +147,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """The cells of one line; none of one that is too long for a header."""
+    """The cells of one line; none if it is too long for a header."""
     try:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
@@ -156,7 +155,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _names(header: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """The header's names without blanks around them; those that are asked for as they are asked for."""
+    """The header's names, stripped; requested columns get the requested spelling."""
     stripped = [cell.strip() for cell in header]
     known = {_plain_name(name): name for name in columns if name not in stripped}
     return [name if name in columns else known.get(_plain_name(name), name) for name in stripped]

@@ -1,6 +1,6 @@
-"""What torch.save writes, read back without torch.load, which trusts the sizes that a file claims.
+"""Reads files of torch.save without torch.load, which trusts the sizes that a file claims.
 
-An archive (zip, nothing compressed) of a pickle and of the bytes of each tensor's storage.
+Such a file is an uncompressed zip archive of a pickle and the bytes of each tensor's storage.
 """
 
 import math
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from project.work.files.pickles import Call, Unlike, Unpickler
 
-MOST = 1 << 30  # bytes that a checkpoint may come to that takes less on the disk
+MOST = 1 << 30  # bytes that a checkpoint may take in memory whatever its size on disk
 BAD = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, LookupError, NotImplementedError,
        RuntimeError, MemoryError)  # fmt: skip
-_PROGRAM = 1 << 22  # bytes of the pickle: twenty thousand epochs
+_PROGRAM = 1 << 22  # bytes of the pickle, at most: twenty thousand epochs
 _DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -33,7 +33,7 @@ _DTYPES = {
 
 
 def read(file: BinaryIO, most: int, device: torch.device) -> Any:
-    """What a checkpoint of at most so many bytes holds, tensors on the device. Raises what `BAD` lists."""
+    """The content of a checkpoint of at most `most` bytes, with tensors on the device. Raises the errors in `BAD`."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -42,7 +42,7 @@ def read(file: BinaryIO, most: int, device: torch.device) -> Any:
             raise Unlike(f"it claims more than the {most:,} bytes that are read")
         program = [member for member in members if member.filename.endswith("/data.pkl")]
         if len(program) != 1 or program[0].file_size > _PROGRAM:
-            raise Unlike("it is no checkpoint")
+            raise Unlike("it is not a checkpoint")
         storages = _Storages(archive, program[0].filename.removesuffix("data.pkl"), device)
         with archive.open(program[0]) as stream:
             return Unpickler(stream, _known, _PROGRAM, _PROGRAM, storages.get).load()
@@ -56,16 +56,16 @@ class _Storages:
         self.known: dict[str, Tensor] = {}
 
     def get(self, reference: Any) -> Tensor:
-        """The storage of ("storage", kind, key, place, count), as torch refers to it, flat and on the device."""
+        """The storage for torch's reference ("storage", kind, key, place, count), flat and on the device."""
         if not isinstance(reference, tuple) or len(reference) != 5 or not isinstance(reference[2], str):
-            raise Unlike("it refers to what is no tensor")
+            raise Unlike("it refers to something that is not a tensor")
         _, dtype, key, _, count = reference
         if not isinstance(dtype, torch.dtype) or type(count) is not int:
             raise Unlike("a tensor of it has no type")
         if key not in self.known:
             data = bytearray(self.archive.read(f"{self.folder}data/{key}"))
             if len(data) != count * dtype.itemsize:
-                raise Unlike(f"{len(data):,} bytes are no {count:,} numbers of {dtype}")
+                raise Unlike(f"{len(data):,} bytes are not {count:,} numbers of {dtype}")
             flat = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
             self.known[key] = flat.to(self.device)
         if self.known[key].dtype != dtype or len(self.known[key]) != count:

@@ -1,4 +1,4 @@
-"""What was put right in the labels of a training file, by a person or unattended, at rest: corrections.csv."""
+"""Corrected labels of a training file, by a person or by --clean, and their file corrections.csv."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +20,21 @@ _FIELDS = ("rows", "given", "new")
 
 @dataclass(frozen=True)
 class Corrections:
-    """Rows that were judged. rows: int64 (n,), in the training file; given, new: int64 (n,), new DROPPED for those to
-    leave out and the given label for those that are right as they are."""
+    """Reviewed rows. rows: int64 (n,), in the training file; given, new: labels, int64 (n,). new is DROPPED for a row
+    to leave out, and the given label for a row that is right."""
 
     rows: np.ndarray
     given: np.ndarray
     new: np.ndarray
 
     def applied(self, labels: np.ndarray) -> np.ndarray:
-        """Labels int64 (N,) of the training file with these, DROPPED where a row is to be left out."""
+        """Labels int64 (N,) of the training file after these corrections, DROPPED for rows to leave out."""
         changed = labels.copy()
         changed[self.rows] = self.new
         return changed
 
     def joined(self, other: "Corrections") -> "Corrections":
-        """Both, which judge different rows."""
+        """Both together; they must be of different rows."""
         return Corrections(*(np.concatenate([getattr(each, name) for each in (self, other)]) for name in _FIELDS))
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Corrections:
 def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Corrections:
     """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `naming.packed`.
 
-    Raises UserError when they are of other data or labels.
+    Raises UserError when they belong to other data or labels.
     """
     table = tables.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
     key_ids = table["key_id"]
@@ -61,7 +61,7 @@ def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> 
 
 
 def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Given and new labels, both int64 (n,), new DROPPED for drop, of the columns as text. Raises UserError."""
+    """Parse the columns: given and new labels, both int64 (n,), new DROPPED for "drop". Raises UserError."""
     key_ids, drop = table["key_id"], table["new_label"] == DROP
     given = naming.labels(table["given_label"], key_ids, names, path)
     new = naming.labels(table["new_label"].mask(drop, "0"), key_ids, names, path, besides=DROP)
@@ -70,7 +70,7 @@ def decided(table: pd.DataFrame, names: list[str], path: Path) -> tuple[np.ndarr
 
 
 def _refuse_other_names(table: pd.DataFrame, labels: dict[str, np.ndarray], names: list[str], path: Path) -> None:
-    """Raises UserError where a name that stands beside a number is not that of its class: which is meant is unknown."""
+    """Raises UserError where a class name contradicts its label number."""
     for kind, numbers in labels.items():
         if f"{kind}_name" not in table:
             continue
@@ -84,7 +84,7 @@ def _refuse_other_names(table: pd.DataFrame, labels: dict[str, np.ndarray], name
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether two names are one; a spreadsheet makes 4 of 004."""
+    """Whether two names are the same; a spreadsheet turns 004 into 4."""
     try:
         return one.strip() == other.strip() or float(one) == float(other)
     except ValueError:
@@ -92,7 +92,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def write(path: Path, made: Corrections, keys: np.ndarray, names: list[str] | None = None) -> None:
-    """Write them in the order of the training file. names: of the classes, which then stand beside the numbers."""
+    """Write them in the order of the training file. names: of the classes; when given, they get columns too."""
     order = np.argsort(made.rows)
     rows, new = made.rows[order], made.new[order].astype(object)
     new[new == DROPPED] = DROP

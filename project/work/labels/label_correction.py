@@ -1,4 +1,4 @@
-"""Labels of a training file after a person's corrections and unattended cleaning: what is learnt from, and how much."""
+"""Labels and row weights of a training file after a person's corrections and --clean."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ _AUDIT_COLUMNS = ("key_id", "given_label", "suggested_label", "trust", "flagged"
 
 @dataclass(frozen=True)
 class LabelCorrection:
-    """What was done to N rows. labels: int64 (N,), afterwards; kept: bool (N,), those that are still there; weights:
-    float32 (N,), of mean 1 over the training rows, or None; done: every row that was judged; notes: for a person."""
+    """The corrected state of N rows. labels: int64 (N,), afterwards; kept: bool (N,), rows not dropped; weights:
+    float32 (N,), of mean 1 over the training rows, or None; done: every correction; notes: for a person."""
 
     labels: np.ndarray
     kept: np.ndarray
@@ -39,7 +39,7 @@ class LabelCorrection:
 
 @dataclass(frozen=True)
 class AuditedRows:
-    """What an audit says of rows of a training file, all (n,).
+    """An audit's columns for n rows of a training file.
 
     rows: int64; given, suggested: labels int64; trust: float in 0..1, the probability that a label is right;
     flagged: bool.
@@ -52,19 +52,19 @@ class AuditedRows:
     flagged: np.ndarray
 
     def part(self, index: np.ndarray) -> "AuditedRows":
-        """Some of it; index: positions, or bool (n,)."""
+        """A subset. index: positions, or bool (n,)."""
         return AuditedRows(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
 def make(
     settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str], train: np.ndarray, valid: np.ndarray
 ) -> LabelCorrection:
-    """The correction that the settings ask for; the same files give the same. Raises UserError.
+    """The correction that the settings ask for; it depends on the files alone. Raises UserError.
 
     labels: int64 (N,), with their noise; keys: (N,), see `naming.packed`; train, valid: the rows of both splits, int64.
-    A person's corrections hold in both, and --clean does not touch what a person has judged. It leaves validation as
-    it is: wrong labels there lower every epoch alike and so choose as well, but a split without what models doubt, or
-    with labels that they made, would prefer the epoch that agrees with them.
+    A person's corrections apply to both splits. --clean changes training rows alone, and none that a person has
+    reviewed. Wrong validation labels lower all epochs alike, so selection still works. Validation rows chosen or
+    relabelled by models would favour the epoch that agrees with those models.
     """
     done, notes = Corrections(*np.empty((3, 0), dtype=np.int64)), []
     if settings.corrections is not None:
@@ -85,9 +85,9 @@ def make(
 
 
 def write(folder: Path, correction: LabelCorrection, keys: np.ndarray, names: list[str] | None = None) -> list[str]:
-    """Write all that was done into a run folder: corrections that another run can be given, and the weights.
+    """Write corrections.csv (which another run can use) and the weights into a run folder.
 
-    Returns what to tell a person.
+    Returns notes for a person.
     """
     corrections.write(folder / corrections.FILE, correction.done, keys, names)
     if correction.weights is not None:
@@ -105,9 +105,9 @@ def _audit_path(settings: Settings) -> Path:
 
 
 def _weights(trust: np.ndarray, rows: np.ndarray, train: np.ndarray, count: int) -> np.ndarray:
-    """float32 (count,): trust of these rows, 1 of others of `train`, as a person judged those; their mean is 1.
+    """float32 (count,): the trust of these rows, and 1 for rows of `train` that a person reviewed; scaled to mean 1.
 
-    Not a number for rows that nobody learns from. Raises UserError when no label is trusted.
+    NaN for rows that are not trained on. Raises UserError when the trust of every row is 0.
     """
     weights = np.full(count, np.nan)
     weights[train] = 1.0
@@ -120,7 +120,7 @@ def _weights(trust: np.ndarray, rows: np.ndarray, train: np.ndarray, count: int)
 def _refuse_empty(
     before: np.ndarray, after: np.ndarray, train: np.ndarray, valid: np.ndarray, names: list[str]
 ) -> None:
-    """Raises UserError when a class has no row to train on any more, or validation none at all."""
+    """Raises UserError when a class has no training row left, or validation has no row."""
     had = np.bincount(before[train], minlength=len(names)) > 0
     has = np.bincount(after[train][after[train] != DROPPED], minlength=len(names)) > 0
     empty = np.flatnonzero(had & ~has)
@@ -132,7 +132,7 @@ def _refuse_empty(
 
 
 def read_audit(path: Path, keys: np.ndarray, names: list[str]) -> AuditedRows:
-    """An audit of a training file, from audit.csv or its folder. Raises UserError when it is of other data."""
+    """Read an audit of a training file from audit.csv or its folder. Raises UserError when it is of other data."""
     path = path / AUDIT_FILE if path.is_dir() else path
     table = tables.read_table(path, _AUDIT_COLUMNS, "the audit.csv of ./inv audit")
     key_ids = table["key_id"]
@@ -141,24 +141,24 @@ def read_audit(path: Path, keys: np.ndarray, names: list[str]) -> AuditedRows:
     try:
         trust = table["trust"].to_numpy(dtype=np.float64)
     except ValueError as error:
-        raise UserError(f"{path}: a trust is no number ({disk.said(error)})") from error
+        raise UserError(f"{path}: a trust is not a number ({disk.said(error)})") from error
     if not ((trust >= 0) & (trust <= 1)).all():
-        raise UserError(f"{path}: a trust is no probability in 0..1")
+        raise UserError(f"{path}: a trust is not a probability in 0..1")
     if not table["flagged"].isin(["0", "1"]).all():
         raise UserError(f"{path}: flagged must be 0 or 1")
     return AuditedRows(rows, given, suggested, trust, (table["flagged"] == "1").to_numpy())
 
 
 def audit_of(path: Path, rows: np.ndarray, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> AuditedRows:
-    """What an audit says of these rows, int64 (n,), in their order; labels: int64 (N,), of the whole training file now.
+    """The audit of these rows, int64 (n,), in their order. labels: int64 (N,), of the whole training file now.
 
-    Raises UserError when it leaves one out, knows another label for it, or suspects all of them.
+    Raises UserError when the audit lacks a row, has another label for one, or flags all of them.
     """
     whole, place = read_audit(path, keys, names), np.full(len(labels), -1)
     place[whole.rows] = np.arange(len(whole.rows))
     missing = int((place[rows] < 0).sum())
     if missing > 0:
-        raise UserError(f"{path}: says nothing of {missing} of {len(rows)} training rows; it is of other data")
+        raise UserError(f"{path}: lacks {missing} of {len(rows)} training rows; it is of other data")
     audit = whole.part(place[rows])
     other = int((audit.given != labels[rows]).sum())
     if other > 0:
@@ -170,16 +170,16 @@ def audit_of(path: Path, rows: np.ndarray, labels: np.ndarray, keys: np.ndarray,
 
 
 def flagged_rows(audit: AuditedRows, how: str) -> Corrections:
-    """The flagged rows dropped (how: drop) or given the label that is suggested (how: relabel)."""
+    """Corrections that drop the flagged rows (how: drop) or give them the suggested label (how: relabel)."""
     some = audit.part(audit.flagged)
     return Corrections(some.rows, some.given, np.full_like(some.given, DROPPED) if how == "drop" else some.suggested)
 
 
 def said(audit: AuditedRows, how: str) -> str:
-    """What is done, for a person."""
+    """What --clean does, for a person."""
     flagged, count = int(audit.flagged.sum()), len(audit.rows)
     if how == "reweight":
-        return f"{count} training rows weighted by how far their labels are trusted"
+        return f"{count} training rows weighted by the probability that their label is right"
     if flagged == 0:
         return f"none of {count} training rows is flagged, so the labels stay as they are"
-    return f"{flagged} of {count} training rows {'dropped' if how == 'drop' else 'given the label that is suggested'}"
+    return f"{flagged} of {count} training rows {'dropped' if how == 'drop' else 'given the suggested label'}"

@@ -1,4 +1,4 @@
-"""What rows and classes are called: key ids and the rows they name, and names of classes as people write them."""
+"""Names of rows and classes: finds rows by key id, reads labels, and normalises class names."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ _SPOILT = r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+|[0-9]+[.,]0*"
 
 
 def packed(keys: pd.Series) -> np.ndarray:
-    """Key ids as one array of bytes (of text where they are not ASCII): millions of str would fill the memory."""
+    """Key ids as one array of bytes, or of text if they are not ASCII; millions of str would fill the memory."""
     parts = []
     for start in range(0, len(keys), SOME_KEYS):
         some = keys.iloc[start : start + SOME_KEYS].astype(str).tolist()
@@ -30,16 +30,16 @@ def unpacked(keys: np.ndarray) -> np.ndarray:
 
 
 def spoilt(texts: pd.Series) -> int | None:
-    """The place of the first text that a spreadsheet took for a number and rounded or gave a fraction, if there is one.
+    """The position of the first text that a spreadsheet read as a number and changed, or None.
 
-    4.5e+15 may stand for thousands of key ids; 12.0 was 12, or a text that began with zeros.
+    4.5e+15 may stand for thousands of key ids; 12.0 may have been 12 or 0012.
     """
     places = np.flatnonzero(texts.str.fullmatch(_SPOILT))
     return int(places[0]) if len(places) > 0 else None
 
 
 def _refuse_spoilt(key_ids: pd.Series, path: Path) -> None:
-    """Raises UserError for a key id that looks so. key_ids: those that cannot be right, by line."""
+    """Raises UserError for a key id that a spreadsheet changed. key_ids: those that match no row, by line."""
     place = spoilt(key_ids)
     if place is not None:
         where = f"{path} line {key_ids.index[place]}"
@@ -50,7 +50,7 @@ def _refuse_spoilt(key_ids: pd.Series, path: Path) -> None:
 def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:
     """The row of each key id, int64 (n,). keys: of the training file, see `packed`.
 
-    Raises UserError for a key that the training file does not have, or has twice, and for one that is named twice.
+    Raises UserError for a key that the training file lacks or has twice, and for a key that is given twice.
     """
     index = pd.Index(unpacked(keys).astype(object))
     twice = key_ids[key_ids.duplicated()]
@@ -70,11 +70,11 @@ def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:
 
 
 def labels(texts: pd.Series, key_ids: pd.Series, names: Sequence[str], path: Path, besides: str = "") -> np.ndarray:
-    """Labels int64 (n,) of a column of text. Raises UserError for what is none of 0 .. K-1.
+    """Parse a text column as labels int64 (n,). Raises UserError for a value outside 0 .. K-1.
 
-    besides: what else a person may write in that column, which the caller has taken out.
+    besides: another word that the column may hold, named in the error; the caller has replaced it already.
     """
-    codes, distinct = pd.factorize(texts)  # a million texts are a few hundred labels
+    codes, distinct = pd.factorize(texts)  # a million texts, but only a few hundred labels
     whole = [int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1 for text in distinct]
     values = np.array(whole, dtype=np.int64)[codes]
     wrong = np.flatnonzero((values < 0) | (values >= len(names)))
@@ -86,13 +86,13 @@ def labels(texts: pd.Series, key_ids: pd.Series, names: Sequence[str], path: Pat
         place = f"{path} line {texts.index[first]}"
         raise UserError(f"{place}: {texts.name} of {key_ids.iloc[first]} is {texts.iloc[first]!r}, but {needed}")
     return values
-_WIDE = re.compile("[\u3000\uff00-\uffef]+")  # full and half width forms, which fonts alone tell apart
+_WIDE = re.compile("[\u3000\uff00-\uffef]+")  # full- and half-width forms, which differ in width only
 
 
 def canonical(name: str) -> str:
-    """A name as it is written down: composed, of usual width, without blanks that nobody sees.
+    """The canonical form of a name: composed, of normal width, without invisible characters or extra blanks.
 
-    Two names of one canonical form cannot be told apart on a screen. What is already in that form stays as it is.
+    Two names of one canonical form look the same on a screen.
     """
     usual = _WIDE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), name)
     seen = "".join(letter for letter in usual if not _is_invisible(letter))
@@ -100,12 +100,12 @@ def canonical(name: str) -> str:
 
 
 def _is_invisible(letter: str) -> bool:
-    """Whether a character takes no room: joiners, marks of direction and of byte order, soft hyphens, controls."""
+    """Whether a character has no width: joiners, direction and byte-order marks, soft hyphens, controls."""
     return unicodedata.category(letter) in ("Cf", "Cc") and not letter.isspace()
 
 
 def notes(written: Iterable[str]) -> list[str]:
-    """What to tell a person of names as they were written: which became one, and which differ by capitals alone."""
+    """Notes for a person: which of the names as written were merged, and which differ by capitals alone."""
     by_form: dict[str, set[str]] = defaultdict(set)
     by_capitals: dict[str, set[str]] = defaultdict(set)
     for name in written:

@@ -1,4 +1,4 @@
-"""Wrong labels put in on purpose and written down (noise.csv), so that methods are measured against the truth."""
+"""Adds known label noise and records it in noise.csv, so that methods can be measured against the truth."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from project.work.labels.naming import unpacked
 from project.work.settings.groups import Settings
 
 FACTS = "noise.json"
-_SUMS_TO_ONE = 1e-3  # how far a row of a matrix written with few digits may be from it
+_SUMS_TO_ONE = 1e-3  # tolerance for the row sums of a matrix written with few digits
 _ROUNDING = 1e-9  # of a probability
 _WRITES_ONE = "./inv audit writes one as transition.csv"
 MANIFEST = "noise.csv"
-NO_CLASS = -1  # a picture of something that is none of the classes
+NO_CLASS = -1  # the picture shows none of the classes
 _MANIFEST_COLUMNS = ("row", "key_id", "true_label", "noisy_label")
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What was done to the labels of a training file. true, noisy: int64 (N,), before and after.
+    """Labels of a training file before and after noise: true, noisy, int64 (N,).
 
-    true may be -1 where a manifest says that a picture is of none of the classes.
+    true may be -1, where a manifest says that a picture shows none of the classes.
     """
 
     true: np.ndarray
@@ -50,7 +50,7 @@ class Noise:
 
 
 def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Noise:
-    """The noise that the settings ask for on a training file; the same seed makes the same.
+    """The noise that the settings ask for on a training file; the same seed gives the same noise.
 
     labels: int64 (N,); keys: key ids (N,), see `naming.packed`; names: of the K classes. Raises UserError.
     """
@@ -67,7 +67,7 @@ def make(settings: Settings, labels: np.ndarray, keys: np.ndarray, names: list[s
 
 
 def symmetric(labels: np.ndarray, classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
-    """round(rate x N) of the labels become another class, each other one with the same probability."""
+    """round(rate x N) of the labels change to another class, each with equal probability."""
     rows = _some(len(labels), rate, generator)
     noisy = labels.copy()
     noisy[rows] = (labels[rows] + generator.integers(1, classes, len(rows))) % classes
@@ -75,7 +75,7 @@ def symmetric(labels: np.ndarray, classes: int, rate: float, generator: np.rando
 
 
 def pairflip(labels: np.ndarray, classes: int, rate: float, generator: np.random.Generator) -> np.ndarray:
-    """round(rate x N) of the labels become the class that follows theirs (Han et al., 2018)."""
+    """round(rate x N) of the labels change to the next class (Han et al., 2018)."""
     rows = _some(len(labels), rate, generator)
     noisy = labels.copy()
     noisy[rows] = (labels[rows] + 1) % classes
@@ -92,9 +92,9 @@ def confused(labels: np.ndarray, matrix: np.ndarray, generator: np.random.Genera
 
 
 def scaled(matrix: np.ndarray, labels: np.ndarray, rate: float) -> np.ndarray:
-    """A transition matrix whose off-diagonal is multiplied until `rate` of these labels are expected to change.
+    """The transition matrix with its off-diagonal scaled so that an expected share `rate` of these labels changes.
 
-    Raises UserError when it changes none, or would have to change more of a class than there is.
+    Raises UserError when the matrix changes no label, or when a class would have to change more than all its labels.
     """
     wrong = 1 - matrix.diagonal()
     expected = wrong[labels].mean()
@@ -110,9 +110,9 @@ def scaled(matrix: np.ndarray, labels: np.ndarray, rate: float) -> np.ndarray:
 
 
 def read_matrix(path: Path, names: list[str]) -> np.ndarray:
-    """A noise transition matrix, float (K, K), from a CSV with the class names as header and first column.
+    """Read a noise transition matrix, float (K, K), from a CSV with the class names as header and first column.
 
-    Their order may be another one; it becomes that of `names`. Raises UserError that says what is wrong with it.
+    Rows and columns may have any order; the result has that of `names`. Raises UserError.
     """
     table = tables.read_table(path, kind=f"a noise transition matrix ({_WRITES_ONE})", optional=names)
     table = table.set_index(table.columns[0])
@@ -123,7 +123,7 @@ def read_matrix(path: Path, names: list[str]) -> np.ndarray:
     except ValueError as error:
         raise UserError(f"{path}: not a matrix ({disk.said(error)}); {_WRITES_ONE}") from error
     if not np.isfinite(matrix).all() or matrix.min() < 0:
-        raise UserError(f"{path}: holds values that are no probabilities")
+        raise UserError(f"{path}: holds values that are not probabilities")
     sums = matrix.sum(axis=1)
     worst = np.abs(sums - 1).argmax()
     if abs(sums[worst] - 1) > _SUMS_TO_ONE:
@@ -145,7 +145,7 @@ def _refuse_other_names(table: pd.DataFrame, names: list[str], path: Path) -> No
 
 
 def write(folder: Path, noise: Noise, settings: Settings, keys: np.ndarray, names: list[str]) -> None:
-    """Write every changed row, and the requested and the actual rate."""
+    """Write noise.csv, every changed row, and noise.json, the requested and the actual rate."""
     rows = noise.rows
     text = manifest_text(rows, unpacked(keys[rows]), noise.true[rows], noise.noisy[rows], names)
     disk.replace_file(folder / MANIFEST, text)
@@ -173,11 +173,11 @@ def manifest_text(rows: np.ndarray, keys: np.ndarray, true: np.ndarray, noisy: n
 
 
 def read_manifest(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """True and noisy labels, both int64 (N,), of data that a manifest is for.
+    """Read a manifest: true and noisy labels, both int64 (N,), of a training file.
 
-    labels: int64 (N,), either as they were before the noise, or all of them as they are after it: then nothing is
-    changed, and what was true is known. keys: (N,), see `naming.packed`. Raises UserError when the manifest is not for
-    these data.
+    labels: int64 (N,), all from before the noise or all from after it. In the second case they stay as they are, and
+    the manifest adds the true labels. keys: (N,), see `naming.packed`. Raises UserError when the manifest belongs to
+    other data.
     """
     table = tables.read_table(path, _MANIFEST_COLUMNS[1:], "a noise manifest, such as the noise.csv of a run")
     key_ids, unknown = table["key_id"], table["true_label"] == str(NO_CLASS)
@@ -202,5 +202,5 @@ def _refuse_other_data(path: Path, keys: np.ndarray, here: np.ndarray, true: np.
         raise UserError(f"{path}: says that {keys[first]} is {true[first]}, but its label here is {here[first]};"
                         " the manifest is of other data")  # fmt: skip
     if len(after) > 0:
-        raise UserError(f"{path}: {len(after)} of its {len(here)} rows, {keys[after[0]]} the first, have their noisy"
-                        " label here already and the others have not; the manifest is of other data")  # fmt: skip
+        raise UserError(f"{path}: {len(after)} of its {len(here)} rows, {keys[after[0]]} the first, already have"
+                        " their noisy label here and the others do not; the manifest is of other data")  # fmt: skip

@@ -1,17 +1,18 @@
-"""Labels as what a noisy channel made of the truth: how noisy it is, and how far each label is trusted."""
+"""A noise channel: given labels are true labels, changed at some rate. Estimates the rate and the labels' trust."""
 
 import numpy as np
 
 LEAST = 1e-12  # of a probability, so that none is certain
-FIRST_RATE, STEPS = 0.1, 100  # of the EM algorithm, which has long converged by then
-MOST_RATE = 1 - 1e-6  # so that some trust is left in every label
+FIRST_RATE, STEPS = 0.1, 100  # of the EM algorithm, which may not have converged; see `noise_rate`
+MOST_RATE = 1 - 1e-6  # so that no label has trust 0
 
 
 def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray:
-    """Probability that each given label is right, float (n,), by the E-step of a noise channel.
+    """Probability that each given label is right, float (n,): the E-step for a symmetric noise channel.
 
-    By Bayes' rule, where a share r of the labels became any other of K classes alike: (1 - r) p against r / (K - 1) x
-    (1 - p), where p is confidence, float (n,), what models that did not learn from a row believe of its label.
+    The channel changes a share r of the labels to any other of K classes, with equal probability. By Bayes' rule the
+    odds are (1 - r) p : r / (K - 1) x (1 - p). p is confidence, float (n,): the label's probability by models that did
+    not learn from the row.
     Source: Bekker and Goldberger, Training deep neural-networks based on unreliable labels, 2016.
     """
     right = (1 - noise_rate) * np.maximum(confidence, LEAST)
@@ -19,7 +20,7 @@ def trust(confidence: np.ndarray, noise_rate: float, classes: int) -> np.ndarray
 
 
 def channel_rate(confidence: np.ndarray, classes: int, counts: np.ndarray | None = None) -> float:
-    """The noise rate at which the mean trust says the same: the EM algorithm's estimate for that channel.
+    """The EM algorithm's estimate of the channel's noise rate: 1 minus the mean trust at that rate.
 
     At most MOST_RATE. counts: float (n,), how often each confidence occurs; once when not given.
     """
@@ -30,6 +31,6 @@ def channel_rate(confidence: np.ndarray, classes: int, counts: np.ndarray | None
 
 
 def likelihood(confidence: np.ndarray, noise_rate: float, classes: int) -> float:
-    """Mean logarithm of the probability of the given labels, of their confidence (n,), under that channel."""
+    """Mean log-likelihood of the given labels under that channel. confidence: float (n,)."""
     right = (1 - noise_rate) * np.maximum(confidence, LEAST)
     return float(np.log(right + noise_rate / (classes - 1) * (1 - confidence)).mean())

@@ -1,4 +1,4 @@
-"""A folder in a Cloud Storage bucket: files go there and come back, and what is the same on both sides stays."""
+"""A folder in a Cloud Storage bucket: uploads and downloads the files that differ."""
 
 import base64
 import os
@@ -12,14 +12,14 @@ from project.work.common import UserError, progress
 from project.work.files import disk
 from project.work.machine import google_account
 
-CHUNK = 16 * 2**20  # bytes of an upload that are sent again when the connection breaks
-PATIENCE = 60.0  # seconds that a failing request is tried again
+CHUNK = 16 * 2**20  # bytes of an upload to repeat when the connection breaks
+PATIENCE = 60.0  # seconds during which a failing request is retried
 
 
 class BucketFolder:
     """gs://bucket/folder. Nothing is ever deleted there.
 
-    client: a google.cloud.storage.Client; patience: seconds that a failing request is tried again before giving up.
+    client: a google.cloud.storage.Client; patience: seconds during which a failing request is retried.
     """
 
     def __init__(self, uri: str, client: Any, patience: float = PATIENCE) -> None:
@@ -33,7 +33,7 @@ class BucketFolder:
         self._retry = DEFAULT_RETRY.with_timeout(patience)
 
     def files(self) -> dict[str, Any]:
-        """Every file below the folder: its path there -> its blob."""
+        """Every file below the folder: relative path -> blob."""
         with self._explained(self.uri):
             blobs = list(self.client.list_blobs(self._bucket, prefix=self._prefix, retry=self._retry))
         names = {blob.name.removeprefix(self._prefix): blob for blob in blobs if not blob.name.endswith("/")}
@@ -43,10 +43,10 @@ class BucketFolder:
         return names
 
     def upload(self, folder: Path, below: str = "", last: tuple[str, ...] = (), watched: bool = False) -> list[str]:
-        """Send the files of a folder that are not there yet or differ; returns their names.
+        """Upload the files of a folder that are missing in the bucket or differ there; returns their names.
 
         below: folder within this one; last: names of files that are sent after all others, in that order; watched: show
-        a progress bar. A file there is replaced whole or not at all.
+        a progress bar. A file in the bucket is replaced whole or not at all.
         """
         order = {name: place for place, name in enumerate(last)}
         paths = sorted(_local_files(folder), key=lambda path: (order.get(path.name, -1), path))
@@ -62,7 +62,7 @@ class BucketFolder:
         return sent
 
     def download(self, files: Mapping[str, Any], folder: Path, watched: bool = False) -> list[str]:
-        """Bring files here that are missing or differ, in the order given; returns their names.
+        """Download the files that are missing here or differ, in the order given; returns their names.
 
         files: path below the folder -> blob; each appears whole or not at all.
         """
@@ -101,7 +101,7 @@ class BucketFolder:
 
     @contextmanager
     def _explained(self, place: str) -> Iterator[None]:
-        """Turn what the client raises into a line that says what to do."""
+        """Turn errors of the client into a UserError that says what to do."""
         from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, Unauthorized
         from google.auth.exceptions import GoogleAuthError
         from google.resumable_media import DataCorruption, InvalidResponse
@@ -119,13 +119,13 @@ class BucketFolder:
 
 
 def connect(credential_path: str | None = None) -> Any:
-    """A client of Cloud Storage; STORAGE_EMULATOR_HOST is honoured, and needs no credentials."""
+    """A client of Cloud Storage. STORAGE_EMULATOR_HOST names an emulator, which needs no credentials."""
     from google.cloud import storage
 
     if credential_path is None and os.environ.get("STORAGE_EMULATOR_HOST"):
         return storage.Client.create_anonymous_client()
     account = google_account.credentials(credential_path)
-    return storage.Client(project="unused", credentials=account)  # only making a bucket would need a project
+    return storage.Client(project="unused", credentials=account)  # a project is needed only to create a bucket
 
 
 def checksum(path: Path) -> str:
@@ -140,7 +140,7 @@ def checksum(path: Path) -> str:
 
 
 def _local_files(folder: Path) -> list[Path]:
-    """The files below a folder, but for hidden ones: locks and what is being written."""
+    """The files below a folder, without hidden ones: locks and partial files."""
     found = (path for path in folder.rglob("*") if path.is_file())
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
@@ -150,5 +150,5 @@ def _size(path: Path) -> int:
 
 
 def _reason(error: Exception) -> str:
-    cause = getattr(error, "cause", None) or error  # what a retry that gave up had met last
+    cause = getattr(error, "cause", None) or error  # the last error before a retry gave up
     return f"{type(cause).__name__} {getattr(cause, 'code', None) or ''}".strip()

@@ -1,4 +1,4 @@
-"""The device of a run: which one, its mixed precision, and speed against the same numbers every time."""
+"""The device of a run: which one, its mixed precision, and whether it is deterministic or fast."""
 
 import importlib.util
 import os
@@ -11,13 +11,13 @@ from project.work.common import UserError
 from project.work.settings.groups import Settings
 from project.work.settings.resolve import gpu_numbers
 
-COMPILE_FROM = 20_000  # steps; shorter runs end before compiling has paid
-SMALLEST = 17  # pixels of a side: below, a last stage may see 1 x 1, where a CPU's bfloat16 gradients came out as NaN
+COMPILE_FROM = 20_000  # steps; compiling costs shorter runs more than it saves
+SMALLEST = 17  # pixels of a side; below it a last stage may be 1 x 1, where bfloat16 gradients on a CPU came out as NaN
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides. kind: cpu, cuda or mps; triton: whether kernels for a GPU can be compiled here."""
+    """Facts that decide the choices. kind: cpu, cuda or mps; triton: whether GPU kernels can be compiled here."""
 
     kind: str
     triton: bool
@@ -26,7 +26,7 @@ class Facts:
 @dataclass(frozen=True)
 class Choices:
     """deterministic: the same numbers every time; benchmark: let cuDNN try its algorithms on each shape;
-    tensor_float: multiply float32 with 10 bits of mantissa; compiled: let torch.compile fuse what a stage does."""
+    tensor_float: multiply float32 with 10 bits of mantissa; compiled: torch.compile each stage."""
 
     deterministic: bool
     benchmark: bool
@@ -35,12 +35,12 @@ class Choices:
 
 
 def look(device: torch.device) -> Facts:
-    """The facts of a device of this machine."""
+    """Read the facts of a device of this machine."""
     return Facts(device.type, importlib.util.find_spec("triton") is not None)
 
 
 def choose(settings: Settings, facts: Facts, steps: int, processes: int = 1) -> Choices:
-    """What a run of so many steps does on a device. A CPU computes the same numbers every time as it is."""
+    """The choices for a run of this many steps on a device. A CPU is always deterministic."""
     cuda = facts.kind == "cuda"
     pays = cuda and facts.triton and processes == 1 and steps >= COMPILE_FROM
     return Choices(
@@ -52,11 +52,11 @@ def choose(settings: Settings, facts: Facts, steps: int, processes: int = 1) -> 
 
 
 def apply(choices: Choices, network: nn.Sequential) -> None:
-    """Set torch up for this process, and compile a network's stages in place: its state keeps its names."""
+    """Set torch up for this process and compile a network's stages in place, so that its state keeps its names."""
     if choices.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if choices.compiled:
-        torch.use_deterministic_algorithms(choices.deterministic)  # the compiler too, which this loads
+        torch.use_deterministic_algorithms(choices.deterministic)  # also for the compiler, which this line imports
     else:
         torch.set_deterministic_debug_mode("error" if choices.deterministic else "default")
     torch.backends.cudnn.benchmark = choices.benchmark
@@ -67,9 +67,9 @@ def apply(choices: Choices, network: nn.Sequential) -> None:
 
 
 def choose_device(settings: Settings, place: int | None = None) -> "torch.device":
-    """The device asked for, or the best there is. Raises UserError when it is not there.
+    """The requested device, or the best one. Raises UserError when it does not exist.
 
-    place: which of the processes on this machine asks, when several share each batch.
+    place: the number of this process on the machine, when several share each batch.
     """
     import torch
 
@@ -92,10 +92,10 @@ def choose_device(settings: Settings, place: int | None = None) -> "torch.device
 
 
 class MixedPrecision:
-    """Autocast and loss scaling for a device; both do nothing when it is off."""
+    """Autocast and loss scaling for a device; both do nothing when mixed precision is off."""
 
     def __init__(self, device: torch.device, wanted: bool | None, side: int = SMALLEST) -> None:
-        """wanted None: on where the device computes bfloat16 fast, and rightly for pictures of that side."""
+        """wanted: on or off; None: on if the device computes bfloat16 fast, and correctly at this image side."""
         self.device_type = device.type
         rightly = device.type != "cpu" or side >= SMALLEST
         self.on = fast_bfloat16(device) and rightly if wanted is None else wanted
@@ -108,7 +108,7 @@ class MixedPrecision:
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself: elsewhere it is emulated and slower than float32."""
+    """Whether the hardware multiplies bfloat16; emulated, it is slower than float32."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)

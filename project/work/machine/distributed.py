@@ -1,7 +1,7 @@
-"""Several processes that train one network: each takes its share of every batch, and gradients are added up.
+"""Several processes train one network: each takes its share of every batch, and gradients are summed.
 
-Gradients are added explicitly rather than by DistributedDataParallel, whose forward manifold mixup goes around. What
-one process would compute comes out, to rounding, whatever their number. What surrounds a run travels as a RunContext.
+The sum is explicit, not by DistributedDataParallel, because manifold mixup bypasses the latter's forward. The result is
+that of one process, to rounding, whatever their number. A RunContext holds settings, device and processes of a run.
 """
 
 import contextlib
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from project.work.machine.run_sync import RunSync
 
 T = TypeVar("T")
-PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run is making
+PATIENCE = timedelta(hours=1)  # process 0 may wait for fold models that another run trains
 
 
 class PeerLost(Exception):
-    """Another process of the run has ended, so that this one cannot go on."""
+    """Another process of the run has ended, so this one cannot continue."""
 
 
 @dataclass(frozen=True)
 class Distributed:
-    """The place of this process among those of a run; alone it passes on what it is given."""
+    """This process among those of a run. With one process, the methods return their input."""
 
     rank: int = 0
     size: int = 1
     local_rank: int | None = None
 
     def share(self, count: int) -> slice:
-        """Which of `count` things are this process's; shares differ by one at most, and may be empty."""
+        """This process's slice of `count` things. Shares differ by one at most and may be empty."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum over all processes, through which gradients flow."""
+        """The sum over all processes; differentiable."""
         return values if self.size == 1 else _Total.apply(values)
 
     def whole(self, share: Tensor, count: int) -> Tensor:
-        """The shares of all processes in order, (count, ...), through which gradients flow."""
+        """The shares of all processes in order, (count, ...); differentiable."""
         if self.size == 1:
             return share
         whole = share.new_zeros(count, *share.shape[1:])
@@ -72,7 +72,7 @@ class Distributed:
             gradient.copy_(values.view_as(gradient))
 
     def first(self, work: Callable[[], T]) -> T:
-        """Do something in process 0 alone; its value, or its UserError, is that of every process."""
+        """Do something in process 0 alone; every process gets its value or its UserError."""
         if self.size == 1:
             return work()
         done = _attempt(work) if self.rank == 0 else None
@@ -83,17 +83,17 @@ class Distributed:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is process 0, which alone writes and speaks."""
+        """Whether this is process 0, which alone writes files and prints."""
         return self.rank == 0
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
-        """Hold a lock on a file while all of them work; process 0 holds it."""
+        """Hold a lock on a file while all processes work; process 0 holds it."""
         with FileLock(path) if self.is_first else contextlib.nullcontext():
             yield
 
     def all(self, work: Callable[[], T]) -> T:
-        """Do something in every process; where it fails in one, it fails in all, with one UserError."""
+        """Do something in every process. If one fails, all fail with one UserError."""
         if self.size == 1:
             return work()
         value, error = _attempt(work)
@@ -137,9 +137,9 @@ def _sum(values: Tensor) -> Tensor:
 
 @contextmanager
 def joined() -> Iterator[Distributed]:
-    """This process's place among those that torchrun started, for as long as they work together.
+    """Join the processes that torchrun started, while the context is open.
 
-    Process 0 alone speaks: what the others print, and their UserErrors, it says too.
+    Only process 0 prints: the others would print the same lines and UserErrors.
     """
     if WORKER not in os.environ:
         yield ALONE
@@ -197,7 +197,7 @@ def _pack(value: object) -> bytes:
 
 
 def join_norms(network: nn.Sequential, distributed: Distributed, device: torch.device) -> nn.Sequential:
-    """The network with its batch normalisation joined: torch's own on CUDA, ours elsewhere; alone as it is."""
+    """The network with synchronised batch normalisation: torch's on CUDA, ours elsewhere; unchanged for one process."""
     if distributed.size == 1:
         return network
     if device.type == "cuda":
@@ -210,7 +210,7 @@ def join_norms(network: nn.Sequential, distributed: Distributed, device: torch.d
 
 
 class JointBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation by mean and variance of the whole batch; what nn.SyncBatchNorm is, which needs CUDA."""
+    """Batch normalisation by mean and variance of the whole batch, as nn.SyncBatchNorm, which needs CUDA."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -242,8 +242,8 @@ class JointBatchNorm(nn.BatchNorm2d):
 
 @dataclass(frozen=True)
 class RunContext:
-    """What surrounds a run and travels with it: its settings and device; distributed: this process among those of the
-    run; sync: keeps folders in step with a bucket, None without one."""
+    """The context of a run: its settings and device; distributed: this process among those of the run; sync: syncs
+    folders with a bucket, None without one."""
 
     settings: Settings
     device: torch.device
@@ -251,7 +251,7 @@ class RunContext:
     sync: "RunSync | None" = None
 
     def using(self, settings: Settings) -> "RunContext":
-        """The same surroundings with other settings: a teacher's, an audit's."""
+        """The same context with other settings: a teacher's, an audit's."""
         return dataclasses.replace(self, settings=settings)
 
     def send(self, folder: Path) -> None:
@@ -260,6 +260,6 @@ class RunContext:
             self.sync.send(folder)
 
     def try_send(self, folder: Path) -> None:
-        """The same; a failure is a warning, since the next epoch sends what is missing."""
+        """The same, but a failure is only a warning: the next epoch sends what is missing."""
         if self.sync is not None:
             self.sync.try_send(folder)

@@ -1,4 +1,4 @@
-"""Google credentials: a service account's key file, or what the machine provides (application default credentials)."""
+"""Google credentials: a service account's key file or application default credentials."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ ADVICE = (
 
 
 def credentials(path: str | None = None) -> Any:
-    """Credentials from a key file, or application default ones. Raises UserError that says what to do."""
+    """Credentials from a key file, or application default credentials. Raises UserError."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
     from google.oauth2.service_account import Credentials
@@ -26,14 +26,14 @@ def credentials(path: str | None = None) -> Any:
         if path is None:
             return google.auth.default(scopes=SCOPES)[0]
         return Credentials.from_service_account_file(path, scopes=SCOPES)
-    except (GoogleAuthError, OSError, ValueError, RecursionError):  # whose text may quote the key
+    except (GoogleAuthError, OSError, ValueError, RecursionError):  # their text may quote the key
         what = "no Google credentials were found"
         what = what if path is None else f"credential_path {path}: not a service account's key file"
         raise UserError(f"{what}; {ADVICE}") from None
 
 
 def session(path: str | None = None) -> Any:
-    """A requests session that sends them."""
+    """A requests session with these credentials."""
     from google.auth.transport.requests import AuthorizedSession
 
     return AuthorizedSession(credentials(path))

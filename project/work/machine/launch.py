@@ -1,4 +1,4 @@
-"""How a run of several processes starts: which machine this is, and main.py under torchrun on it."""
+"""Starts a run of several processes: finds out which machine this is, and runs main.py under torchrun."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from project.work.machine import process
 from project.work.settings.groups import Settings
 from project.work.settings.resolve import gpu_numbers
 
-WORKER = "TORCHELASTIC_RUN_ID"  # torchrun's sign on the processes it starts; RANK alone may be a machine's
-LOST = 75  # exit code of a process that cannot go on because another one of the run has ended
-STARVED = 77  # of one that found no memory left
-PARENT = "RUN_PARENT"  # where the processes of a run learn which one started them
+WORKER = "TORCHELASTIC_RUN_ID"  # torchrun sets it in the processes it starts; RANK may be that of a machine
+LOST = 75  # exit code of a process that stops because another one of the run has ended
+STARVED = 77  # exit code of a process that ran out of memory
+PARENT = "RUN_PARENT"  # environment variable: the process that started those of a run
 PORT = 29500
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One of the machines of a run. address, port: where the first of them is reached."""
+    """One machine of a run. address, port: of the first machine."""
 
     rank: int = 0
     count: int = 1
@@ -32,9 +32,9 @@ class Machine:
 
 
 def this_machine(settings: Settings, environment: Mapping[str, str]) -> Machine:
-    """Which machine this is, by Vertex AI's CLUSTER_SPEC or else by the settings. Raises UserError.
+    """Which machine this is, from Vertex AI's CLUSTER_SPEC or else from the settings. Raises UserError.
 
-    RANK and WORLD_SIZE, which Vertex AI sets too, count machines and not processes, so they are not read.
+    Vertex AI also sets RANK and WORLD_SIZE, but they count machines, not processes, so they are not read.
     """
     text = environment.get("CLUSTER_SPEC", "").strip()
     machine = machine_of_cluster(text) if text else _machine_of_settings(settings)
@@ -80,13 +80,13 @@ def torchrun(machine: Machine, processes: int, script: str, words: Sequence[str]
     if machine.count > 1:
         place = [f"--nnodes={machine.count}", f"--node-rank={machine.rank}"]
         place += [f"--master-addr={machine.address}", f"--master-port={machine.port}"]
-    return [*place, f"--nproc-per-node={processes}", "--", script, *words]  # --master is no short form of torchrun's
+    return [*place, f"--nproc-per-node={processes}", "--", script, *words]  # or torchrun would read --master as its own
 
 
 def start(words: Sequence[str], processes: int) -> int:
-    """Run torchrun with these arguments; returns the exit code of the run, of which its first process has spoken.
+    """Run torchrun with these arguments; returns the exit code of the run.
 
-    Of a signal, whose exit code is above 128, nobody has.
+    The first process has printed why it failed, except for a signal, whose exit code is above 128.
     """
     threads = max(1, len(os.sched_getaffinity(0)) // processes) if hasattr(os, "sched_getaffinity") else 1
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -101,11 +101,11 @@ def start(words: Sequence[str], processes: int) -> int:
 
     def stop_once(signum: int, frame: FrameType | None) -> None:
         came.append(signum)
-        if len(came) == 1:  # another would leave processes behind
+        if len(came) == 1:  # a second one would leave processes behind
             raise SignalException("stopped", sigval=signal.SIGTERM)
 
     api._terminate_process_handler = stop_once
-    logging.disable(logging.CRITICAL)  # it would add a page to the one line that says what is wrong
+    logging.disable(logging.CRITICAL)  # torchrun would add a page to our one-line error
     try:
         with process.stoppable():
             run.run(run.parse_args(list(words)))
@@ -121,10 +121,10 @@ def start(words: Sequence[str], processes: int) -> int:
 
 
 def verdict(codes: Mapping[int, int]) -> int:
-    """The exit code of a run by those of the processes that failed, negative for a signal.
+    """The exit code of a run, from those of the failed processes (negative for a signal).
 
-    Raises UserError where none of them can have said why. One that ended because of another is no cause, as one that
-    aborts may have done too.
+    Raises UserError where no process can have printed the reason. A process that ended because of another one is not
+    the cause; one that aborted may also have ended because of another.
     """
     told = (LOST, -signal.SIGTERM, 128 + signal.SIGTERM)  # the last where the process answers it
     rank, code = min(codes.items(), key=lambda each: (each[1] in told, each[1] == -signal.SIGABRT, each[0]))
@@ -140,13 +140,13 @@ def verdict(codes: Mapping[int, int]) -> int:
 
 
 def watch_parent() -> None:
-    """In a process that `start` started: end with the one that did, even while torch is still being loaded."""
+    """In a process that `start` started: end when its parent ends, even while torch is being imported."""
     parent = int(os.environ.get(PARENT, os.getppid()))
     threading.Thread(target=end_with_parent, args=(parent,), daemon=True).start()
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process once its parent is gone: one that is killed cannot stop it, and it would hold a run's folder."""
+    """End this process once its parent is gone. A killed parent cannot stop it, and it would hold the run's folder."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(LOST)

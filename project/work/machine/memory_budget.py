@@ -1,28 +1,28 @@
-"""How many networks can be trained on one device at once: what one takes there, and what there is.
+"""How many networks fit on one device at once, from the memory that one takes and the memory that is free.
 
-Standard library only at import; torch is asked where it is loaded.
+Imports only the standard library; torch is used only if it is loaded already.
 """
 
 import os
 import sys
 from dataclasses import dataclass
 
-SHARE = 0.9  # of the free memory: what fragments, and what others take meanwhile, must fit too
-LARGEST_CONTEXT = 1 << 30  # bytes; what CUDA and its libraries take for a process themselves is below this
+SHARE = 0.9  # of the free memory; the rest is for fragmentation and other programs
+LARGEST_CONTEXT = 1 << 30  # bytes; CUDA and its libraries take less than this for a process
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Bytes of a device's memory. peak: what this process took at most; free: what it could have taken."""
+    """Bytes of a device's memory. peak: the most that this process took; free: what it could have taken."""
 
     peak: int = 0
     free: int = 0
 
 
 def how_many_fit(free: int, peak: int, cores: int) -> int:
-    """How many that take `peak` bytes each train at once in `free` bytes: each needs a processor core to drive it.
+    """The number of networks of `peak` bytes each that train at once in `free` bytes; each also needs a CPU core.
 
-    peak 0: on no device with memory of its own, so one.
+    peak 0 means a device without its own memory, which trains one.
     """
     if peak <= 0:
         return 1
@@ -35,20 +35,20 @@ def cores() -> int:
 
 
 def usage() -> Usage:
-    """What this process has taken of the GPU it used most since `begin`; nothing where it used none."""
+    """The memory use since `begin` on the GPU that this process used most; 0 without a GPU."""
     if not _on_cuda():
         return Usage()
     cuda = sys.modules["torch"].cuda
     device = max(range(cuda.device_count()), key=cuda.max_memory_reserved)
     free, total = cuda.mem_get_info(device)
     reserved = cuda.memory_reserved(device)
-    # What is neither free nor torch's is this process's context, or other people's.
+    # Memory that is neither free nor torch's belongs to this process's CUDA context or to other programs.
     context = min(total - free - reserved, LARGEST_CONTEXT)
     return Usage(cuda.max_memory_reserved(device) + context, free + reserved + context)
 
 
 def begin() -> None:
-    """Give back what nobody uses any more, and count `usage` from here."""
+    """Release unused memory, and count `usage` from here."""
     if _on_cuda():
         cuda = sys.modules["torch"].cuda
         cuda.empty_cache()

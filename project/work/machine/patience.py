@@ -1,9 +1,9 @@
-"""How often and how long something that fails in passing is tried again: a row for the sheet, a message, a job.
+"""Retries of requests that fail temporarily: a row for the sheet, a message, a job.
 
-google.api_core.retry, which does this for buckets (`BucketFolder`), is not used here. It bounds the time of attempts
-but not that of one answer which drips in byte by byte; it knows no Retry-After, makes no last attempt when the time is
-up, and takes no clock, by which fifty runs that report at once are tested in seconds. It also takes 0.25 CPU-seconds to
-import, with requests and google.auth, which a message in Slack does not need.
+google.api_core.retry, which does this for buckets (`BucketFolder`), is not used here. It bounds the time of all
+attempts, but not of one answer that arrives byte by byte. It ignores Retry-After and makes no last attempt when the
+time is up. It takes no clock, which a test of fifty runs that report at once needs. And it imports requests and
+google.auth, which takes 0.25 CPU-seconds and which a message in Slack does not need.
 """
 
 import random
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Passing(Exception):
-    """A failure that may pass, of something that can be asked again. after: seconds the other side wants to be left."""
+    """A temporary failure of a request that can be repeated. after: seconds to wait, as the server asks."""
 
     def __init__(self, text: str, after: float = 0.0) -> None:
         super().__init__(text)
@@ -26,16 +26,16 @@ class Passing(Exception):
 
 
 class Unknown(Passing):
-    """A failure that leaves open whether the request was carried out: look before asking again."""
+    """A failure after which it is unknown whether the request was carried out: check before repeating it."""
 
 
 @dataclass
 class Patience:
     """Bounded attempts with exponential back-off and jitter. All times are in seconds.
 
-    seconds: how long to go on after `start`; first, longest: the pause after the first failure and the longest one;
-    answer: how long one request may take; spread: how far those that start together are spread when they must not
-    collide. The last attempt is made when the time is up, and everything is tried once even after that.
+    seconds: how long to retry after `start`; first, longest: the pause after the first failure, and the longest pause;
+    answer: how long one request may take; spread: how far `stagger` spreads processes that start together. The last
+    attempt is made when the time is up, and a request is tried once even after that.
     """
 
     seconds: float = 65.0
@@ -54,11 +54,11 @@ class Patience:
 
     @property
     def left(self) -> float:
-        """Seconds that are left, not below 0."""
+        """Seconds left, at least 0."""
         return max(0.0, self._end - self.clock())
 
     def insist(self, attempt: Callable[[], T], on: type[Passing] = Passing) -> T:
-        """What an attempt comes to; it is made again while it raises exactly that kind of failure and time lasts."""
+        """The result of an attempt. It is repeated while it raises exactly this kind of failure and time is left."""
         pause = self.first
         while True:
             try:
@@ -66,18 +66,18 @@ class Patience:
             except Passing as error:
                 if type(error) is not on or self.left <= error.after:
                     raise
-                # Jitter: those that failed together must not come back together.
+                # Jitter: processes that failed together must not retry together.
                 self.sleep(min(self.left, error.after + pause * (0.5 + self.draw())))
                 pause = min(2 * pause, self.longest)
 
     def stagger(self) -> None:
-        """Wait a moment that differs from that of others."""
+        """Wait for a moment, which differs between processes."""
         self.sleep(self.spread * self.draw())
 
     def bound(self, work: Callable[[], T]) -> T:
-        """Do something in at most the whole time and two answers more, even if its answer drips in byte by byte.
+        """Do something within the whole time plus two answers, even if an answer arrives byte by byte.
 
-        Raises Passing when that time is over; what is still going on then ends with the process.
+        Raises Passing when that time is over. Work that is still going on then ends with the process.
         """
         outcome: SimpleQueue = SimpleQueue()
 

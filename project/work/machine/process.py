@@ -1,8 +1,8 @@
-"""How a command is stopped: in a line and with the exit code of shells, whatever it is at, and all that it started too.
+"""Stops a command cleanly: one line, the usual exit code, and no child process left behind.
 
-Ctrl-C, SIGTERM (`kill`, a scheduler) and SIGHUP (its terminal was closed) mean the same. Where nothing is to be put
-away the process ends at once, for files are replaced whole; where something is (`stoppable`), Stopped is raised, once.
-Little is imported here, since until `begin` a signal finds Python's own answer, which is a traceback.
+Ctrl-C, SIGTERM (`kill`, a scheduler) and SIGHUP (a closed terminal) mean the same. The process ends at once, because
+files are replaced whole. Inside `stoppable`, where there is something to clean up, Stopped is raised once instead.
+This module imports little, because a signal before `begin` gives Python's traceback.
 """
 
 import os
@@ -18,13 +18,13 @@ from project.work.common import InUse, UserError
 from project.work.machine import streams
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATIENCE = 5.0  # seconds in which a signal says nothing new after the first; then one ends the process at once
+PATIENCE = 5.0  # seconds after the first signal in which others are ignored; a later one ends the process at once
 MEMORY = "out of memory, perhaps"  # the usual reason of a SIGKILL that nobody sent
 _DEATH = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal that means to stop. number: which."""
+    """A stop signal. number: of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -32,12 +32,12 @@ class Stopped(KeyboardInterrupt):
 
 
 def code(stop: KeyboardInterrupt) -> int:
-    """The exit code that shells give to what a signal ended."""
+    """The exit code of shells for a process that a signal ended."""
     return 128 + getattr(stop, "number", signal.SIGINT)
 
 
 class _Stopping:
-    """Where this process stands. first: the signal that stops it, since when; said: whether a person was told."""
+    """The state of stopping. first: the signal and its time; said: whether a message was printed."""
 
     pid: int = 0
     begun: bool = False
@@ -52,23 +52,23 @@ _now = _Stopping()
 
 
 def begin(quiet: bool = False, signals: Sequence[int] = SIGNALS) -> None:
-    """Answer signals, and lose no work to a closed output, from here to the very end of this process.
+    """From here on handle stop signals, and survive a closed output.
 
-    quiet: one of several processes, of which another one says that they are stopped.
+    quiet: print nothing, because another process of the run does.
     """
     _now.pid, _now.begun, _now.quiet = os.getpid(), True, quiet
     for number in _heeded(signals):
         signal.signal(number, _answer)
     streams.begin()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # those that came while Python started
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # signals that arrived while Python started
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Where there is something to put away: the first signal raises Stopped, and those that follow do not disturb."""
+    """Code with something to clean up: the first signal raises Stopped, later ones are ignored for a while."""
     import threading
 
-    if threading.current_thread() is not threading.main_thread():  # which alone can answer
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
     if not _now.begun and not _now.blocks:
@@ -88,13 +88,13 @@ def stoppable() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Tell a person that the command was stopped; from now on one more signal ends it at once."""
+    """Print that the command was stopped; from now on another signal ends it at once."""
     print(f"\n{text}", file=sys.stderr)
     _now.said = True
 
 
 def leave(code: int) -> NoReturn:
-    """End with an exit code that tells of a signal: at once, for Python's own end leaves the next one unanswered."""
+    """Exit with the code of a signal, at once: Python's normal exit would not handle another signal."""
     if not _now.begun:
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
@@ -104,9 +104,9 @@ def leave(code: int) -> NoReturn:
 
 
 def _heeded(signals: Sequence[int]) -> list[int]:
-    """Those that the process which started this one did not have it ignore, as nohup does.
+    """The signals to handle: without those that the parent process set to be ignored, as nohup does.
 
-    A shell has its background processes ignore the Ctrl-C of its terminal; without one SIGINT is meant for them.
+    A shell lets background processes ignore its terminal's Ctrl-C. Without a terminal, SIGINT is handled all the same.
     """
     ignored = {number for number in signals if signal.getsignal(number) in (signal.SIG_IGN, None)}
     if signal.SIGINT in ignored and not _has_terminal():
@@ -139,7 +139,7 @@ def _answer(number: int, frame: object) -> None:
 
 
 def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
-    """A signal that came in a destructor stopped nobody: raise it again in a moment."""
+    """An exception in a destructor is lost, so raise the signal again in a moment."""
     if not isinstance(lost.exc_value, Stopped):
         sys.__unraisablehook__(lost)
         return
@@ -150,9 +150,9 @@ def _raise_again(lost: "sys.UnraisableHookArgs") -> None:
 
 
 def foreground(command: Sequence[str], begins: bool = False) -> int:
-    """Run a command as if it were this process, which passes signals on to it; returns its exit code as shells do.
+    """Run a command and pass signals on to it; returns its exit code as shells do.
 
-    begins: it is a script that calls `begin`. On Linux it is told to stop when this process is killed.
+    begins: it is a script that calls `begin`. On Linux it gets SIGTERM when this process is killed.
     """
     import subprocess
 
@@ -186,9 +186,9 @@ def foreground(command: Sequence[str], begins: bool = False) -> int:
 
 
 def ends_with(parent: int, begins: bool = False) -> Callable[[], None]:
-    """What a child does before it becomes another program: on Linux, ask for SIGTERM when its parent has ended.
+    """A function for the child before exec: on Linux it requests SIGTERM for the end of the parent.
 
-    begins: that program calls `begin`, and until then signals wait.
+    begins: the program calls `begin`; signals are blocked until then.
     """
     import ctypes
 
@@ -205,7 +205,7 @@ def ends_with(parent: int, begins: bool = False) -> Callable[[], None]:
     return ask
 
 
-IN_USE = 76  # exit code of a command whose run another process is at
+IN_USE = 76  # exit code of a command whose run another process is working on
 
 
 class Interrupted(UserError):
@@ -217,17 +217,17 @@ class Interrupted(UserError):
 
 
 class OutOfMemory(UserError):
-    """There was not enough memory, of the machine or of its GPU; its text says what to lower."""
+    """The machine or its GPU ran out of memory; the text says what to lower."""
 
 
 def run_command(main: Callable[[], None], lower: str = "") -> None:
-    """Run an entry point: what a person can put right becomes one line and exit code 2, never a traceback.
+    """Run an entry point: a UserError becomes one line and exit code 2, without a traceback.
 
-    The code is IN_USE where another process is at the run.
-    lower: the flags that decide how much memory it takes, for when there is not enough.
+    The code is IN_USE when another process is working on the run.
+    lower: the flags that decide the memory use, named when there is not enough.
     """
     with suppress(AttributeError):
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal may not know the letters of a name
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # for letters it lacks
     try:
         with within_memory(lower):
             main()
@@ -238,12 +238,12 @@ def run_command(main: Callable[[], None], lower: str = "") -> None:
     except UserError as error:
         _stop(str(error), error.lines, IN_USE if isinstance(error, InUse) else 2)
     except OSError as error:
-        _stop(f"{trouble(error)}; when that is mended, give the same command again; what was written before is kept")
+        _stop(f"{trouble(error)}; once that is fixed, give the same command again; what was written before is kept")
     except KeyboardInterrupt as stop:
         say("stopped")
         leave(code(stop))
     except SystemExit as end:
-        if isinstance(end.code, int) and end.code > 128:  # a signal, of which it has been told
+        if isinstance(end.code, int) and end.code > 128:  # a signal, reported already
             leave(end.code)
         raise
 
@@ -262,7 +262,7 @@ def within_memory(lower: str = "") -> Iterator[None]:
 
 
 def _shortage(error: BaseException) -> str | None:
-    """What there was not enough memory for, as numpy, torch on any device and the system say it; None otherwise."""
+    """Describes an out-of-memory error of numpy, torch or the system; None for other errors."""
     text = str(error)
     signs = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "Cannot allocate memory", "Unable to allocate")
     if not isinstance(error, MemoryError) and not any(sign in text for sign in signs):
@@ -273,7 +273,7 @@ def _shortage(error: BaseException) -> str | None:
 
 
 def trouble(error: OSError) -> str:
-    """What the machine refused to do, and with which file."""
+    """The system's message and the file it concerns."""
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}"
 
@@ -284,5 +284,5 @@ def _stop(text: str, lines: Sequence[str] = (), code: int = 2) -> None:
 
 
 def _printable(text: str) -> str:
-    """The same in one line: names may hold line ends, and what makes a terminal do things."""
+    """The same in one line: names may contain line ends and control characters."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

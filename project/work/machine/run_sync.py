@@ -1,4 +1,4 @@
-"""Run folders in a bucket: what a job's machine leaves there, and how they come back."""
+"""Copies run folders of a job to a bucket and back."""
 
 import sys
 from collections import defaultdict
@@ -18,15 +18,15 @@ from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, LOGITS_FILE, 
 class RunSync:
     """Keeps folders of an output folder in a bucket, for a machine that may vanish.
 
-    A run's whole state is one file, its checkpoint, which a bucket replaces whole; history.csv may be an epoch ahead of
-    it and is written anew from it. A result stands there only once everything else does.
+    A run's whole state is its checkpoint, one file, which a bucket replaces whole. history.csv may be an epoch ahead of
+    it and is rewritten from it. The result is sent after everything else.
     """
 
     def __init__(self, uri: str, output: Path) -> None:
         self.place, self.output = BucketFolder(uri, bucket.connect()), output
 
     def fetch(self) -> None:
-        """Bring what an earlier machine left."""
+        """Download what an earlier machine left."""
         bring(self.place, self.place.files(), self.output)
 
     def send(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class RunSync:
         self.place.upload(folder, below, last=(CHECKPOINT_FILE, RESULT_FILE))
 
     def try_send(self, folder: Path) -> None:
-        """The same; a failure only delays it, since the next epoch sends everything that is missing."""
+        """The same, but a failure is only a warning: the next epoch sends what is missing."""
         try:
             self.send(folder)
         except UserError as error:
@@ -43,9 +43,9 @@ class RunSync:
 
 
 def bring(place: BucketFolder, files: Mapping[str, Any], output: Path, watched: bool = False) -> list[Path]:
-    """Bring run folders here; returns those that changed.
+    """Download run folders; returns those that changed.
 
-    files: "<run folder>/<path>" -> blob. A folder that is in use or further here is left alone, as is a finished one.
+    files: "<run folder>/<path>" -> blob. A local folder that is in use, further along or finished is left alone.
     """
     folders: dict[str, dict[str, Any]] = defaultdict(dict)
     for name, blob in files.items():
@@ -66,7 +66,7 @@ def bring(place: BucketFolder, files: Mapping[str, Any], output: Path, watched: 
 
 
 def _is_ahead(folder: Path, place: BucketFolder, blobs: Mapping[str, Any]) -> bool:
-    """Whether the folder here has more epochs, or finished logits; it is then not replaced."""
+    """Whether the local folder has more epochs or finished logits; then it is not replaced."""
     if any((folder / name).exists() for name in (LOGITS_FILE, TEACHER_FILE)):
         return True
     here = sum(read_bytes(path).count(b"\n") for path in folder.rglob(HISTORY_FILE))
@@ -77,7 +77,7 @@ def _is_ahead(folder: Path, place: BucketFolder, blobs: Mapping[str, Any]) -> bo
 
 
 def _in_order(blobs: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings last: until they are here, a folder does not count as a run."""
+    """Settings last: a folder without them does not count as a run."""
     return dict(sorted(blobs.items(), key=lambda item: item[0] == SETTINGS_FILE))
 
 

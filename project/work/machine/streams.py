@@ -1,6 +1,6 @@
-"""What a command prints, where nobody can take it any more: a reader that left, a full disk, a closed descriptor.
+"""Output that cannot be written: the reader has gone, the disk is full, the descriptor is closed.
 
-Words that are lost end no work, which may have gone on for hours.
+Lost output does not end the work, which may have run for hours.
 """
 
 import errno
@@ -11,7 +11,7 @@ from typing import TextIO
 
 
 class _Lossy(io.TextIOWrapper):
-    """Text of which every write succeeds. fault: what the first one that did not succeed met."""
+    """A text stream whose writes never fail. fault: the first error that it hid."""
 
     fault: OSError | None = None
 
@@ -36,7 +36,8 @@ class _Lossy(io.TextIOWrapper):
 
 
 def begin() -> None:
-    """Have standard output and error lose what they cannot write; a closed one would be the next file to be opened."""
+    """Let standard output and error drop what they cannot write. A closed one is replaced: else the next file would get
+    its descriptor."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -52,7 +53,7 @@ def _lossy(descriptor: int, old: TextIO | None, errors: str) -> TextIO:
 
 
 def refuse_loss() -> None:
-    """Raises OSError where standard output could not be written, unless its reader has left, who wants no more."""
+    """Raises OSError if standard output could not be written, unless only its reader has gone."""
     out = sys.stdout
     if not isinstance(out, _Lossy):
         return

@@ -1,4 +1,4 @@
-"""Text drawn into pictures, in whatever script: a font that has its letters, and codes where no font here has them."""
+"""Text in figures, in any script: finds a font with its letters, and shows codes for letters that no font has."""
 
 import functools
 import io
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
     from PIL.ImageFont import FreeTypeFont
 
-_PLAIN = ("sans", "regular", "gothic", "hei")  # in the names of fonts to be taken before others
+_PLAIN = ("sans", "regular", "gothic", "hei")  # in the names of preferred fonts
 _UNLIKE = ("bold", "italic", "oblique", "mono", "serif", "light", "thin", "black", "condensed")
-_SAID: set[str] = set()  # letters that a line has told of: one is enough for a process
+_SAID: set[str] = set()  # letters that were reported; one line is enough for a process
 
 
 def for_pillow(text: str, size: float) -> tuple[str, "FreeTypeFont"]:
-    """What to draw of a text on one line, and the font to draw it with: Pillow's own where it has all letters."""
+    """The text to draw on one line, and a font for it: Pillow's own if it has all letters."""
     from PIL import ImageFont
 
     default = ImageFont.load_default(size)
-    assert isinstance(default, ImageFont.FreeTypeFont)  # which it is when a size is given
+    assert isinstance(default, ImageFont.FreeTypeFont)  # it is one when a size is given
     text = _visible(text)
     if text.isascii() or _lacking(_opened(io.BytesIO(default.font_bytes)), text) == "":
         return text, default
@@ -31,7 +31,7 @@ def for_pillow(text: str, size: float) -> tuple[str, "FreeTypeFont"]:
 
 
 def for_matplotlib(figure: "Figure") -> None:
-    """Give each text of a figure a font that has its letters, and take `$` as it stands; to be called before saving."""
+    """Give each text of a figure a font that has its letters, and show `$` literally. Call it before saving."""
     from matplotlib.text import Text
 
     for item in figure.findobj(Text):
@@ -47,7 +47,7 @@ def for_matplotlib(figure: "Figure") -> None:
 
 
 def _visible(text: str) -> str:
-    """A text without characters that only tell others how to look, and with codes for those that cannot be seen."""
+    """A text without formatting characters, and with codes for invisible ones."""
     kept = (letter for letter in text if unicodedata.category(letter) != "Cf" and not "\ufe00" <= letter <= "\ufe0f")
     return "".join(letter if letter.isprintable() else _code(letter) for letter in kept)
 
@@ -57,7 +57,7 @@ def _code(letter: str) -> str:
 
 
 def _settled(text: str) -> tuple[str, str]:
-    """The file of the font that has most letters of a text, and the text with codes for those that it lacks."""
+    """The file of the font with most letters of a text, and the text with codes for the missing letters."""
     path, lacking = _font_for("".join(sorted({*text} - {"\n"})))
     _tell(lacking)
     return path, "".join(_code(letter) if letter in lacking else letter for letter in text)
@@ -65,7 +65,7 @@ def _settled(text: str) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=4096)
 def _font_for(letters: str) -> tuple[str, str]:
-    """A font's file, and which of these letters it lacks: the first of the fonts that lacks fewest."""
+    """The file of the first font that lacks fewest of these letters, and the letters that it lacks."""
     found = ("", letters)
     for path in _files():
         try:
@@ -81,7 +81,7 @@ def _font_for(letters: str) -> tuple[str, str]:
 
 @functools.lru_cache(maxsize=1)
 def _files() -> list[str]:
-    """Matplotlib's own font, then those of the system, plain ones first."""
+    """Matplotlib's own font, then the system's fonts, plain ones first."""
     from matplotlib import font_manager
 
     def rank(path: str) -> tuple[bool, bool, str]:
@@ -111,7 +111,7 @@ def _lacking(face: "FT2Font", letters: str) -> str:
 
 
 def _tell(lacking: Iterable[str]) -> None:
-    """Say once that letters are drawn as codes."""
+    """Print once that letters are drawn as codes."""
     if not lacking or _SAID:
         return
     _SAID.update(lacking)

@@ -1,7 +1,7 @@
-"""Pages for a browser, each one file that needs no server: Jinja2 with one shared style, and numbers for people.
+"""Renders pages, each one file that needs no server: Jinja2 with one shared style, and formatted numbers.
 
-A room that has pages keeps their templates in its own folder; they extend base.html and use the macros of tables.html,
-which are here. Everything is escaped but what `source` brings in, which is our own.
+Each package keeps its own templates. They extend base.html and use the macros of tables.html, which are here.
+Everything is escaped except the text of `source`, which is our own.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ SHARED = Path(__file__).with_name("template")
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that sorts. order: what it is sorted by where that is a number, empty for an unknown one."""
+    """A cell of a sortable table. order: its sort key if that is a number, empty if unknown."""
 
     text: str
     order: str | None = None
 
 
 def render(folder: Path, template: str, **values: Any) -> str:
-    """A page, from a template of a folder and the values that it names."""
+    """Render a template of a folder with these values."""
     return _environment(folder).get_template(template).render(values)
 
 
@@ -47,7 +47,7 @@ def _environment(folder: Path) -> "Environment":
 
 
 def _source(folder: Path, name: str) -> "Markup":
-    """A style sheet or a script as it is, of the folder or a shared one."""
+    """The raw text of a style sheet or script, from the folder or the shared ones."""
     from markupsafe import Markup
 
     own = folder / name
@@ -55,12 +55,12 @@ def _source(folder: Path, name: str) -> "Markup":
 
 
 def fact(value: Any) -> str:
-    """A number of an audit.json: a fraction is a share, or a figure in 0..1 such as AUROC, and stands in percent."""
+    """A value of audit.json as text; a float is a share or a metric in 0..1 such as AUROC, shown in percent."""
     return f"{value:.1%}" if isinstance(value, float) and not np.isnan(value) else number(value)
 
 
 def number(value: Any) -> str:
-    """1234567 -> 1,234,567; 0.07349 -> 0.0735; anything else as it is; what is not known as nothing."""
+    """1234567 -> 1,234,567; 0.07349 -> 0.0735; anything else as it is; unknown values become empty."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
@@ -69,7 +69,7 @@ def number(value: Any) -> str:
 
 
 def cell(name: str, value: Any) -> Cell:
-    """A value as a cell; rates and shares in percent. name: of its column."""
+    """A value as a cell; rates and shares in percent. name: of the column."""
     if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
         return Cell("", "")
     if isinstance(value, (float, np.floating)) and ("rate" in name or "share" in name):

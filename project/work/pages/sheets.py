@@ -1,4 +1,4 @@
-"""Many small pictures packed into a few large ones, for a page that carries all it shows."""
+"""Packs many small pictures into a few large images (sprite sheets), for a self-contained page."""
 
 import base64
 import io
@@ -11,10 +11,10 @@ from PIL import Image
 
 from project.work.dataset.pictures import Mapped, Resident
 
-COLUMNS, CAPACITY = 32, 512  # pictures in a row of a sheet, and in a sheet: browsers refuse images that are too large
-PIXELS = 12_000_000  # in all sheets of a page, about; larger pictures are shrunk
-LEAST_SIDE = 32  # which none is shrunk below
-DARK = 128  # a border darker than that is ink's background, not paper
+COLUMNS, CAPACITY = 32, 512  # pictures in a row of a sheet, and in a sheet; browsers refuse larger images
+PIXELS = 12_000_000  # in all sheets of a page, about; beyond it pictures are shrunk
+LEAST_SIDE = 32  # pictures are not shrunk below this
+DARK = 128  # a border darker than this means light drawings on black
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def gathered(pictures: Resident | Mapped, rows: np.ndarray) -> np.ndarray:
 
 
 def white_ink(images: np.ndarray) -> bool:
-    """Whether pictures, uint8 (n, H, W[, 3]), are light drawings on black, which a page shows as ink on paper."""
+    """Whether pictures, uint8 (n, H, W[, 3]), are light drawings on black; a page can invert these."""
     if images.ndim == 4 or len(images) == 0:
         return False
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
@@ -53,14 +53,14 @@ def packed(images: np.ndarray, most: int | None = None) -> Sheets:
 
 
 def shown_size(height: int, width: int, count: int, most: int) -> tuple[int, int]:
-    """Height and width at which `count` pictures have about `most` pixels in all, those they have if that is fewer."""
+    """Height and width at which `count` pictures have about `most` pixels in all; never larger than they are."""
     factor = min(1.0, math.sqrt(most / max(1, count * height * width)))
     factor = min(1.0, max(factor, LEAST_SIDE / max(height, width)))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def png_url(image: Image.Image) -> str:
-    """A picture without loss as a data: URI."""
+    """A picture as PNG in a data: URI."""
     return _encoded(image, "png", optimize=True)
 
 
@@ -75,7 +75,7 @@ def _sheet(images: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _url(pixels: np.ndarray) -> str:
-    """Drawings as PNG; photographs as JPEG, which PNG would make ten times as large."""
+    """Drawings as PNG; photographs as JPEG, because PNG would take ten times as much."""
     image = Image.fromarray(pixels)
     return _encoded(image, "jpeg", quality=88) if pixels.ndim == 3 else png_url(image)
 

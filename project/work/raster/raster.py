@@ -1,7 +1,7 @@
-"""Strokes become pictures: where a doodle is simplified and drawn, for preparation and for serving; no I/O.
+"""Turns strokes into images: simplifies and draws doodles, for preparation and for serving; no I/O.
 
-Many drawings lie in a few arrays (`Drawings`), so that compiled code can walk through thousands of them at once.
-`simplify` makes raw strokes what Google published, `render` makes simplified strokes pictures.
+Many drawings are packed into a few arrays (`Drawings`), so that compiled code processes thousands in one call.
+`simplify` simplifies raw strokes as Google did, `render` draws simplified strokes.
 """
 
 import itertools
@@ -15,23 +15,23 @@ from project.work.common import UserError
 
 # Compiled on first use and kept on disk; threads may run side by side; no fast-math unless a function asks for it.
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-# Single precision and free order of operations let the compiler work on several pixels at a time.
+# Single precision and fast-math let the compiler vectorise over pixels.
 _fast = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 CANVAS = 255  # the longer side of a simplified drawing
 TOLERANCE = 2.0  # of Ramer-Douglas-Peucker, in pixels of the scaled drawing
 SIDE = 256  # simplified strokes lie on a canvas of 256 x 256
 WIDTH = 6  # asked of OpenCV
-INKED = 7.0  # what OpenCV inks when it is asked for that
-SMALLEST, LARGEST = 8, 256  # sides of a picture, in pixels
+INKED = 7.0  # the width that OpenCV draws for WIDTH
+SMALLEST, LARGEST = 8, 256  # side of an image, in pixels
 HALF, ONE, ZERO = np.float32(0.5), np.float32(1), np.float32(0)
 
 
 @dataclass(frozen=True)
 class Drawings(Sequence[list[np.ndarray]]):
-    """Drawings end to end; each can be taken out as a list of strokes, arrays (points, 2) of x, y.
+    """Packed drawings. Indexing gives one as a list of strokes, arrays (points, 2) of x, y.
 
-    points: float64 (P, 2); strokes: int64 (S + 1,), where in points each stroke begins, and where the last one ends;
-    drawings: int64 (D + 1,), where in strokes each drawing begins, and where the last one ends.
+    points: float64 (P, 2); strokes: int64 (S + 1,), the first point of each stroke, and the end of the last one;
+    drawings: int64 (D + 1,), the first stroke of each drawing, and the end of the last one.
     """
 
     points: np.ndarray
@@ -64,7 +64,7 @@ class Drawings(Sequence[list[np.ndarray]]):
 
 
 def pack(drawings: Sequence[Sequence[np.ndarray]]) -> Drawings:
-    """Drawings given as lists of strokes; what is packed already is passed on."""
+    """Pack drawings that are lists of strokes; packed ones are returned as they are."""
     if isinstance(drawings, Drawings):
         return drawings
     strokes = [np.asarray(stroke, dtype=np.float64) for drawing in drawings for stroke in drawing]
@@ -73,7 +73,7 @@ def pack(drawings: Sequence[Sequence[np.ndarray]]) -> Drawings:
 
 
 def join(parts: Sequence[Drawings]) -> Drawings:
-    """Several packs in one."""
+    """Concatenate several packs."""
     strokes = np.concatenate([np.diff(part.strokes) for part in parts])
     drawings = np.concatenate([np.diff(part.drawings) for part in parts])
     return Drawings(np.concatenate([part.points for part in parts]), _edges(strokes), _edges(drawings))
@@ -86,9 +86,9 @@ def _edges(lengths: Iterable[int]) -> np.ndarray:
 def simplify(drawings: Drawings) -> Drawings:
     """Simplify raw drawings as Google did: top left at 0, larger side 255, points 1 px apart, Ramer-Douglas-Peucker.
 
-    Points of any real numbers become whole ones, at least two a stroke. The order of the floating-point operations is
-    part of the contract: points at equal distance from a chord are common, and another order of the same sums picks
-    another one of them. Source: https://github.com/googlecreativelab/quickdraw-dataset#preprocessed-dataset
+    Coordinates are rounded to integers; a stroke keeps at least two points. The order of the floating-point operations
+    is part of the contract: points at equal distance from a chord are common, and another order of the same sums picks
+    another point. Source: https://github.com/googlecreativelab/quickdraw-dataset#preprocessed-dataset
     """
     points, strokes = _simplify(drawings.points, drawings.strokes, drawings.drawings)
     return Drawings(points, strokes, drawings.drawings)
@@ -104,7 +104,7 @@ def _simplify(points: np.ndarray, strokes: np.ndarray, drawings: np.ndarray) -> 
         for stroke in range(first, after):
             ends = strokes[stroke] - strokes[first], strokes[stroke + 1] - strokes[first]
             reduced = reduce_points(resample(scaled[ends[0] : ends[1]]), TOLERANCE)
-            while edges[stroke] + len(reduced) > len(kept):  # resampling can add points that stay
+            while edges[stroke] + len(reduced) > len(kept):  # resampling can add points that are kept
                 kept = np.concatenate((kept, np.empty_like(kept)))
             for row in range(len(reduced)):
                 for axis in range(2):
@@ -115,7 +115,7 @@ def _simplify(points: np.ndarray, strokes: np.ndarray, drawings: np.ndarray) -> 
 
 @compiled
 def _scale(points: np.ndarray) -> np.ndarray:
-    """A drawing with its top left at 0 and its larger side 255 long; one of no extent stays a dot."""
+    """A drawing moved to 0 and scaled to a larger side of 255; one without extent stays a dot."""
     scaled = np.empty_like(points)
     corner = points[0].copy()
     for row in range(len(points)):
@@ -134,7 +134,7 @@ def _scale(points: np.ndarray) -> np.ndarray:
 
 @compiled
 def resample(stroke: np.ndarray) -> np.ndarray:
-    """Walk along a stroke and note a point every 1 px, then its last point; float (n, 2) -> float (m, 2), m >= 2."""
+    """Points every 1 px along a stroke, and its last point; float (n, 2) -> float (m, 2), m >= 2."""
     lengths, travelled = np.zeros(len(stroke)), np.zeros(len(stroke))
     for row in range(1, len(stroke)):
         lengths[row] = _length(stroke, row - 1)
@@ -182,7 +182,7 @@ def reduce_points(points: np.ndarray, tolerance: float) -> np.ndarray:
 
 @compiled
 def _farthest(points: np.ndarray, start: int, end: int) -> tuple[int, float]:
-    """The first point between two that is farthest from the line through them, or from `start` where they coincide."""
+    """The first point between start and end farthest from their line, or from `start` if they coincide."""
     along_x, along_y = points[end, 0] - points[start, 0], points[end, 1] - points[start, 1]
     length = np.sqrt(along_x * along_x + along_y * along_y)
     farthest, most = start, -1.0
@@ -203,8 +203,8 @@ def render(
     """Draw simplified drawings, white on black.
 
     drawings: each a list of strokes, arrays (points, 2) of x, y in 0..255 (ink beyond the canvas is cut off; a stroke
-    of one point is a dot); Drawings are drawn without being packed anew. order: int64 (drawings,), which of them each
-    picture shows, all of them once; as they come by default. Returns uint8 (drawings, size, size).
+    of one point is a dot), or Drawings. order: int64 (drawings,), a permutation: which drawing each image shows; the
+    given order by default. Returns uint8 (drawings, size, size).
     Raises UserError for an unknown method or a size outside 8..256.
     """
     if method not in METHODS:
@@ -220,18 +220,18 @@ def render(
 
 
 def _distance(drawings: Drawings, pictures: np.ndarray, places: np.ndarray) -> None:
-    """At the final size: the ink of a pixel follows from its distance to the nearest stroke."""
+    """Draw at the final size: the ink of a pixel depends on its distance to the nearest stroke."""
     scale = np.float32(pictures.shape[1] / SIDE)
     width = np.float32(INKED) * scale
     draw_distances(drawings.points, drawings.strokes, drawings.drawings, scale, width, pictures, places)
 
 
 def _upstream(drawings: Drawings, pictures: np.ndarray, places: np.ndarray) -> None:
-    """At full size with one cv2.line a segment, whose pixels polylines inks too; then bilinear.
+    """Draw at full size with polylines, which ink the same pixels as cv2.line per segment; then shrink bilinearly.
 
-    At 32 that reads 4 of every 64 pixels, so thin gaps and edges flicker.
+    At 32 the shrinking reads 4 of every 64 pixels, so thin gaps and edges are aliased.
     """
-    import cv2  # which costs a tenth of a second
+    import cv2  # takes a tenth of a second
 
     whole = Drawings(np.rint(drawings.points).astype(np.int32), drawings.strokes, drawings.drawings)
     canvas = np.empty((SIDE, SIDE), dtype=np.uint8)
@@ -259,17 +259,17 @@ def draw_distances(
     pictures: np.ndarray,
     places: np.ndarray,
 ) -> None:
-    """Draw white lines on black, nearly as smooth as the mean of infinitely many pixels under each would be.
+    """Draw white anti-aliased lines on black.
 
-    points, strokes, drawings: as in Drawings; scale: pixels of the picture a pixel of the canvas; width: of a line, in
-    pixels of the picture; pictures: uint8 (D, size, size), is filled; places: int64 (D,), of each drawing's picture in
-    it. The ink of a pixel is the overlap of its width with the line's, taken at the distance from its centre to the
-    nearest segment (Gupta and Sproull, 1981).
+    points, strokes, drawings: as in Drawings; scale: image pixels per canvas pixel; width: of a line, in image pixels;
+    pictures: uint8 (D, size, size), filled here; places: int64 (D,), the index of each drawing's image in it. The ink
+    of a pixel is the overlap of its width with the line's, taken at the distance from its centre to the nearest segment
+    (Gupta and Sproull, 1981).
     """
     size = pictures.shape[1]
     reach = width * HALF + HALF  # no ink beyond this distance
     most = min(ONE, width)  # a line thinner than a pixel never fills one
-    shift = HALF * scale - HALF  # whole numbers are the centres of pixels, here as on the canvas
+    shift = HALF * scale - HALF  # integers are the centres of pixels, in the image and on the canvas
     nearest = np.empty((size, size), np.float32)  # squared distance
     for number in range(len(pictures)):
         nearest[:] = reach * reach
@@ -289,7 +289,7 @@ def draw_distances(
 def _approach(
     nearest: np.ndarray, x: np.float32, y: np.float32, along_x: np.float32, along_y: np.float32, reach: np.float32
 ) -> None:
-    """Lower the squared distances of the pixels within reach of the segment from x, y."""
+    """Update the squared distances of the pixels within reach of the segment that starts at x, y."""
     squared = along_x * along_x + along_y * along_y
     inverse = ONE / squared if squared > ZERO else ZERO
     left, right = _pixels(x, x + along_x, reach, nearest.shape[1])
@@ -305,7 +305,7 @@ def _approach(
 
 @_fast
 def _pixels(one: np.float32, other: np.float32, reach: np.float32, size: int) -> tuple[int, int]:
-    """The pixels [first, after) of a row or column that lie within reach of both ends or between them."""
+    """The range of pixels [first, after) of a row or column within reach of the segment from one to other."""
     first, last = np.ceil(min(one, other) - reach), np.floor(max(one, other) + reach)
     return int(max(first, ZERO)), int(min(last, np.float32(size - 1))) + 1
 

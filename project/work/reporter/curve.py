@@ -1,4 +1,4 @@
-"""The course of a run as a picture."""
+"""A plot of a run: loss and accuracy by epoch."""
 
 import re
 from pathlib import Path

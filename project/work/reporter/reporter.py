@@ -1,7 +1,7 @@
-"""What a run reports, and to whom.
+"""Reports a finished run to its destinations.
 
-result.json in the run folder is the truth of a finished run. It is written first; the table's row, the note of what
-waits for the sheet and the sheet's row are made from it, and made again where a run was killed in between.
+result.json in the run folder is the truth of a finished run and is written first. The table's row, the mark of a row
+that waits for the sheet and the sheet's row are made from it, again if a run was killed in between.
 """
 
 import json
@@ -22,11 +22,11 @@ from project.work.run_folder import RESULT_FILE
 from project.work.settings.groups import ReportSettings
 
 _LARGEST = 1 << 16  # bytes of a note
-NOTE = "reported.json"  # in a run folder: the destinations that were told, and whether that is all of them
+NOTE = "reported.json"  # in a run folder: the destinations that have the result, and whether these are all
 
 
 def write_result(result: Result) -> Path:
-    """Write result.json, whole or not at all; from then on the run is finished. Returns its path; raises OSError."""
+    """Write result.json, whole or not at all; the run is then finished. Returns its path; raises OSError."""
     path = result.folder / RESULT_FILE
     disk.replace_file(path, (json.dumps(result.row, indent=2) + "\n").encode())
     return path
@@ -35,14 +35,14 @@ def write_result(result: Result) -> Path:
 class Reporter:
     """Sends a result to every destination; one that fails is named and does not stop the others.
 
-    What was told is noted in the run folder, so that a run that was killed meanwhile is reported by its next start.
+    The run folder notes which destinations have the result, so that a killed run reports to the rest at its next start.
     """
 
     def __init__(self, destinations: Sequence[Destination]) -> None:
         self.destinations = destinations
 
     def report(self, result: Result) -> list[str]:
-        """Where the result was written, one line a destination."""
+        """Send the result; returns where it was written, one line a destination."""
         told = _told(result.folder)
         _note(result.folder, told, whole=False)
         places = []
@@ -66,16 +66,16 @@ class Reporter:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether nothing is known to be missing of what the run in this folder had to report."""
+    """Whether the run in this folder has reported everything, as far as is known."""
     if disk.absent(folder / NOTE):
-        return True  # of before this was noted, or from elsewhere
+        return True  # no note: an older run, or one from elsewhere
     with suppress(UserError, LookupError, TypeError):
         return bool(disk.read_json(folder / NOTE, _LARGEST)["whole"])
     return False
 
 
 def _told(folder: Path) -> set[str]:
-    """The destinations that have been told of the run in this folder."""
+    """The destinations that have the result of the run in this folder."""
     with suppress(UserError, LookupError, TypeError):
         return set(disk.read_json(folder / NOTE, _LARGEST)["told"])
     return set()
@@ -85,7 +85,7 @@ def _note(folder: Path, told: set[str], whole: bool) -> None:
     text = json.dumps({"whole": whole, "told": sorted(told)}) + "\n"
     try:
         disk.replace_file(folder / NOTE, text.encode())
-    except OSError as error:  # less is lost than if the result itself were not reported
+    except OSError as error:  # the note matters less than the report itself
         print(f"warning: {folder / NOTE}: {error.strerror or error}", file=sys.stderr)
 
 
@@ -95,7 +95,7 @@ def to_sheet(settings: ReportSettings) -> bool:
 
 
 def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination]:
-    """Where the result of a run goes, in order: first what keeps it safe, then what may be out of reach."""
+    """The destinations of a run's result, in order: local files first, then remote ones."""
     output = run_folder.parent
     found: list[Destination] = [ResultTable(output), CurvePlot()]
     if to_sheet(settings):

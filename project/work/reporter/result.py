@@ -1,4 +1,4 @@
-"""The result of a run, and what a destination of results is."""
+"""The result of a run, and the interface of its destinations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ SHEET_COLUMNS = (
     "best_valid_accuracy",
     "best_test_accuracy",
 )
-_LARGEST_RESULT = 1 << 20  # bytes; a row has two thousand
+_LARGEST_RESULT = 1 << 20  # bytes; a row has about two thousand
 DATA_DIGEST = "data_digest"  # the column that tells data sets of one name apart
 
 
@@ -41,7 +41,7 @@ class Result:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The row that a finished run left in its folder. Raises UserError where the file holds no row."""
+    """The row of a finished run, from its folder. Raises UserError if the file holds no row."""
     path = folder / RESULT_FILE
     if disk.absent(path):
         return None
@@ -55,9 +55,9 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 class Postponed(Exception):
-    """A destination elsewhere does not take the result now, which is safe here; the text says what to do about it.
+    """A remote destination cannot take the result now. The result is safe here; the text says what to do.
 
-    instead: what is printed where the destination would have said where the result is.
+    instead: the line to print in place of the destination's own.
     """
 
     def __init__(self, text: str, instead: str) -> None:
@@ -66,13 +66,13 @@ class Postponed(Exception):
 
 
 class Destination(Protocol):
-    """Somewhere a result goes. One that is not configured is absent from the reporter's list.
+    """A place for results. One that is not configured is absent from the reporter's list.
 
-    One that would say it twice has a true attribute `once`.
+    A destination that must not get a result twice has a true attribute `once`.
     """
 
     def write(self, result: Result) -> str:
         """Write the result, replacing an earlier one of the same uuid; returns where a person finds it.
 
-        Raises Postponed when that is no fault of the run and nothing is lost.
+        Raises Postponed when it fails but nothing is lost.
         """

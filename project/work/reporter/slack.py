@@ -1,7 +1,7 @@
 """Slack: a message a run through an incoming webhook, or one with the curve's picture through a bot.
 
-The webhook's address and the bot's token are secrets: they come from the environment and no text here quotes them, nor
-an error that might (the standard library's client is used because it logs nothing).
+The webhook's address and the bot's token are secrets. They come from the environment, and no message quotes them or an
+error that might contain them. The standard library's client is used because it logs nothing.
 """
 
 import html
@@ -39,7 +39,7 @@ ADVICE = {
 
 
 def from_environment(environment: Mapping[str, str]) -> list[Destination]:
-    """The bot when there is a token, else the webhook when there is one, else nothing."""
+    """The bot if a token is set, else the webhook if one is set, else nothing."""
     token, channel, webhook = (
         environment.get(name, "").strip() for name in VARIABLES
     )
@@ -49,18 +49,18 @@ def from_environment(environment: Mapping[str, str]) -> list[Destination]:
 
 
 def message(result: Result) -> str:
-    """What a person wants to know of a run, in Slack's markup."""
+    """The message about a run, in Slack's markup."""
     row = result.row
     name, dataset = (html.escape(str(text), quote=False) for text in (result.folder.name, row["dataset"]))
     return f"*{name}*: {row['best_test_accuracy']:.1%} top-1 on the test split of {dataset}, {row['seconds']:.0f} s"
 
 
 class Refusal(Exception):
-    """Slack's own word for why it did not take something."""
+    """Slack's error code."""
 
 
 class SlackWebhook:
-    """An incoming webhook: its address is all it takes, and text is all it carries."""
+    """An incoming webhook: needs only its address, and carries only text."""
 
     once = True
 
@@ -78,7 +78,7 @@ class SlackWebhook:
 
 
 class SlackBot:
-    """A bot that uploads the curve's picture with the message beside it; without a picture it only says it."""
+    """A bot that uploads the curve's picture with the message; without a picture it sends the message alone."""
 
     once = True
 
@@ -114,13 +114,13 @@ class SlackBot:
 
 
 def usual_patience() -> Patience:
-    """Slack takes about one message a second; it is not worth a minute's wait."""
+    """Slack takes about one message a second. A message is not worth waiting a minute."""
     return Patience(seconds=20, answer=10)
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn any failure into one line without a secret: only Slack's own words and types of errors get through."""
+    """Turn any failure into one line without a secret: it quotes only Slack's error codes and types of errors."""
     try:
         yield
     except Refusal as error:
@@ -134,14 +134,14 @@ def _explained() -> Iterator[None]:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the token along to wherever it points."""
+    """Refuses redirects, which would send the token to another address."""
 
     def redirect_request(self, *details: object) -> None:
         return None
 
 
 def _post(address: str, body: bytes, headers: Mapping[str, str], patience: Patience) -> bytes:
-    """POST once; again only while Slack says that it took nothing because it is asked too often."""
+    """POST; repeated only while Slack refuses it because of its rate limit."""
     if not address.startswith(("https://", "http://")):
         raise Refusal("not_a_web_address")
 

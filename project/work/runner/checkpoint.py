@@ -1,4 +1,4 @@
-"""The state of a run on disk: replaced whole after every epoch, so that a kill at any moment leaves a good one."""
+"""The state of a run on disk. The file is replaced whole after every epoch, so it survives a kill at any time."""
 
 import dataclasses
 import hashlib
@@ -23,14 +23,14 @@ from project.work.settings.groups import CleaningSettings, NoiseSettings, Settin
 BEGIN_AGAIN = "delete its folder to begin again"
 
 
-# What these do is known by the data that they leave, and a recipe by what it sets.
+# The effect of these shows in the fingerprint of the data, and a recipe in the settings that it changes.
 _ELSEWHERE = {field.name for group in (NoiseSettings, CleaningSettings) for field in dataclasses.fields(group)}
 _ELSEWHERE |= {"dataset", "recipe"}
-_FORMER = {"mixture": "predictions", "beliefs": "elr"}  # parts by the names that they had in earlier versions
+_FORMER = {"mixture": "predictions", "beliefs": "elr"}  # former names of parts -> names now
 
 
 def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
-    """What decides a run's numbers beside its data, for its checkpoint: settings, and which rows it learns from."""
+    """What decides a run's numbers besides its data: settings, and a digest of the rows it learns from."""
     names = [name for name in resolve.experiment_settings() if name not in _ELSEWHERE]
     digest = hashlib.sha256()
     for split in (dataset.train, dataset.valid):
@@ -40,8 +40,8 @@ def identity(settings: Settings, dataset: Dataset) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Known:
-    """What a run is known by. dataset: as its settings name it; data: fingerprint of its data; epochs: how many it has
-    in all; identity: of its settings and rows, see `identity`."""
+    """What identifies a run. dataset: as in its settings; data: fingerprint of its data; epochs: of the whole run;
+    identity: of its settings and rows, see `identity`."""
 
     dataset: str
     data: str
@@ -50,12 +50,12 @@ class Known:
 
     @classmethod
     def of(cls, settings: Settings, dataset: Dataset) -> "Known":
-        """Of a run with these settings on these data."""
+        """For a run with these settings on this data."""
         return cls(settings.dataset, dataset.fingerprint, settings.epoch, identity(settings, dataset))
 
 
 class CheckpointFile:
-    """One file; tensors and plain values only, so that reading it runs no code."""
+    """The checkpoint file. It holds only tensors and plain values, so that reading it runs no code."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,15 +81,15 @@ class CheckpointFile:
         return state
 
     def save_run(self, parts: Mapping[str, Any], selected: dict[str, Tensor], history: History, known: Known) -> None:
-        """Save all of a run: its parts by name, the selected weights, its history, and what it is known by."""
+        """Save the whole state of a run: its parts by name, the selected weights, its history and its identity."""
         states = {name: part.state_dict() for name, part in parts.items()}
         state = {"states": states, "selected": selected, "history": history.as_dicts()}
         self.save(state | {"data": known.data} | known.identity)
 
     def restore_run(self, saved: Mapping[str, Any], parts: Mapping[str, Any], history: History, known: Known) -> None:
-        """Bring all of a run to a saved state. Raises UserError when it is not this run's.
+        """Restore the whole state of a run. Raises UserError when the state belongs to another run.
 
-        parts: in order; one called selected is given the selected weights.
+        parts: in order; a part named selected gets the selected weights.
         """
         if "data" not in saved:
             raise self.damaged("it does not say what it learnt from")
@@ -103,7 +103,7 @@ class CheckpointFile:
             raise self.damaged(str(error)) from error
 
     def damaged(self, why: str) -> UserError:
-        """What to raise for a file that is none of this run's making."""
+        """The error for a file that this run cannot have written."""
         return UserError(f"{self.path}: damaged ({why}); {BEGIN_AGAIN}")
 
     def refuse_other(self, state: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -112,7 +112,7 @@ class CheckpointFile:
         if theirs is None:
             return
         if not isinstance(theirs, dict):
-            raise self.damaged("its settings are none")
+            raise self.damaged("its settings are not a mapping")
         theirs, changes = renamed(Settings, theirs), []
         for name, value in ours["settings"].items():
             before = theirs.get(name, declared[name])
@@ -133,7 +133,7 @@ class CheckpointFile:
         return {_FORMER.get(name, name): part for name, part in states.items()}
 
     def restore(self, parts: Mapping[str, Any], states: Mapping[str, Any]) -> None:
-        """Give each part of a run its saved state, in order. Raises UserError when they are of another run's kind."""
+        """Restore each part of a run, in order. Raises UserError when a state does not fit its part."""
         for name, part in parts.items():
             wrong = f"it has no {name}" if name not in states else unlike(states[name], part)
             if wrong is not None:
@@ -141,7 +141,7 @@ class CheckpointFile:
         try:
             for name, part in parts.items():
                 part.load_state_dict(states[name])
-        except Exception as error:  # whatever torch makes of values of another kind
+        except Exception as error:  # torch raises various errors for values of another kind
             self._refuse_other(type(error).__name__, error)
 
     def _refuse_other(self, why: str, error: Exception | None = None) -> None:
@@ -149,16 +149,16 @@ class CheckpointFile:
 
 
 def unlike(state: dict[str, Any], part: Any) -> str | None:
-    """How a saved state differs in form from what a part of a run has now; None when it can be given to it."""
+    """How the structure of a saved state differs from a part's; None if it can be restored."""
     if isinstance(part, torch.optim.Optimizer):
         return _unlike_optimizer(state, part)
-    if isinstance(part, torch.amp.GradScaler) and not part.is_enabled():  # on another device it may have been
+    if isinstance(part, torch.amp.GradScaler) and not part.is_enabled():  # it may have been enabled on another device
         return None
     return differing(state, part.state_dict())
 
 
 def differing(saved: Any, ours: Any) -> str | None:
-    """How two nested values differ in form: names, shapes and kinds, whatever their numbers."""
+    """How two nested values differ in structure: names, shapes and types, not numbers."""
     if isinstance(ours, Tensor):
         if not isinstance(saved, Tensor):
             return f"a {type(saved).__name__} for a tensor"
@@ -175,7 +175,8 @@ def differing(saved: Any, ours: Any) -> str | None:
 
 
 def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str | None:
-    """Of torch's optimizers, whose state is empty before the first step: {"state": by number, "param_groups": list}."""
+    """The same for torch's optimizers, whose state is empty before the first step: {"state": by number, "param_groups":
+    list}."""
     groups, states = saved.get("param_groups"), saved.get("state")
     ours = part.state_dict()["param_groups"]
     if not isinstance(groups, list) or not isinstance(states, dict) or len(groups) != len(ours):
@@ -185,7 +186,7 @@ def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str
             return "other parameters"
         for name in ("lr", "highest_lr", "momentum", "weight_decay"):
             if type(group.get(name)) not in (int, float) or not math.isfinite(group[name]):
-                return f"its {name} is no number"
+                return f"its {name} is not a number"
         strange = [name for name in group if name != "params" and not isinstance(group[name], (int, float, type(None)))]
         if strange:
             return f"its {strange[0]} is a {type(group[strange[0]]).__name__}"

@@ -1,4 +1,4 @@
-"""What a run records: each epoch and which is selected, how good predictions are, and the margin of every row."""
+"""What a run records: its epochs, metrics of predictions, and the margin of every row."""
 
 import csv
 import dataclasses
@@ -35,18 +35,18 @@ class EpochRow:
 
 
 def speed(count: int, seconds: float) -> float:
-    """So many a second; 0 where the clock stood still or went backwards, which is no measurement."""
+    """Items a second; 0 if the clock stood still or went back, which is not a measurement."""
     return count / seconds if seconds > 0 else 0.0
 
 
 def mean_speed(speeds: Sequence[float]) -> float:
-    """The speed over equal amounts of work, of those that were measured; 0 where none was."""
+    """The speed over equal amounts of work (harmonic mean) of the measured speeds; 0 if there is none."""
     measured = [speed for speed in speeds if speed > 0]
     return len(measured) / sum(1 / speed for speed in measured) if measured else 0.0
 
 
 class History:
-    """All epochs so far, mirrored in history.csv; without a path in memory only."""
+    """All epochs so far, also written to history.csv; without a path in memory only."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -54,11 +54,11 @@ class History:
 
     @property
     def selected(self) -> EpochRow:
-        """The epoch with the best validation accuracy; of equals the one with the lowest validation loss."""
+        """The epoch with the best validation accuracy; among equals, the lowest validation loss."""
         return max(self.rows, key=lambda row: (row.valid_accuracy, -row.valid_loss))
 
     def add(self, row: EpochRow) -> bool:
-        """Add an epoch; says whether it is the selected one now."""
+        """Add an epoch; returns whether it is now the selected one."""
         self.rows.append(row)
         return self.selected is row
 
@@ -67,9 +67,9 @@ class History:
         return [dataclasses.asdict(row) for row in self.rows]
 
     def restore(self, rows: Any, epochs: float = math.inf) -> None:
-        """Take the epochs of a checkpoint, which may be one ahead of the file, of a run of so many.
+        """Take the epochs of a checkpoint, which may be one ahead of the file. epochs: the most that the run has.
 
-        Raises ValueError when they are none.
+        Raises ValueError when rows is not a history.
         """
         names = {field.name for field in dataclasses.fields(EpochRow)}
         if not isinstance(rows, list) or not 1 <= len(rows) <= epochs:
@@ -78,12 +78,12 @@ class History:
             if not isinstance(row, dict) or row.keys() != names or row["epoch"] != epoch:
                 raise ValueError(f"its history has other columns, or no epoch {epoch}")
             if any(type(value) not in (int, float) for value in row.values()) or not row["pictures_per_second"] >= 0:
-                raise ValueError(f"epoch {epoch} of its history holds what is no number")
+                raise ValueError(f"epoch {epoch} of its history holds a value that is not a number")
         self.rows = [EpochRow(**row) for row in rows]
         self.write()
 
     def write(self) -> None:
-        """Bring history.csv up to date."""
+        """Write history.csv."""
         if self.path is None:
             return
         text = io.StringIO()
@@ -128,10 +128,10 @@ def macro_f1(predictions: Tensor, labels: Tensor) -> float:
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logit of the given label less the highest other logit, float (B,): negative where another class is preferred.
+    """Logit of the given label minus the highest other logit, float (B,): negative where another class is predicted.
 
-    logits: float (B, K), K >= 2; labels: int64 (B,). Averaged over training this is the area under the margin, low
-    for labels that contradict the pictures like them (Pleiss et al., 2020).
+    logits: float (B, K), K >= 2; labels: int64 (B,). Its mean over training is the area under the margin (AUM), which
+    is low for labels that contradict similar images (Pleiss et al., 2020).
     """
     best = logits.topk(2, dim=1)
     given = logits.gather(1, labels[:, None])[:, 0]
@@ -140,7 +140,7 @@ def margins(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def mean_margins(sums: Tensor) -> np.ndarray:
-    """Mean margin of every row, float32 (N,), of sums and counts float (N, 2); not a number where the count is 0."""
+    """Mean margin of every row, float32 (N,), from sums and counts, float (N, 2); NaN where the count is 0."""
     return torch.where(sums[:, 1] > 0, sums[:, 0] / sums[:, 1], torch.nan).cpu().numpy()
 
 
@@ -155,8 +155,8 @@ def margins_table(means: np.ndarray, keys: np.ndarray, labels: np.ndarray) -> pd
 class RowMemory:
     """values: float (N, ...), one entry a row of the training file.
 
-    Each process changes the rows of its own share; after `end_epoch` all of them know what any has changed, as long as
-    a row is changed by one process an epoch.
+    Each process changes the rows of its own share. `end_epoch` combines the changes of all processes, provided that
+    only one process an epoch changes a row.
     """
 
     def __init__(self, rows: int, *shape: int, device: torch.device) -> None:
@@ -164,7 +164,7 @@ class RowMemory:
         self._before: Tensor | None = None
 
     def end_epoch(self, distributed: Distributed) -> None:
-        """Bring the changes of all processes together."""
+        """Combine the changes of all processes."""
         if distributed.size == 1:
             return
         before = torch.zeros_like(self.values) if self._before is None else self._before
@@ -172,10 +172,10 @@ class RowMemory:
         self._before = self.values.clone()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
+        """The state for a checkpoint."""
         return {"values": self.values}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state of a checkpoint."""
         self.values.copy_(state["values"])
         self._before = self.values.clone()

@@ -1,7 +1,7 @@
 """Optimizers and learning rate schedules by name.
 
 A runner steps all optimizers that `make` returns; each group keeps its highest rate as highest_lr. A schedule is a pure
-function of the share of training that is done.
+function of the share of the steps that are done.
 """
 
 import functools
@@ -29,10 +29,10 @@ Answer = TypeVar("Answer")
 
 
 def without_compiler(method: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
-    """A method of torch's optimizers as it is inside, unless torch's compiler is loaded.
+    """A method of torch's optimizers without its wrapper, unless torch's compiler is loaded.
 
-    Around it torch tells the compiler to keep away, and loads torch._dynamo and sympy to say so: 1.5 CPU-seconds, while
-    the compiler never sees an optimizer here.
+    The wrapper tells the compiler to skip the method, and imports torch._dynamo and sympy for it: 1.5 CPU-seconds. Here
+    the compiler never sees an optimizer.
     """
     plain = inspect.unwrap(method)
 
@@ -79,22 +79,22 @@ def make(settings: Settings, network: nn.Module) -> list[torch.optim.Optimizer]:
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
-    """Set each group's learning rate to a share of its highest."""
+    """Set each group's learning rate to factor x its highest rate."""
     for group in (group for each in optimizers for group in each.param_groups):
         group["lr"] = group["highest_lr"] * factor
 
 
 class Average(AveragedModel):
-    """The exponential moving average of a network's weights and statistics; the first step is where it begins."""
+    """The exponential moving average of a network's weights and statistics, from the first step on."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Move towards the network; torch's own sends a number to the device for each kind of tensor, and waits."""
+        """Update the average. torch's own version synchronises with the device for each kind of tensor."""
         mine, theirs = list(self.module.state_dict().values()), list(model.state_dict().values())
-        if self.n_averaged == 0:  # it stays on the CPU
+        if self.n_averaged == 0:  # the counter stays on the CPU
             self.module.load_state_dict(model.state_dict())
         else:
             floats = [place for place, value in enumerate(mine) if value.is_floating_point()]
@@ -103,22 +103,22 @@ class Average(AveragedModel):
 
 
 def make_average(network: nn.Module, decay: float) -> Average | None:
-    """The moving average of a network, if its decay is not 0."""
+    """The moving average of a network; None if its decay is 0."""
     return None if decay == 0 else Average(network, decay)
 
 
 def inner_kernels(network: nn.Module) -> list[Tensor]:
-    """The weights of all convolutions but the first, which reads pixels and not features."""
+    """The weights of all convolutions except the first, whose input is pixels."""
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     return [convolution.weight for convolution in convolutions[1:]]
 
 
 class Muon(Optimizer):
-    """Nesterov momentum whose update is made orthogonal, for kernels (Jordan et al., 2024); decoupled weight decay.
+    """Nesterov momentum with an orthogonalised update, for kernels (Jordan et al., 2024); decoupled weight decay.
 
-    A kernel (out, in, h, w) counts as a matrix (out, in * h * w). torch.optim.Muon is not used, on views of that form
-    either: it works in bfloat16, so that its steps differ from these by 1e-4 of a weight's size, and took 33 times as
-    long on a CPU without instructions for it; and it lets a GradScaler wait for the device.
+    A kernel (out, in, h, w) counts as a matrix (out, in * h * w). torch.optim.Muon is not used, not even on views of
+    that shape. It computes in bfloat16, so that its steps differ from these by 1e-4 of a weight's size, and it took 33
+    times as long on a CPU without bfloat16 instructions. Also, a GradScaler with it waits for the device.
     """
 
     _step_supports_amp_scaling = True
@@ -130,8 +130,8 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every kernel that has a gradient.
 
-        A GradScaler leaves grad_scale and found_inf here, as with torch's fused optimizers: what it would otherwise
-        ask, whether to skip the step, waits for the device.
+        A GradScaler sets grad_scale and found_inf here, as on torch's fused optimizers. Otherwise it would ask
+        whether to skip the step, which waits for the device.
         """
         scale, overflow = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
         for group in self.param_groups:
@@ -160,10 +160,10 @@ class Muon(Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix with the singular vectors of float (m, n) and singular values brought towards 1.
+    """The matrix, float (m, n), with its singular values moved towards 1.
 
-    Newton-Schulz iteration with the quintic of Jordan et al., 2024; the polynomials of all steps are multiplied
-    among themselves, at (m, m), before the matrix is.
+    Newton-Schulz iteration with the quintic of Jordan et al., 2024. The polynomials of all steps, (m, m), are
+    multiplied with each other first, and then with the matrix.
     """
     linear, cubic, quintic = NEWTON_SCHULZ
     matrix = matrix / (matrix.norm() + 1e-7)
@@ -183,7 +183,7 @@ def multistep(progress: float) -> float:
 
 
 def onecycle(progress: float) -> float:
-    """Up from 1/25 during the first quarter, then down to nothing along a cosine (Smith and Topin, 2017)."""
+    """Up from 1/25 in the first quarter, then down to 0 along a cosine (Smith and Topin, 2017)."""
     if progress < WARM_UP:
         return 0.04 + 0.96 * progress / WARM_UP
     return cosine((progress - WARM_UP) / (1 - WARM_UP))
@@ -196,15 +196,15 @@ SCHEDULES: Mapping[str, Callable[[float], float]] = {"multistep": multistep, "on
 
 
 def schedule_factor(name: str, step: int, steps: int) -> float:
-    """What the learning rate is multiplied by at a step (0 .. steps-1) of a run of `steps`.
+    """The factor of the learning rate at a step (0 .. steps-1) of a run of `steps`.
 
-    Counted in steps, so that a run of one or two epochs has the whole course too.
+    It counts steps, so that a run of one or two epochs has the whole schedule too.
     """
     return SCHEDULES[name](step / steps)
 
 
 def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str) -> nn.Sequential:
-    """A new network on the device; its weights depend on seed and purpose. steps: how many the run takes in all."""
+    """A new network on the device; its weights depend on seed and purpose. steps: of the whole run."""
     settings, device, distributed = context.settings, context.device, context.distributed
     seed = common.derive_seed(settings.seed, purpose)
     network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation (SAM): a step by the gradient at the place nearby where the loss is highest."""
+"""Sharpness-aware minimisation (SAM): steps with the gradient at the nearby point of highest loss."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from project.work.dataset.base_dataset import Batch
 
-COST = 2.0  # each batch is passed twice
-LEAST = 1e-12  # of a norm, so that nothing is divided by zero
+COST = 2.0  # two forward and backward passes for each batch
+LEAST = 1e-12  # added to a norm, against division by zero
 
 
 def ascent(gradients: Sequence[Tensor], radius: float) -> list[Tensor]:
-    """radius x g / |g|: how far and where to climb from the weights, one norm over all (Foret et al., 2021, eq. 2).
+    """radius x g / |g|: the ascent from the weights, with one norm over all (Foret et al., 2021, eq. 2).
 
-    What a GradScaler multiplied all gradients by cancels out, so they need not be unscaled, which waits for the device.
+    The factor of a GradScaler cancels out, so the gradients need not be unscaled, which would wait for the device.
     """
     factor = radius / (nn.utils.get_total_norm(gradients) + LEAST)
     return [gradient * factor for gradient in gradients]
@@ -26,10 +26,10 @@ def ascent(gradients: Sequence[Tensor], radius: float) -> list[Tensor]:
 
 @contextmanager
 def ascended(networks: Sequence[nn.Module], radius: float) -> Iterator[None]:
-    """Networks at the top of their ascents, each with a norm of its own, without gradients; then back to the bit.
+    """Moves each network by its ascent (with its own norm) and clears its gradients; at the end restores the weights.
 
-    The gradients of the climb stay. Statistics of batch normalisation go back too: those nearby are not the network's.
-    Where fp16 overflowed before the climb, all is NaN up there; so are the gradients, and a GradScaler skips the step.
+    The gradients computed at the ascended point stay. Statistics of batch normalisation are restored too. If fp16
+    overflowed before the ascent, the ascended weights and their gradients are NaN, and a GradScaler skips the step.
     """
     tensors = [tensor for network in networks for tensor in (*network.parameters(), *network.buffers())]
     before = [tensor.detach().clone() for tensor in tensors]
@@ -52,7 +52,7 @@ def _climb(network: nn.Module, radius: float) -> None:
 
 
 class SteppingRunner(Protocol):
-    """What SAM needs of a runner. trained: the networks that learn; repeating: whether a batch is passed again."""
+    """What SAM needs of a runner. trained: the networks that learn; repeating: whether this is the second pass."""
 
     trained: list[nn.Module]
     repeating: bool
@@ -60,14 +60,14 @@ class SteppingRunner(Protocol):
     numpy_generator: np.random.Generator
 
     def add_gradients(self) -> None:
-        """Add up the gradients of all processes."""
+        """Sum the gradients of all processes."""
 
     def backward(self, batch: Batch, pictures: int) -> Any:
-        """Add a batch's gradients, as its share of a step of so many pictures."""
+        """Add a batch's gradients, weighted by its share of a step of this many images."""
 
 
 def repeat(runner: SteppingRunner, passes: Sequence["Pass"], radius: float) -> None:
-    """Replace the gradients of a step by those at the top of the ascent: its batches are passed again, drawn alike."""
+    """Replace the gradients of a step by those at the ascended point: repeat its batches with the same random draws."""
     runner.add_gradients()
     with ascended(runner.trained, radius):
         runner.repeating = True
@@ -79,7 +79,7 @@ def repeat(runner: SteppingRunner, passes: Sequence["Pass"], radius: float) -> N
 
 @dataclass(frozen=True)
 class Pass:
-    """A batch on its way through a network, with what decides the random draws on that way."""
+    """A batch and the states of the random generators before its pass."""
 
     batch: Batch
     pictures: int
@@ -88,10 +88,10 @@ class Pass:
 
     @classmethod
     def now(cls, batch: Batch, pictures: int, generator: torch.Generator, numpy: np.random.Generator) -> "Pass":
-        """The pass that is about to begin."""
+        """The pass that is about to start."""
         return cls(batch, pictures, generator.get_state(), numpy.bit_generator.state)
 
     def rewind(self, generator: torch.Generator, numpy: np.random.Generator) -> None:
-        """Bring generators back to where it began; the last pass of a step leaves them where they were before."""
+        """Restore the generators to the start of the pass; after the last pass of a step they are where they were."""
         generator.set_state(self.state)
         numpy.bit_generator.state = self.numpy_state

@@ -1,4 +1,4 @@
-"""How a setting is declared, read from text and checked: one declaration serves every command line."""
+"""Declares settings, reads them from text and checks them. One declaration serves every command line."""
 
 import argparse
 import contextlib
@@ -18,7 +18,7 @@ from project.work.settings.help_page import describe, flag, is_switch
 
 T = TypeVar("T")
 _brief = reprlib.Repr()
-_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # YAML can nest without end in a few lines
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 200, 200  # a few lines of YAML can nest deeply
 
 
 def setting(
@@ -35,8 +35,8 @@ def setting(
     """A dataclass field that is also a flag.
 
     within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name;
-    former: the setting's name in earlier versions, which is still read; value: what a text is, for the help: FILE,
-    FOLDER; usual: most runs need it, so that --help shows it, where --help-all shows all.
+    former: the setting's name in earlier versions, which is still read; value: the kind of a text, for the help: FILE,
+    FOLDER; usual: most runs need it, so --help shows it; --help-all shows all.
     """
     metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias, "former": former}
     return dataclasses.field(default=default, metadata=metadata | {"value": value, "usual": usual})
@@ -44,12 +44,12 @@ def setting(
 
 @cache
 def former_names(cls: type) -> Mapping[str, str]:
-    """Names that settings had in earlier versions -> those that they have."""
+    """Former names of settings -> their names now."""
     return {field.metadata["former"]: field.name for field in dataclasses.fields(cls) if field.metadata["former"]}
 
 
 def renamed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by the names that settings have now. Raises UserError where one is given by its former name too."""
+    """Values under the current names of settings. Raises UserError if one is given under both names."""
     former = former_names(cls)
     if not former.keys() & values.keys():
         return dict(values)
@@ -62,7 +62,7 @@ def renamed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) -> None:
     """Add every field of a settings dataclass as a flag; values stay text until `build` reads them.
 
-    once: refuse a second flag for the same field, instead of going by the last.
+    once: refuse a second flag for the same field; otherwise the last one counts.
     """
     switch, store = (_SwitchOnce, _Once) if once else (argparse.BooleanOptionalAction, "store")
     types = get_type_hints(cls)
@@ -73,14 +73,14 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) ->
 
 
 class _Once(argparse.Action):
-    """Stores a value. Of two for one setting, neither can be known to be the one that is meant."""
+    """Stores a value once. If there are two, it is unknown which one is meant."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         _set_once(namespace, self, option_string, values)
 
 
 class _SwitchOnce(argparse.BooleanOptionalAction):
-    """Switches on or off, not both."""
+    """Sets a switch once."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         _set_once(namespace, self, option_string, not option_string.startswith("--no-"))
@@ -94,7 +94,7 @@ def _set_once(namespace: argparse.Namespace, action: argparse.Action, name: str,
 
 
 def twice(first: str, second: str) -> str:
-    """What is wrong with two flags for one setting."""
+    """The error for two flags of one setting."""
     given = f"{first} is given twice" if first == second else f"{first} and {second} are both given"
     return f"{given}; give one of them"
 
@@ -106,10 +106,10 @@ def _typed(names: Sequence[str], value: str | bool) -> str:
 
 
 def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, str | bool]:
-    """What a command line gives: the fields named there, still as text.
+    """The settings given on a command line, still as text.
 
-    argv: what a program has put together, where the last of two flags counts; None for what a person has typed, where
-    it cannot be known which of two is meant. Raises UserError.
+    argv: words built by a program, where the last of two flags counts; None: the words that a person typed, where
+    repeated flags are refused. Raises UserError.
     """
     parser = _Parser(cls, description)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
@@ -119,7 +119,7 @@ def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, 
 
 
 def _with_negative_numbers(words: Iterable[str]) -> list[str]:
-    """The same words, but a flag and a negative number after it as one: argparse takes -1e-3 and -inf for flags."""
+    """The same words, with a flag and a following negative number joined: argparse reads -1e-3 and -inf as flags."""
     joined: list[str] = []
     for word in words:
         if word.startswith("-") and joined and joined[-1].startswith("--") and "=" not in joined[-1] and _number(word):
@@ -137,7 +137,7 @@ def _number(word: str) -> bool:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a command line, where argparse would print every flag there is."""
+    """Reports an error in one line, where argparse would print every flag."""
 
     def __init__(self, cls: type, description: str) -> None:
         super().__init__(description=description, allow_abbrev=False, add_help=False)
@@ -201,7 +201,7 @@ def by_name(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_both(cls: type, values: Mapping[str, Any]) -> None:
-    """Raises UserError where the options of an invoke task set one field twice: by its alias, or on and off."""
+    """Raises UserError if the options of an invoke task set one field twice: by its alias, or on and off."""
     for field in dataclasses.fields(cls):
         name, alias = field.name, field.metadata["alias"]
         if values.get(name) and values.get(f"no_{name}"):
@@ -224,7 +224,7 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to add to a message about an unknown name: the known one that is most like it, if any is."""
+    """A suggestion for an unknown name: the most similar known one; empty if none is similar."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -268,7 +268,7 @@ def _convert(name: str, kind: type, value: Any) -> Any:
 
 
 def encodable(name: str, text: str) -> str:
-    """The same text. Raises UserError for what no file can be named or hold: bytes that are not UTF-8, or a NUL."""
+    """The same text. Raises UserError for a text that cannot be written to files: not UTF-8, or with a NUL."""
     try:
         text.encode()
     except UnicodeEncodeError:

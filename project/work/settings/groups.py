@@ -1,4 +1,4 @@
-"""Every setting of a run, declared once, group by group; a method's settings stand in `methods`.
+"""Every setting of a run, declared once, group by group; the settings of methods are in `methods`.
 
 Standard library only.
 """
@@ -146,7 +146,7 @@ class MachineSettings:
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """Report: which Google Sheet gets the result. Keys and tokens are no settings: settings are printed and kept."""
+    """Report: which Google Sheet gets the result. Keys and tokens are not settings: settings are printed and kept."""
 
     sheet_key: str | None = setting(
         None, "spreadsheet to report to: the long word in its address, or the address", value="KEY"
@@ -173,7 +173,7 @@ class FolderSettings:
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
     )
     uuid: str | None = setting(
-        None, "name of the run; starting it again continues it; random when not given", value="NAME", usual=True
+        None, "name of the run; the same name again continues it; random when not given", value="NAME", usual=True
     )
     resume: str | None = setting(
         None, "uuid (or folder) of a run to continue, with the settings it was started with", value="UUID", usual=True
@@ -196,7 +196,7 @@ class RunSettings(FolderSettings, ReportSettings, MachineSettings):
 class Settings(
     RunSettings, AuditSettings, MethodSettings, TrainingSettings, CleaningSettings, NoiseSettings, DataSettings
 ):
-    """All settings of one run; a method's settings stand in its own class in `methods`."""
+    """All settings of one run; each method has its own class in `methods`."""
 
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {

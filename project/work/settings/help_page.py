@@ -1,6 +1,6 @@
-"""How settings are shown: the flag of each, what it takes and what it is for, and pages of --help by groups.
+"""Shows settings: flag, value and description of each, and pages of --help in groups.
 
-The same for main.py --help and ./inv TASK --help; docs/settings.md has the same groups.
+main.py --help and ./inv TASK --help are the same; docs/settings.md has the same groups.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
-LEFT, LEAST, MOST = 26, 60, 120  # columns: where explanations begin, and how narrow and how wide a page is
-MOST_CHOICES = 60  # characters of choices that stand beside a flag
-_TIE = "\u00a0"  # a space at which no line is broken
+LEFT, LEAST, MOST = 26, 60, 120  # columns: where descriptions begin, the narrowest and the widest page
+MOST_CHOICES = 60  # characters of choices beside a flag, at most
+_TIE = "\u00a0"  # a non-breaking space
 
 Section = tuple[str, Sequence[tuple[str, str]]]  # a heading, and lines of (flag, what it is for)
 
@@ -36,7 +36,7 @@ def _notes(field: dataclasses.Field, choices: str) -> list[str]:
 
 
 def value_of(field: dataclasses.Field, hint: Any) -> str:
-    """What a setting takes, for people: N, X for a number with decimals, {one,of,these}, FILE; nothing for a switch."""
+    """The kind of a setting's value: N, X for a number with decimals, {one,of,these}, FILE; empty for a switch."""
     if is_switch(hint):
         return ""
     if field.metadata["choices"]:
@@ -46,7 +46,7 @@ def value_of(field: dataclasses.Field, hint: Any) -> str:
 
 
 def help_line(field: dataclasses.Field, hint: Any) -> tuple[str, str]:
-    """A setting's line on a page of help: its flag with what it takes, and what it is for."""
+    """A setting's line on a page of help: its flag with the kind of value, and its description."""
     names = [flag(name) for name in (field.name, field.metadata["alias"]) if name]
     value = value_of(field, hint)
     long = len(value) > MOST_CHOICES
@@ -65,7 +65,7 @@ def groups(cls: type) -> list[tuple[type, list[dataclasses.Field]]]:
 
 
 def heading(cls: type) -> tuple[str, str]:
-    """What a group of settings is called, and what it is for: the docstring "Noise: wrong labels ..." says both."""
+    """The name and the purpose of a group of settings, from its docstring "Noise: wrong labels ..."."""
     called, colon, purpose = str(inspect.getdoc(cls)).partition(": ")
     if colon:
         return called, purpose[:1].upper() + purpose[1:]
@@ -73,9 +73,9 @@ def heading(cls: type) -> tuple[str, str]:
 
 
 def sections(cls: type, everything: bool, without: Collection[str] = ()) -> list[Section]:
-    """The settings of a class as sections of a page of help: the usual ones, or every one in finer sections.
+    """The settings of a class as sections of a page of help: the usual ones, or all, in finer sections.
 
-    Where none is marked as usual, all are. without: names to leave out.
+    If none is marked as usual, all are shown. without: names to leave out.
     """
     types, usual = get_type_hints(cls), any(field.metadata["usual"] for field in dataclasses.fields(cls))
     found: list[Section] = []
@@ -90,7 +90,7 @@ def sections(cls: type, everything: bool, without: Collection[str] = ()) -> list
 
 
 def _parts(cls: type) -> list[type]:
-    """The classes that a class puts together, where it declares nothing itself."""
+    """The base classes of a class that declares no setting itself."""
     bases = [base for base in reversed(cls.__bases__) if dataclasses.is_dataclass(base)]
     return [cls] if inspect.get_annotations(cls) or not bases else bases
 
@@ -102,9 +102,9 @@ def is_switch(hint: Any) -> bool:
 
 def help_of(classes: Sequence[type], command: str, purpose: str, everything: bool, without: Collection[str] = (),
             own: Sequence[Section] = ()) -> str:  # fmt: skip
-    """A page of help for a command that takes the settings of some classes; a name counts for the first that has it.
+    """A page of help for a command that takes the settings of some classes; of equal names the first class counts.
 
-    without: names that it does not take; own: sections that stand before.
+    without: names to leave out; own: sections to put first.
     """
     shown, hidden = list(own), 0
     for cls in classes:
@@ -119,7 +119,7 @@ def help_of(classes: Sequence[type], command: str, purpose: str, everything: boo
 
 
 def _page(usage: str, purpose: str, sections: Iterable[Section], notes: Sequence[str]) -> str:
-    """A page of help, as wide as the terminal. notes: what stands below."""
+    """A page of help, as wide as the terminal. notes: lines below the settings."""
     columns = min(max(shutil.get_terminal_size().columns, LEAST), MOST)
     parts = [f"usage: {usage}", textwrap.fill(purpose, columns)]
     for heading, lines in sections:
@@ -130,7 +130,7 @@ def _page(usage: str, purpose: str, sections: Iterable[Section], notes: Sequence
 
 
 def _line(flag: str, text: str, columns: int) -> list[str]:
-    """A flag and what it does beside it; below it where the flag is long."""
+    """A flag with its description beside it, or below it if the flag is long."""
     indent = " " * LEFT
     lines = textwrap.wrap(
         text, columns, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
@@ -142,5 +142,5 @@ def _line(flag: str, text: str, columns: int) -> list[str]:
 
 
 def _whole(text: str) -> str:
-    """The same text, which is not broken into lines."""
+    """The same text without line breaks."""
     return text.replace(" ", _TIE)

@@ -1,4 +1,4 @@
-"""Methods as words, the same for every command: base, elr, mixup+distillation, recipe=predecessor, ema=0.99+mixup."""
+"""Reads methods given as words, for all commands: base, elr, mixup+distillation, recipe=predecessor, ema=0.99+mixup."""
 
 import dataclasses
 from typing import Any, get_type_hints
@@ -8,14 +8,14 @@ from project.work.settings import groups, resolve
 from project.work.settings.flags import former_names, is_switch, nearest
 from project.work.settings.groups import Settings
 
-BASE = "base"  # the settings as they are without any method
+BASE = "base"  # no method
 
 
 def method_settings(word: str) -> dict[str, Any]:
-    """The settings that a method stands for: "mixup+ema=0.99" -> {"mixup": True, "ema": "0.99"}, "base" -> none.
+    """The settings of a method: "mixup+ema=0.99" -> {"mixup": True, "ema": "0.99"}, "base" -> none.
 
-    Raises UserError for what is neither base, nor a switch, nor a setting that changes a result. Values are text, which
-    is read and checked where the settings are built.
+    Raises UserError for a word that is neither base, nor a switch, nor a setting that changes a result. Values stay
+    text until the settings are built.
     """
     settings: dict[str, Any] = {}
     for part in word.split("+"):
@@ -35,7 +35,7 @@ def _switched_on(method: str, part: str) -> dict[str, Any]:
     recipes = [f"recipe={recipe}" for recipe, brought in groups.RECIPES.items() if brought]
     words = [BASE, *map(_word, switches), *recipes]
     hint = f"; did you mean recipe={name}?" if name in groups.RECIPES else nearest(part, words)
-    raise UserError(f"--method {method}: {part!r} is no method{hint} ({', '.join(words)}, or setting=value)")
+    raise UserError(f"--method {method}: {part!r} is not a method{hint} ({', '.join(words)}, or setting=value)")
 
 
 def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
     name = former.get(_field_name(part), _field_name(part))
     if name not in names:
         raise UserError(
-            f"--method {method}: {part!r} is no setting that changes a result{nearest(part, map(_word, names))}"
+            f"--method {method}: {part!r} is not a setting that changes a result{nearest(part, map(_word, names))}"
         )
     if not is_switch(get_type_hints(Settings)[names[name]]):
         return {name: value}
@@ -53,7 +53,7 @@ def _assigned(method: str, part: str, value: str) -> dict[str, Any]:
 
 
 def _names() -> dict[str, str]:
-    """Every name that a setting which changes a result goes by, with its own."""
+    """Every name, alias and former name of a setting that changes a result -> its field name."""
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     names = {name: name for name in resolve.experiment_settings()}
     return names | {fields[name].metadata["alias"]: name for name in names if fields[name].metadata["alias"]}

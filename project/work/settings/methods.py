@@ -1,6 +1,6 @@
-"""What each method can be told, and which methods do not combine; standard library only.
+"""The settings of each method, and which methods do not combine; standard library only.
 
-What a method costs is the CPU time of plain training for as many epochs: 2x takes twice as long.
+A method's cost is its CPU time as a multiple of plain training for as many epochs.
 """
 
 from collections.abc import Collection, Mapping
@@ -98,7 +98,7 @@ class LabelPosteriorSettings:
 
 @dataclass(frozen=True)
 class CoTeachingSettings:
-    """Co-teaching: two networks, each of which learns from the images of small loss in the other."""
+    """Co-teaching: two networks; each learns from the images of small loss in the other."""
 
     co_teaching: bool = setting(
         False, "train two networks; each chooses the images of small loss for the other; for much noise; costs 2x",
@@ -148,7 +148,7 @@ class MethodSettings(
     FoldSettings,
     MixupSettings,
 ):
-    """Methods, with their cost in CPU time of plain training: what a run can add to it."""
+    """Methods, with their cost as a multiple of the CPU time of plain training."""
 
 
 _SERVES = {  # settings that are not named after the method that reads them
@@ -160,15 +160,15 @@ _SERVES = {  # settings that are not named after the method that reads them
 
 
 def serves(name: str, switches: Collection[str]) -> tuple[str, ...]:
-    """The methods that read a setting: elr_weight is ELR's. None for a switch, and for what is not of one method."""
+    """The methods that read a setting: elr_weight is ELR's. None for a switch and for a setting of no method."""
     mine = tuple(switch for switch in switches if name.startswith(f"{switch}_"))
     return () if name in switches else _SERVES.get(name, mine)
 
 
 APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
     ("mixup", "manifold_mixup"): "manifold mixup mixes the input too",
-    ("mixup", "co_teaching"): "a mixed image has no label of its own for co-teaching to judge it by",
-    ("manifold_mixup", "co_teaching"): "a mixed image has no label of its own for co-teaching to judge it by",
+    ("mixup", "co_teaching"): "a mixed image has no single label, which co-teaching needs",
+    ("manifold_mixup", "co_teaching"): "a mixed image has no single label, which co-teaching needs",
     ("elr", "co_teaching"): "ELR averages the predictions of one network, and co-teaching has two",
     ("label_posterior", "co_teaching"): "both decide which labels are learnt from",
     ("gce", "sce"): "each is a loss in place of cross entropy",

@@ -1,6 +1,6 @@
-"""Settings put together from layers (defaults, recipe, settings.yaml, command line); contradictions are refused.
+"""Combines settings from layers (defaults, recipe, settings.yaml, command line) and refuses contradictions.
 
-Standard library only at import, so that a command line answers at once.
+Imports only the standard library, so that a command line answers at once.
 """
 
 import dataclasses
@@ -23,13 +23,13 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
 
 
 def typed(argv: Sequence[str] | None = None) -> dict[str, str | bool]:
-    """The settings that a command line itself gives, still as text."""
+    """The settings given on the command line, still as text."""
     purpose = "Train one run and report its top-1 accuracy; --stage: audit the labels, or make out-of-fold logits."
     return given(Settings, argv, purpose)
 
 
 def combine(*layers: Mapping[str, Any]) -> Settings:
-    """Settings from layers, later over earlier; a layer's recipe counts as the beginning of that layer."""
+    """Settings from layers; later ones override earlier ones. A layer's recipe comes before the rest of that layer."""
     values: dict[str, Any] = {}
     for layer in layers:
         values |= _recipe(layer) | dict(layer)
@@ -41,19 +41,19 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
 
 
 def robust(settings: Settings) -> Settings:
-    """The same by the robust recipe where no method is asked for: what an audit's fold models learn by."""
+    """The same with the robust recipe if no method is chosen: the settings of an audit's fold models."""
     if any(getattr(settings, name) for name in method_switches()):
         return settings
     return dataclasses.replace(settings, recipe="robust", **RECIPES["robust"])
 
 
 def is_run(settings: Settings) -> bool:
-    """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
+    """Whether the settings ask for a run, not for an audit or out-of-fold logits."""
     return settings.stage == "train"
 
 
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Every value that the recipe named in a layer stands for: one that is named holds whole, whatever lay below."""
+    """All values of the recipe named in a layer; they override all lower layers."""
     if "recipe" not in layer:
         return {}
     name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
@@ -86,24 +86,24 @@ def experiment_settings() -> list[str]:
 
 
 def chosen(settings: Settings) -> dict[str, Any]:
-    """The settings that change a result and are not as declared: one added to the code later is not among them."""
+    """The settings that change a result and differ from their defaults; so a setting added later is not among them."""
     declared = {field.name: field.default for field in dataclasses.fields(Settings)}
     values = {name: getattr(settings, name) for name in experiment_settings()}
     return {name: value for name, value in values.items() if value != declared[name]}
 
 
 def place_settings() -> list[str]:
-    """Names of the settings that say where a run is, or what an audit adds, and leave a run's result alone."""
+    """Names of the settings that do not change a run's result: folder, report, machine, and those of audits."""
     return [field.name for group in (AuditSettings, RunSettings) for field in dataclasses.fields(group)]
 
 
 def method_defaults() -> dict[str, Any]:
-    """The settings of all methods as they are when none is asked for: plain training."""
+    """The defaults of all methods' settings: plain training."""
     return {field.name: field.default for field in dataclasses.fields(MethodSettings)}
 
 
 def idle(settings: Settings) -> list[str]:
-    """Names of settings that were given to methods which are not switched on, so that nothing reads them."""
+    """Names of settings that differ from their defaults but belong to methods that are off, so they have no effect."""
     switches, defaults = method_switches(), method_defaults()
     read = ["oof_logits"] if settings.stage == "audit" or settings.clean != "none" else []
     given = [name for name in defaults if getattr(settings, name) != defaults[name] and name not in read]
@@ -124,14 +124,14 @@ def differences(old: Settings, new: Settings) -> list[str]:
 
 
 def changed_by(flags: Mapping[str, Any], old: Settings) -> list[str]:
-    """What flags would change in a run, as `differences`; to name its own recipe again changes nothing."""
+    """What flags would change in a run, as `differences`; naming its own recipe again changes nothing."""
     if flags.get("recipe") == old.recipe:
         flags = {name: value for name, value in flags.items() if name != "recipe"}
     return differences(old, build(Settings, dataclasses.asdict(old) | _recipe(flags) | dict(flags)))
 
 
 def refuse(settings: Settings) -> None:
-    """Raises UserError that names the settings which do not go together, and what to do about it."""
+    """Raises UserError for settings that contradict each other, with what to do."""
     for pair, why in APART.items():
         if all(getattr(settings, name) for name in pair):
             raise UserError(f"{' and '.join(map(flag, pair))}: choose one ({why})")
@@ -145,7 +145,7 @@ def refuse(settings: Settings) -> None:
 
 
 def gpu_numbers(settings: Settings) -> list[int]:
-    """The GPUs asked for: "0,1" -> [0, 1], none when it is left open. Raises UserError."""
+    """The GPUs asked for: "0,1" -> [0, 1], none when not given. Raises UserError."""
     words = [] if settings.gpu is None else [word.strip() for word in settings.gpu.split(",")]
     if not all(re.fullmatch(r"[0-9]{1,4}", word) for word in words) or len(set(words)) < len(words):
         raise UserError(f"--gpu: {settings.gpu!r} is not a number such as 0, or several such as 0,1")
@@ -186,10 +186,10 @@ def _refuse_folds_alone(settings: Settings) -> None:
 def _refuse_in_audits(settings: Settings) -> None:
     for name in ("distillation", "nts"):
         if getattr(settings, name):
-            raise UserError(f"--stage audit {flag(name)}: fold models are taught by no other model; leave one out")
+            raise UserError(f"--stage audit {flag(name)}: fold models have no teacher; leave one out")
     for name in ("clean", "audit_file"):
         if getattr(settings, name) not in ("none", None):
-            raise UserError(f"--stage audit {flag(name)}: an audit finds what cleaning mends; leave one out")
+            raise UserError(f"--stage audit {flag(name)}: an audit comes before any cleaning; leave one out")
     if settings.resume is not None:
         raise UserError("--stage audit --resume: only runs are resumed; the same audit command goes on by itself")
 

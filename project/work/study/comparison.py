@@ -1,6 +1,6 @@
-"""What a comparison of methods under label noise comes to: statistics over seeds, paired by seed.
+"""The comparison of methods under label noise: statistics over seeds, paired by seed.
 
-`read` makes it from the settings of runs, and from results.csv by their uuids; `Comparison` itself is pure."""
+`read` builds it from the settings of runs and from results.csv; `Comparison` itself is pure."""
 
 import dataclasses
 import math
@@ -21,10 +21,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Planned:
-    """A run of the plan. method: the word as it was typed; rate: share of labels, 0 is the clean control.
+    """A run of the plan. method: as typed; rate: share of changed labels, 0 for the clean control.
 
-    uuid: of the run that answers it, which two methods may share; cost: CPU time it declares, base is 1, None when it
-    declares none; same_labels: whether its validation labels are those of base, so that the two can be ranked by them.
+    uuid: of the run, which two methods may share; cost: declared CPU time as a multiple of base's, or None;
+    same_labels: whether its validation labels are those of base, so that validation accuracies can be compared.
     """
 
     method: str
@@ -37,7 +37,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished run. Accuracies are shares, at the selected epoch but for last; seconds: of its epochs."""
+    """A finished run. Accuracies are shares, at the selected epoch except last; seconds: of its epochs."""
 
     valid: float
     test: float
@@ -100,7 +100,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 class Comparison:
-    """A plan and what of it is measured."""
+    """A plan and the results of its finished runs."""
 
     def __init__(self, plan: Sequence[Planned], measured: Mapping[str, Measured], base: str = "base") -> None:
         """measured: by uuid."""
@@ -119,12 +119,12 @@ class Comparison:
         return [run for run in self.plan if (run.method, run.rate) == (method, rate)]
 
     def finished(self, method: str, rate: float) -> dict[int, Measured]:
-        """What is measured of a method at a rate, by seed."""
+        """The finished runs of a method at a rate, by seed."""
         runs = self.planned(method, rate)
         return {run.seed: self.measured[run.uuid] for run in runs if run.uuid in self.measured}
 
     def cell(self, method: str, rate: float) -> MethodAtRate | None:
-        """A method at a rate, None when no run of it is finished."""
+        """The statistics of a method at a rate; None when no run of it is finished."""
         runs = list(self.finished(method, rate).values())
         if not runs:
             return None
@@ -155,9 +155,9 @@ class Comparison:
         return next((run.cost for run in self.plan if run.method == method and run.cost is not None), None)
 
     def best(self, rate: float) -> str | None:
-        """The method with the best mean validation accuracy among those with the most seeds; test has no say.
+        """The method with the best mean validation accuracy, among those with the most seeds. Test does not count.
 
-        A method that changes the validation labels is not among them: it would be judged by other labels.
+        A method that changes the validation labels is left out: its validation accuracy is not comparable.
         """
         cells = {method: self.cell(method, rate) for method in self.methods}
         cells = {method: cell for method, cell in cells.items() if cell is not None and self._comparable(method, rate)}
@@ -168,7 +168,7 @@ class Comparison:
         return max(cells, key=lambda method: cells[method].valid.mean)
 
     def ordered(self) -> list[str]:
-        """Methods by test accuracy at the highest rate that they have, best first: to read a table, not to choose."""
+        """Methods by test accuracy at their highest rate, best first: the order of a table, not for selection."""
 
         def key(method: str) -> tuple[float, float]:
             cells = {rate: self.cell(method, rate) for rate in self.rates}
@@ -192,13 +192,13 @@ COLUMNS = {
     "seconds": "seconds",
     "actual_rate": "noise_actual_rate",
 }
-# What decides which pictures and labels validation has; corrections, where there are any, mend it too.
+# The settings that decide the images and labels of validation; corrections change it too.
 VALIDATION = [field.name for group in (DataSettings, NoiseSettings) for field in dataclasses.fields(group)]
 VALIDATION += [field.name for field in dataclasses.fields(Settings) if field.name == "corrections"]
 
 
 def read(output: Path, runs: Sequence[tuple[str, float, int, Settings, str]]) -> Comparison:
-    """The comparison of runs (method, rate, seed, settings, uuid), as far as an output folder has their results."""
+    """The comparison of runs (method, rate, seed, settings, uuid), with the results that an output folder has."""
     base = {(rate, seed): settings for method, rate, seed, settings, _ in runs if method == BASE}
     from project.work.runner.table import cost  # which loads torch
 
@@ -210,7 +210,7 @@ def read(output: Path, runs: Sequence[tuple[str, float, int, Settings, str]]) ->
 
 
 def measured(output: Path, uuids: set[str]) -> Mapping[str, Measured]:
-    """What results.csv says of runs. Raises UserError when it says something else than numbers."""
+    """The results of runs in results.csv. Raises UserError when a value is not a number."""
     results = ResultTable(output)
     if absent(results.path):
         return {}

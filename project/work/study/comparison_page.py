@@ -1,4 +1,4 @@
-"""A comparison as one static page: the verdict, the picture and the tables, with nothing to load from elsewhere."""
+"""A comparison as one static, self-contained page: the verdict, the figure and the tables."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ TEMPLATE = Path(__file__).with_name("template")
 
 @dataclass(frozen=True)
 class Study:
-    """What is said of a comparison beside its numbers. facts: name -> value; command: what goes on with it."""
+    """The text of a comparison's page. facts: name -> value; command: the one that continues the comparison."""
 
     title: str
     facts: Mapping[str, str]
@@ -29,7 +29,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Value:
-    """Test accuracy of a method at a rate. best: by validation; gain: over base, in words; kind: what that is."""
+    """Test accuracy of a method at a rate. best: by validation; gain: over base, as text; kind: the gain's verdict."""
 
     value: str
     best: bool = False
@@ -38,11 +38,10 @@ class Value:
 
 
 def write(folder: Path, comparison: Comparison, study: Study) -> Path:
-    """Write the page and its picture, each whole or not at all; returns the page.
+    """Write the page and its figure, each whole or not at all; returns the page.
 
-    They are compare.html and compare.png, unless what is there under these names is not of this comparison or of a part
-    of it; then they are named after the data and the plan: compare-sample-1a2b3c4d.html. Raises UserError where another
-    file has that name too.
+    They are compare.html and compare.png. If files of these names belong to another comparison, they are named after
+    the data and the plan: compare-sample-1a2b3c4d.html. Raises UserError when another file has that name too.
     """
     light, dark = (picture(comparison, study.title, theme) for theme in (LIGHT, DARK))
     marks = _marks(comparison)
@@ -57,7 +56,7 @@ def write(folder: Path, comparison: Comparison, study: Study) -> Path:
 
 
 def _marks(comparison: Comparison) -> list[str]:
-    """A short name for each run of the plan, by which a page is known again."""
+    """A short hash of each run of the plan, by which a page is recognised."""
     runs = (f"{run.method} {run.rate!r} {run.seed} {run.uuid}" for run in comparison.plan)
     return sorted({hashlib.sha256(run.encode()).hexdigest()[:8] for run in runs})
 
@@ -73,7 +72,7 @@ def _is_free(path: Path) -> bool:
 
 
 def _claimed(path: Path, data: bytes) -> bool:
-    """Make the page, unless another comparison has just done so."""
+    """Create the page; False if another comparison has just created it."""
     try:
         with open(path, "xb") as file:
             file.write(data)
@@ -83,7 +82,7 @@ def _claimed(path: Path, data: bytes) -> bool:
 
 
 def _is_ours(path: Path, marks: Sequence[str]) -> bool:
-    """Whether a page is of this comparison, or of one that has grown into it: all of its runs are among these."""
+    """Whether a page is of this comparison or of a part of it: all of its runs are among these."""
     if disk.fault(path) is not None:
         return False
     with open(path, "rb") as file:
@@ -93,7 +92,7 @@ def _is_ours(path: Path, marks: Sequence[str]) -> bool:
 
 
 def page(comparison: Comparison, study: Study, light: bytes, dark: bytes) -> str:
-    """The page. light, dark: the picture as PNG, for either colour scheme."""
+    """The page. light, dark: the figure as PNG, for each colour scheme."""
     done = len(comparison.plan) - len(comparison.missing)
     facts = [*(f"{name} {value}" for name, value in study.facts.items()), f"{done} of {len(comparison.plan)} runs done"]
     heading, caption = caption_of(comparison)
@@ -129,7 +128,7 @@ def _url(png: bytes) -> str:
 
 
 def _verdict(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
-    """A heading for each rate, and sentences with what they tell of: a gain, a loss or neither."""
+    """For each rate a heading and its sentences, each with its kind: gain, loss, unshown or alone."""
     return [
         (_text(heading), [(comparison.gain(method, rate).verdict, _text(each)) for method, each in said])
         for rate, heading, said in words.verdict(comparison)

@@ -1,7 +1,7 @@
-"""A comparison as a picture: accuracy against the noise rate, and the methods at a rate, sorted.
+"""A comparison as a figure: accuracy against the noise rate, and the methods at each rate, sorted.
 
-A method has a line where it has runs at two rates at least: all in one panel, each with its name, or a panel each where
-there are more than LINES. The methods at a rate are drawn for the rates that most of them have; with one, only these.
+A method with runs at two rates or more gets a line. Up to LINES methods share one panel; more get a panel each. The
+methods at a rate are drawn for the rates that most methods have.
 """
 
 import io
@@ -18,15 +18,15 @@ from project.work.study.comparison import Comparison, Spread
 from project.work.study.comparison_words import noise, signed, times
 
 WIDTH, DPI, HEAD = 11.0, 110, 0.75  # inches; pixels an inch; height of the title
-COLUMNS, PANEL, LEGEND = 4, 2.15, 0.4  # panels in a row, and heights of a row and of its legend
+COLUMNS, PANEL, LEGEND = 4, 2.15, 0.4  # panels in a row, height of a row, height of the legend
 LINES, COURSES = 6, 3.4  # lines in one panel besides base's, and its height
-SORTED = 3  # rates whose methods are drawn sorted, side by side
-LINE, FRAME = 0.27, 1.15  # heights of a method at a rate, and of what stands above and below all
+SORTED = 3  # rates, at most, whose methods are drawn sorted, side by side
+LINE, FRAME = 0.27, 1.15  # height of a method at a rate; height of titles and axis labels together
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours that differ in lightness too (Okabe and Ito, 2008), so that no kind of colour blindness merges them.
+    """Colours that also differ in lightness, for colour-blind readers (Okabe and Ito, 2008).
 
     lines: of methods that share a panel.
     """
@@ -48,7 +48,7 @@ DARK = Theme(
 
 
 def picture(comparison: Comparison, title: str, theme: Theme = LIGHT) -> bytes:
-    """The picture as PNG."""
+    """The figure as PNG."""
     courses, rates = lined(comparison), compared(comparison)
     heights = [each for each in (_height_of_courses(len(courses)), _height_of_rates(comparison, rates)) if each]
     figure = Figure((WIDTH, HEAD + sum(heights)), DPI, layout="constrained", facecolor=theme.paper)
@@ -66,7 +66,7 @@ def picture(comparison: Comparison, title: str, theme: Theme = LIGHT) -> bytes:
 
 
 def caption_of(comparison: Comparison) -> tuple[str, str]:
-    """The heading of the picture, and how to read it."""
+    """The heading of the figure, and how to read it."""
     several, rates = bool(lined(comparison)), compared(comparison)
     said = ["Lines: mean over seeds; bands: standard deviation. Dashed: at the last epoch."] if several else []
     if rates:
@@ -78,13 +78,13 @@ def caption_of(comparison: Comparison) -> tuple[str, str]:
 
 
 def lined(comparison: Comparison) -> list[str]:
-    """The methods that have a line, the most accurate first; base is among them only where no other method is."""
+    """The methods with a line, the most accurate first; base only if no other method has one."""
     found = [method for method in comparison.ordered() if len(course(comparison, method)[0]) > 1]
     return [method for method in found if method != comparison.base] or found
 
 
 def compared(comparison: Comparison) -> list[float]:
-    """The rates whose methods are drawn sorted: the SORTED noisiest of those that most methods have runs of."""
+    """The rates whose methods are drawn sorted: the SORTED highest of those at which most methods have runs."""
     counts = {rate: len(_finished(comparison, rate)) for rate in comparison.rates}
     most = max(counts.values())
     if most < 2 and lined(comparison):
@@ -93,7 +93,7 @@ def compared(comparison: Comparison) -> list[float]:
 
 
 def course(comparison: Comparison, method: str) -> tuple[list[float], list[Spread], list[Spread]]:
-    """Noise rates in percent that a method has runs of, and test accuracy at the selected and the last epoch."""
+    """The noise rates of a method's runs in percent, and its test accuracy at the selected and the last epoch."""
     cells = [(rate, comparison.cell(method, rate)) for rate in comparison.rates]
     found = [(100 * rate, cell.test, cell.last) for rate, cell in cells if cell is not None]
     return [each[0] for each in found], [each[1] for each in found], [each[2] for each in found]
@@ -119,7 +119,7 @@ def _rows(comparison: Comparison, rates: Sequence[float]) -> list[str]:
 
 
 def _draw_lines(part: SubFigure, comparison: Comparison, methods: Sequence[str], theme: Theme) -> None:
-    """All in one panel, each with its name where its line ends."""
+    """All methods in one panel, each with its name at the end of its line."""
     axes = part.subplots()
     drawn = [(comparison.base, theme.base), *zip(methods, theme.lines, strict=False)]
     ends = []
@@ -132,7 +132,7 @@ def _draw_lines(part: SubFigure, comparison: Comparison, methods: Sequence[str],
     low, high = axes.get_ylim()
     gap, before = 0.075 * (high - low), -math.inf
     for mean, rate, method, color in sorted(ends):
-        before = max(mean, before + gap)  # names that would lie on each other move up
+        before = max(mean, before + gap)  # names that would overlap move up
         axes.annotate(
             method, (rate, before), xytext=(9, 0), textcoords="offset points", va="center", fontsize=9, color=color,
             annotation_clip=False,
@@ -143,7 +143,7 @@ def _draw_lines(part: SubFigure, comparison: Comparison, methods: Sequence[str],
 
 
 def _draw_panels(part: SubFigure, comparison: Comparison, methods: Sequence[str], theme: Theme) -> None:
-    """A panel each: the method, base for comparison, and the others in the background."""
+    """A panel for each method: its line, base, and the other methods in the background."""
     rows = math.ceil(len(methods) / COLUMNS)
     panels = list(part.subplots(rows, COLUMNS, squeeze=False, sharex=True, sharey=True).flat)
     for at, (axes, method) in enumerate(zip(panels, methods, strict=False)):
@@ -192,7 +192,7 @@ def _dress_courses(axes: Axes, comparison: Comparison, theme: Theme) -> None:
 
 
 def _draw_rates(part: SubFigure, comparison: Comparison, rates: Sequence[float], theme: Theme) -> None:
-    """A column a rate, a line a method: its test accuracy, and what it gains over base."""
+    """A column a rate, a line a method: its test accuracy and its gain over base."""
     methods = _rows(comparison, rates)
     columns = part.subplots(1, len(rates), squeeze=False, sharey=True)[0]
     for axes, rate in zip(columns, rates, strict=True):
@@ -230,7 +230,7 @@ def _draw_dot(axes: Axes, at: int, comparison: Comparison, method: str, rate: fl
 
 
 def _all_declare(comparison: Comparison) -> bool:
-    """Whether each method says what it takes: that holds whatever else a machine did meanwhile."""
+    """Whether each method declares its cost, which, unlike measured time, does not depend on other load."""
     return all(comparison.cost(method) is not None for method in comparison.methods)
 
 
@@ -239,7 +239,7 @@ def _time_title(comparison: Comparison) -> str:
 
 
 def _aside(axes: Axes, at: float, gain: str, time: str, theme: Theme) -> None:
-    """Words beside the panel, at the height of a line; those at -1 are their headings."""
+    """Text beside the panel, at the height of a line; at -1, the headings."""
     heading = at < 0
     height, system, align = (1.02, "axes fraction", "bottom") if heading else (at, "data", "center")
     for words, inches in ((gain, 0.1), (time, 1.1)):

@@ -1,4 +1,4 @@
-"""What a comparison says in plain words, and as a table; pure."""
+"""A comparison in sentences and as a table; pure."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from project.work.study.terminal import padded, width
 HEADER = (
     "method", "noise", "actual", "seeds", "valid", "test", "last epoch", "gain", "seconds", "time", "declared",
 )  # fmt: skip
-UNSEEN = 1.25  # times more than measured: a declared cost that lies elsewhere than in the epochs
+UNSEEN = 1.25  # a declared cost this many times the measured one lies outside the epochs
 READING = (
     "Top-1 accuracy in percent, mean +- standard deviation over seeds; each seed has its own noise, weights and order."
-    " noise none: the labels as they are, the clean control."
+    " noise none: no noise added, the clean control."
     " valid and test: at the epoch selected on validation; last epoch: test at the last one; gain: of test over base's,"
-    " paired by seed. A gain or loss is called one where 0 lies outside the 95% interval of its mean (Student's t); of"
-    " twenty that are none, one is called so by chance. time: seconds of the epochs against base's; declared: CPU time"
-    " that the method says it takes, with what it does before its epochs."
+    " paired by seed. A gain or loss is shown when 0 lies outside the 95% interval of its mean (Student's t);"
+    " by chance, that happens to one method in twenty that has no effect. time: seconds of the epochs against base's;"
+    " declared: the method's declared CPU time against base's, including work before its epochs."
 )
 
 
 def verdict(comparison: Comparison) -> list[tuple[float, str, list[tuple[str, str]]]]:
-    """For each noise rate, the noisiest first: the rate, what there is to say of all, and method -> its sentence."""
+    """For each noise rate, the highest first: the rate, its heading, and (method, sentence) pairs."""
     return [
         (rate, _heading(comparison, rate), _sentences(comparison, rate))
         for rate in reversed(comparison.rates)
@@ -48,7 +48,7 @@ def _sentences(comparison: Comparison, rate: float) -> list[tuple[str, str]]:
 def sentence(method: str, rate: float, gain: Gain, base: str = "base", declared: float | None = None) -> str:
     """'At 40% noise, elr gains 9.2 +- 0.8 points over base for 1.1x the time.'
 
-    declared: CPU time that the method says it takes as a multiple of base's; named where the epochs do not show it.
+    declared: the method's CPU time as a multiple of base's; named where the epochs take less.
     """
     points, time, place = gain.points, f"{times(gain.time)} the time", _place(rate)
     if declared is not None and declared > UNSEEN * gain.time:
@@ -75,7 +75,7 @@ def signed(value: Spread) -> str:
 
 
 def times(factor: float) -> str:
-    """A multiple of base's time, the same wherever it stands: '1.1x'."""
+    """A multiple of base's time: '1.1x'."""
     return f"{factor:.1f}x"
 
 
@@ -118,7 +118,7 @@ def _line(comparison: Comparison, method: str, rate: float, cell: MethodAtRate) 
 
 
 def missing(comparison: Comparison) -> list[str]:
-    """The runs that are not there, a line a method and rate: 'elr at 40%: seeds 1, 2'."""
+    """The unfinished runs, a line a method and rate: 'elr at noise 40%: seeds 1, 2'."""
     groups: dict[tuple[str, float], list[int]] = {}
     for run in comparison.missing:
         groups.setdefault((run.method, run.rate), []).append(run.seed)
@@ -142,7 +142,7 @@ def plain(rows: Sequence[Sequence[str]]) -> str:
 
 
 def text(comparison: Comparison) -> str:
-    """All of it for a terminal."""
+    """The whole comparison for a terminal."""
     parts = [plain(lines(comparison))]
     parts += ["\n".join([heading, *(f"  {each}" for _, each in said)]) for _, heading, said in verdict(comparison)]
     gone = missing(comparison)

@@ -1,4 +1,4 @@
-"""Runs in words: the settings that differ from the defaults of their recipe, and how far those without a row are."""
+"""Describes runs: the settings that differ from their recipe, and the progress of unfinished runs."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ NOISE = ("noise_type", "noise_rate")
 
 
 def canonical(name: str, text: str) -> str:
-    """A setting's value in the one way that a run writes it: 1e-1 and 0.10 are 0.1. Empty: as declared."""
+    """A setting's value as a run writes it: 1e-1 and 0.10 become 0.1. Empty becomes the default."""
     kind = cells.kinds().get(name)
     if not text:
         return declared("default").get(name, "")
@@ -36,7 +36,7 @@ def canonical(name: str, text: str) -> str:
 
 @cache
 def declared(recipe: str) -> dict[str, str]:
-    """The values, as results.csv has them, that the settings of an experiment have by a recipe."""
+    """The settings of an experiment under a recipe, as text for results.csv."""
     values = {field.name: field.default for field in dataclasses.fields(Settings)} | dict(RECIPES.get(recipe, {}))
     values |= {"recipe": recipe}
     texts = {name: values[name] for name in resolve.experiment_settings()}
@@ -44,7 +44,7 @@ def declared(recipe: str) -> dict[str, str]:
 
 
 def differing(settings: Mapping[str, str], method: str) -> dict[str, str]:
-    """The settings of a run that are not as its recipe has them, and that its method's name does not tell."""
+    """The settings of a run that differ from its recipe and are not named in its method."""
     usual = declared(settings.get("recipe") or "default") | {"recipe": "default"}
     told = f"-{method}-"
     return {
@@ -57,14 +57,14 @@ def differing(settings: Mapping[str, str], method: str) -> dict[str, str]:
 
 
 def words(settings: Mapping[str, str]) -> str:
-    """Settings as one types them as a method: "ema=0.99 label-smoothing=0"."""
+    """Settings as typed for a method: "ema=0.99 label-smoothing=0"."""
     return " ".join(f"{_word(name)}={_value(value)}" for name, value in settings.items())
 
 
 def is_of(word: str, row: Mapping[str, str]) -> bool:
-    """Whether a run is of a method such as base, elr-sam or ema=0.99+mixup; none is of a word that is no method.
+    """Whether a run is of a method such as base, elr-sam or ema=0.99+mixup; False if the word is not a method.
 
-    base is every run without a method, whatever its other settings. row: of results.csv.
+    base matches every run without a method, whatever its other settings. row: of results.csv.
     """
     if word == row.get("method"):
         return True
@@ -80,7 +80,7 @@ def is_of(word: str, row: Mapping[str, str]) -> bool:
 
 @cache
 def _row_of(word: str) -> dict[str, str]:
-    """What a method's word says of a row."""
+    """The cells of a row that a method's word fixes."""
     given: dict[str, Any] = {}
     for name, value in method_settings(word).items():
         given[name.removeprefix("no_")] = False if name.startswith("no_") else value
@@ -89,7 +89,7 @@ def _row_of(word: str) -> dict[str, str]:
 
 
 def known(word: str, methods: Sequence[str]) -> None:
-    """Raises UserError when a word is neither a method nor one that a table has. methods: those of the table."""
+    """Raises UserError when a word is neither a method nor in a table. methods: those of the table."""
     if word not in methods:
         try:
             _row_of(word)
@@ -109,8 +109,8 @@ def _value(text: str) -> str:
 class Unfinished:
     """A run without a row. row: its settings as results.csv would have them, with uuid and method.
 
-    epoch: how many it has finished; valid: accuracy there, a share; finished: whether only its row is missing; fault:
-    why nothing more is known of it.
+    epoch: number of finished epochs; valid: validation accuracy then, a share; finished: whether only its row is
+    missing; fault: why more could not be read.
     """
 
     folder: Path
@@ -123,14 +123,14 @@ class Unfinished:
 
     @property
     def state(self) -> str:
-        """How far it is, for a person."""
+        """Its progress, for a person."""
         return "all, no row" if self.finished else f"{self.epoch} of {self.row.get('epoch', '?')}"
 
 
 def find_unfinished(output: Path, finished: Collection[str], place: str | None) -> list[Unfinished]:
-    """The run folders of an output folder whose uuids are not among those that finished, by name.
+    """The run folders of an output folder whose uuids are not among the finished ones, by name.
 
-    place: the output folder as it was given, for the command that goes on.
+    place: the output folder as given, for the resume command.
     """
     try:
         with os.scandir(output) as entries:
@@ -165,7 +165,7 @@ def _row(settings: Settings) -> dict[str, str]:
 
 
 def _reached(history: Path) -> tuple[int, float | None]:
-    """The last epoch that a history has, and the accuracy on validation there."""
+    """The last epoch of a history, and its validation accuracy."""
     if disk.absent(history):
         return 0, None
     table = tables.read_table(history, ("epoch", "valid_accuracy"), "a run's history", most=1 << 24)

@@ -1,6 +1,6 @@
 """The table of results for a person: one line an experiment, over its seeds, best first."""
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     from project.work.machine import process
 
     process.begin()
@@ -23,7 +23,7 @@ from project.work.machine.process import run_command
 from project.work.reporter.result import DATA_DIGEST
 from project.work.reporter.sheet import rows as sheet_rows
 from project.work.reporter.table import cells as result_cells
-from project.work.reporter.table.result_table import MENDING, ResultTable
+from project.work.reporter.table.result_table import ADVICE, ResultTable
 from project.work.settings import resolve
 from project.work.settings.flags import parse
 from project.work.settings.methods import serves
@@ -34,17 +34,17 @@ from project.work.study.summary_text import ACCURACIES, Line
 from project.work.study.terminal import columns, say
 
 NOT_THE_EXPERIMENT = {"uuid", "seed", "noise_seed"}
-GIVEN = ("corrections", "audit_file")  # of which each seed may have a file of its own
+GIVEN = ("corrections", "audit_file")  # each seed may have its own file
 NEEDED = ["method", *ACCURACIES.values(), "seconds"]
 
 
 def lines(table: pd.DataFrame, each_run: bool = False) -> list[Line]:
     """The runs of a table in lines, the best mean validation accuracy first.
 
-    Runs that differ only in their seeds are one line; that of the noise is one of them, and so are files of corrections
-    or of an audit: whether one is given tells lines apart, which one does not. Data that was prepared anew tells them
-    apart too. table: as results.csv, all text. The order looks at validation, since choosing by the test split would
-    spoil it. each_run: a line a run.
+    Runs that differ only in their seeds, including noise_seed, are one line. For files of corrections or of an audit it
+    counts whether one is given, not which one. Runs on data that was prepared anew get another line. table: as
+    results.csv, all text. Lines are ordered by validation, because choosing by the test split would bias it.
+    each_run: a line a run.
     """
     names = [name for name in _setting_names() if name in table and name not in NOT_THE_EXPERIMENT]
     plain = table.assign(**{name: [run_words.canonical(name, cell) for cell in table[name]] for name in names})
@@ -61,7 +61,7 @@ def lines(table: pd.DataFrame, each_run: bool = False) -> list[Line]:
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """`lines` as a table whose columns are what varies. Accuracies are in percent, "mean +- standard deviation"."""
+    """`lines` as a table with columns for the settings that vary. Accuracies in percent, "mean +- std"."""
     found = lines(table)
     rows = [
         {"method": line.method}
@@ -79,12 +79,12 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _only_whether_given(table: pd.DataFrame) -> pd.DataFrame:
-    """The same without the names of files that seeds have of their own."""
+    """The same with "given" for the names of files that may differ by seed."""
     return table.assign(**{name: table[name].where(table[name] == "", "given") for name in GIVEN if name in table})
 
 
 def _only_what_is_read(table: pd.DataFrame) -> pd.DataFrame:
-    """The same with NOT_READ for settings of methods that are off in a run: another version had other defaults."""
+    """The same with NOT_READ for settings of methods that are off in a run: their defaults differ by version."""
     switches = [name for name in resolve.method_switches() if name in table]
     readers = {name: [each for each in serves(name, switches) if each in table] for name in table}
     on = {name: (table[mine] == "True").any(axis=1) for name, mine in readers.items() if mine}
@@ -98,7 +98,7 @@ def _varies(values: pd.Series) -> bool:
 
 
 def _told_by_method(summary: pd.DataFrame, name: str) -> bool:
-    """Whether a column only says again which method a line is of."""
+    """Whether a column repeats what the method's name says."""
     return name in resolve.method_switches() and summary.groupby("method")[name].nunique().max() == 1
 
 
@@ -107,12 +107,12 @@ def _setting_names() -> list[str]:
 
 
 def text(table: pd.DataFrame, wide: int | None = None, each_run: bool = False) -> str:
-    """The table of runs for a terminal that is so many columns wide (this one's, when not given)."""
+    """The table of runs for a terminal of this width; that of the current terminal when not given."""
     return summary_text.table(lines(table, each_run), wide or columns())
 
 
 def chosen(table: pd.DataFrame, settings: SummarySettings) -> pd.DataFrame:
-    """The rows that are asked for. Raises UserError for a method that is none."""
+    """The rows that the settings select. Raises UserError for an unknown method."""
     for word in _words(settings.method):
         run_words.known(word, table["method"].tolist() if "method" in table else [])
     keep = [_is_asked_for(row, settings) for row in table.to_dict("records")]
@@ -134,9 +134,9 @@ def _words(text: str | None) -> list[str]:
 
 
 def records(found: Sequence[Line], open_runs: Sequence[Unfinished], state: bool) -> list[dict[str, Any]]:
-    """All that is known of lines, and of runs that are not finished, whole. Accuracies are shares, time in seconds.
+    """Records of lines and of unfinished runs, with all values uncut. Accuracies are shares, time in seconds.
 
-    state: whether to say which of both a record is of.
+    state: whether each record says if it is finished.
     """
     figures = [*ACCURACIES.values(), "seconds"]
     made: list[dict[str, Any]] = []
@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _warn_of_missing(path: Path, table: pd.DataFrame, found: Sequence[Line]) -> None:
-    """Say which settings the table does not tell, where that may have put runs into one line that are not alike."""
+    """Warn of settings that the table lacks, if a line may therefore hold unlike runs."""
     missing = [name for name in _setting_names() if name not in table and name not in NOT_THE_EXPERIMENT]
     if missing and any(len(line.runs) > 1 for line in found):
         names = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
@@ -200,7 +200,7 @@ def _warn_of_missing(path: Path, table: pd.DataFrame, found: Sequence[Line]) -> 
 
 
 def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[Unfinished]]:
-    """The rows of results.csv, and with --all the runs that have none. Raises UserError where there is nothing."""
+    """The rows of results.csv and, with --all, the runs without a row. Raises UserError when there is nothing."""
     results = ResultTable(output)
     absent = disk.absent(results.path)
     table = pd.DataFrame(columns=["uuid"]) if absent else results.read()
@@ -215,12 +215,12 @@ def _read(output: Path, settings: SummarySettings) -> tuple[pd.DataFrame, list[U
     missing = [name for name in NEEDED if name not in table]
     if missing or table.empty:
         lacks = f"has no column {missing[0]}" if missing else "holds no run"
-        raise UserError(f"{results.path}: {lacks}; {MENDING}")
+        raise UserError(f"{results.path}: {lacks}; {ADVICE}")
     return table, open_runs
 
 
 def _nothing(output: Path, settings: SummarySettings, table: pd.DataFrame) -> str:
-    """What to say where no run is asked for."""
+    """The error when no run matches."""
     asked = {name: getattr(settings, name) for name in ("uuid", "dataset", "method")}
     flags = " ".join(f"--{name} {value}" for name, value in asked.items() if value is not None)
     there = {

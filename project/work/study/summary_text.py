@@ -1,4 +1,4 @@
-"""The table of results in words, as wide as the terminal is."""
+"""The table of results as text, as wide as the terminal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from project.work.study.terminal import table as drawn
 
 ACCURACIES = {"valid": "best_valid_accuracy", "test": "best_test_accuracy", "last": "last_test_accuracy"}
 READING = "Top-1 accuracy in percent: valid and test at the selected epoch, test at the last; best validation first."
-USUAL = ("model", "epoch")  # said of all lines together even where they are as declared
-HEAD = {  # of columns that may be left out or shortened
+USUAL = ("model", "epoch")  # named below the table even at their defaults
+HEAD = {  # columns that may be left out or shortened
     "method": Column("method", least=28, left=True),
     "dataset": Column("dataset", least=10, left=True),
     "run": Column("run", least=12, left=True),
@@ -26,14 +26,14 @@ HEAD = {  # of columns that may be left out or shortened
 
 @dataclass(frozen=True)
 class Line:
-    """Runs that differ in their seeds alone. settings: all others, as text; runs: their rows."""
+    """Runs that differ in their seeds alone. settings: all other settings, as text; runs: their rows."""
 
     method: str
     settings: dict[str, str]
     runs: pd.DataFrame
 
     def mean(self, column: str) -> float:
-        """Over the runs, of a column of results.csv."""
+        """Mean of a column of results.csv over the runs."""
         return float(pd.to_numeric(self.runs[column]).mean())
 
     def std(self, column: str) -> float | None:
@@ -41,14 +41,14 @@ class Line:
         return float(pd.to_numeric(self.runs[column]).std()) if len(self.runs) > 1 else None
 
     def spread(self, column: str) -> str:
-        """Mean of shares in percent, with the standard deviation where there is one."""
+        """Mean of a column of shares in percent, with the standard deviation for two runs or more."""
         std = self.std(column)
         mean = f"{100 * self.mean(column):.1f}"
         return mean if std is None else f"{mean} +- {100 * std:.1f}"
 
 
 def table(lines: Sequence[Line], most: int) -> str:
-    """The lines of results, each in one line of at most so many columns, and below them what they have in common."""
+    """The lines of results, each at most `most` columns wide, and below them the settings that they share."""
     differing = [_differing(line) for line in lines]
     shared = _shared(lines, differing)
     names = [_name(line, {name: each[name] for name in each if name not in shared})
@@ -71,7 +71,7 @@ def table(lines: Sequence[Line], most: int) -> str:
 
 
 def _differing(line: Line) -> dict[str, str]:
-    """What tells a line from plain training by its recipe, but for the data set, which has a column of its own."""
+    """The settings of a line that differ from its recipe, without the data set, which has its own column."""
     found = run_words.differing(line.settings, line.method)
     return {name: value for name, value in found.items() if name != "dataset"} | (
         {"data": line.settings[DATA_DIGEST]} if line.settings.get(DATA_DIGEST) else {}
@@ -79,7 +79,7 @@ def _differing(line: Line) -> dict[str, str]:
 
 
 def _shared(lines: Sequence[Line], differing: Sequence[dict[str, str]]) -> dict[str, str]:
-    """The settings in which all lines are alike, as far as they are worth saying once."""
+    """The settings worth naming that are the same in all lines."""
     said = {name: line.settings[name] for line in lines[:1] for name in USUAL if name in line.settings}
     said |= differing[0] if len(lines) > 1 else {}
     shared = {name: value for name, value in said.items() if all(line.settings.get(name) == value for line in lines)}
@@ -103,7 +103,7 @@ def _common(shared: dict[str, str], datasets: Sequence[str], lines: Sequence[Lin
 
 
 def _datasets(paths: Sequence[str]) -> list[str]:
-    """Names of data sets; the whole path where two are called alike."""
+    """Names of data sets; the whole path where two have the same name."""
     places: dict[str, set[str]] = {}
     for path in paths:
         places.setdefault(Path(path).name, set()).add(path)
@@ -111,7 +111,7 @@ def _datasets(paths: Sequence[str]) -> list[str]:
 
 
 def unfinished(runs: Sequence[Unfinished], most: int) -> str:
-    """Runs that have no row, and what goes on with them."""
+    """Runs without a row, and the commands that resume them."""
     head = [
         Column("not finished", least=28, left=True),
         Column("dataset", least=10, left=True),
@@ -137,4 +137,4 @@ def unfinished(runs: Sequence[Unfinished], most: int) -> str:
 
 def _how_to_go_on(runs: Sequence[Unfinished]) -> list[str]:
     commands = [run.resume for run in runs if run.resume]
-    return ["Go on with one of them, whose row is then added:", *(f"  {each}" for each in commands)] if commands else []
+    return ["To resume one and add its row:", *(f"  {each}" for each in commands)] if commands else []

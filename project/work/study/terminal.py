@@ -1,4 +1,4 @@
-"""Tables and text as a terminal shows them: so many columns wide, in whatever script it can show."""
+"""Tables and text for a terminal: fitted to its width, in characters that it can show."""
 
 import shutil
 import sys
@@ -7,16 +7,16 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-USUAL = (80, 24)  # columns and lines where nothing says how many there are
+USUAL = (80, 24)  # columns and lines of a terminal of unknown size
 NARROW = 6  # columns
-SHORTENED = ("\u2026", "..")  # the sign for what is left out, and the one where that cannot be shown
+SHORTENED = ("\u2026", "..")  # the ellipsis, and its replacement where it cannot be shown
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. least: the width to which it is shortened first; None when it never is.
+    """A column of a table. least: the width to which it may be shortened first; None if it is never shortened.
 
-    rank: of columns that do not fit, the one with the highest is left out first; 0 stays, and is made narrower still.
+    rank: when the table does not fit, the column of highest rank is left out first; rank 0 always stays.
     """
 
     title: str
@@ -26,12 +26,12 @@ class Column:
 
 
 def columns() -> int:
-    """How many columns the terminal has."""
+    """The number of columns of the terminal."""
     return max(20, shutil.get_terminal_size(USUAL).columns)
 
 
 def width(text: str) -> int:
-    """How many columns a text takes: two for a character of Chinese, Japanese or Korean, none for an accent."""
+    """The width of a text in columns: two for a Chinese, Japanese or Korean character, none for an accent."""
     if text.isascii():
         return len(text)
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
@@ -39,14 +39,14 @@ def width(text: str) -> int:
 
 
 def shown(text: str, encoding: str | None = None) -> str:
-    """A text on one line, with ? for what the terminal cannot show, or would obey."""
+    """A text on one line, with ? for control characters and for what the terminal cannot show."""
     plain = "".join(character if character.isprintable() else "?" for character in text)
     encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
     return plain.encode(encoding, "replace").decode(encoding, "replace")
 
 
 def shortened(text: str, most: int) -> str:
-    """A text in at most so many columns: its beginning and its end, which tell names apart."""
+    """A text cut to `most` columns: its beginning and its end, which distinguish names."""
     if width(text) <= most:
         return text
     sign = next((each for each in SHORTENED if shown(each) == each), "")[: max(0, most)]
@@ -64,7 +64,7 @@ def _beginning(text: str, most: int) -> str:
 
 
 def table(head: Sequence[Column], rows: Sequence[Sequence[str]], most: int) -> tuple[str, list[str]]:
-    """A table of one line a row, in at most so many columns; and the titles of columns that do not show all."""
+    """A table of one line a row, at most `most` columns wide; and the titles of columns that were cut or left out."""
     cells = [[shown(cell) for cell in row] for row in rows]
     natural = [max([width(column.title), *(width(row[at]) for row in cells)]) for at, column in enumerate(head)]
     kept = list(range(len(head)))
@@ -83,7 +83,7 @@ def _least(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int]) 
 
 
 def _fitted(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int], most: int) -> dict[int, int]:
-    """Widths that come to at most so many columns, where possible: shortened to `least` first, then to NARROW."""
+    """Widths that sum to at most `most`, if possible: columns are shortened to `least` first, then to NARROW."""
     widths = {at: natural[at] for at in kept}
     least = {at: bound for at in kept if (bound := head[at].least) is not None}
     for bounds in (least, dict.fromkeys(least, NARROW)):
@@ -94,7 +94,7 @@ def _fitted(head: Sequence[Column], natural: Sequence[int], kept: Sequence[int],
 
 
 def _column(column: Column, cells: Sequence[str], columns: int) -> list[str]:
-    """The title and the cells, each so wide; those that would look alike when they are shortened get a number."""
+    """The title and the cells at one width. Cells that look the same when shortened get a number."""
     short = {cell: shortened(cell, columns) for cell in cells}
     seen: dict[str, int] = {}
     for cell, text in short.items():
@@ -106,13 +106,13 @@ def _column(column: Column, cells: Sequence[str], columns: int) -> list[str]:
 
 
 def padded(text: str, columns: int, left: bool) -> str:
-    """A text with blanks behind it, or before it, that make it so many columns wide."""
+    """A text padded with blanks, on the right (left: True) or on the left, to this width."""
     space = " " * (columns - width(text))
     return text + space if left else space + text
 
 
 def wrapped(text: str, most: int) -> str:
-    """A sentence in lines of at most so many columns."""
+    """A sentence in lines of at most `most` columns."""
     return "\n".join(textwrap.wrap(shown(text), most, break_on_hyphens=False))
 
 

@@ -1,6 +1,6 @@
-"""Fold models: each trained on all folds but its own, one after another or, where a GPU has room, side by side.
+"""Fold models: each is trained on all folds but its own, one after another or, if a GPU has memory, in parallel.
 
-Side by side in threads: what one of them leaves of a GPU's time, while Python prepares its next step, is the others'.
+They run in parallel threads: while Python prepares one model's next step, the GPU works for the others.
 """
 
 import dataclasses
@@ -29,10 +29,11 @@ GoOn = Callable[[], None]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a fold model says. rows: those it did not learn from, int (R,); held_out: float (R, K); valid: float (V, K).
+    """A fold model's predictions. rows: those it did not learn from, int (R,); held_out, valid: logits of these rows
+    and of validation, float (R, K) and (V, K).
 
-    Where only classes are asked for, held_out and valid are those, int (R,) and (V,). margins: sums and counts of every
-    row's margin while it was learnt from, float (N, 2).
+    For votes, held_out and valid are predicted classes, int (R,) and (V,). margins: sum and count of each row's margins
+    during training, float (N, 2).
     """
 
     rows: np.ndarray
@@ -43,9 +44,9 @@ class Prediction:
 
 @dataclass
 class FoldModels:
-    """How each fold's model is trained. context: with their settings; part_of: the fold of each training image.
+    """Trains the model of each fold. context: with their settings; part_of: the fold of each training image.
 
-    voting: each learns from its own fold alone and names the classes of all else.
+    voting: each learns from its own fold alone and predicts the classes of all other rows.
     """
 
     context: RunContext
@@ -62,7 +63,7 @@ class FoldModels:
         return self.context.device
 
     def predictions(self, at_once: int | None) -> list[Prediction]:
-        """Of every fold, in order. at_once None: one after another or, on a GPU, as many as fit beside each other."""
+        """Predictions of every fold, in order. at_once: models in parallel; None: one or, on a GPU, as many as fit."""
         folds, found = range(self.context.settings.folds), list[Prediction]()
         if at_once is None and (self.device.type != "cuda" or self.context.distributed.size > 1):
             at_once = 1
@@ -70,12 +71,12 @@ class FoldModels:
             while at_once is None and len(found) < len(folds):
                 before = self._reserved()
                 found += each(self.train, folds[len(found) :][:1], done=bar.update)
-                if self.trained:  # one that was finished before takes less
+                if self.trained:  # a model that was finished before takes less memory
                     at_once = self._room(before)
             return found + each(self.train, folds[len(found) :], at_once or 1, bar.update)
 
     def train(self, fold: int, go_on: GoOn) -> Prediction:
-        """Train a fold's model from wherever it stands, and have it predict what it did not learn from."""
+        """Train a fold's model from where it stopped, and predict the rows that it did not learn from."""
         own = self.part_of == fold
         learnt_from, held = (np.flatnonzero(mask) for mask in ((own, ~own) if self.voting else (~own, own)))
         place = self.folder / f"fold-{fold}"
@@ -95,25 +96,25 @@ class FoldModels:
 
     def _keep(self, place: Path) -> None:
         self.trained = True
-        with self._alone:  # a bucket is sent one folder at a time
+        with self._alone:  # one folder is sent to the bucket at a time
             self.context.try_send(place)
 
     def _stream(self) -> AbstractContextManager:
-        """A queue of a GPU's work for each thread, so that one does not wait for another's."""
+        """A CUDA stream for each thread, so that threads do not wait for each other."""
         if threading.current_thread() is threading.main_thread() or self.device.type != "cuda":
             return nullcontext()
         stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))  # for the pictures to be there
+        stream.wait_stream(torch.cuda.current_stream(self.device))  # until the images are there
         return torch.cuda.stream(stream)
 
     def _reserved(self) -> int:
-        """Bytes of the GPU that are held for what lives on."""
+        """Bytes of GPU memory that live tensors hold."""
         gc.collect()
         torch.cuda.empty_cache()
         return torch.cuda.memory_reserved(self.device)
 
     def _room(self, before: int) -> int:
-        """How many models fit, by what the last one took beside the `before` bytes that were held already."""
+        """The number of models that fit, from the peak memory of the last one. before: bytes reserved before it."""
         peak = torch.cuda.max_memory_reserved(self.device) - before
         self._reserved()
         free, _ = torch.cuda.mem_get_info(self.device)
@@ -121,15 +122,16 @@ class FoldModels:
 
 
 class Ended(Exception):
-    """Another piece of the work has failed, or Ctrl-C was pressed, so that this one is to end."""
+    """Another task has failed or Ctrl-C was pressed, so this task ends."""
 
 
 def each(
     work: Callable[[T, GoOn], R], things: Sequence[T], at_once: int = 1, done: Callable[[], object] = lambda: None
 ) -> list[R]:
-    """What the work gives for each thing, in their order; the first error ends all of it.
+    """Results of work for each thing, in order. The first error ends all tasks.
 
-    work: called with a thing and what it must call often, which ends it when the others end. done: called after each.
+    work: called with a thing and a function that it must call often; that raises Ended once another task has failed.
+    done: called after each.
     """
     if at_once == 1:
         return [_one(work, thing, done) for thing in things]

@@ -1,4 +1,4 @@
-"""Out-of-fold logits: each training row judged by models that did not learn from it."""
+"""Out-of-fold logits: each training row is predicted by models that did not learn from it."""
 
 import dataclasses
 import hashlib
@@ -29,7 +29,7 @@ def teacher_settings(settings: Settings) -> Settings:
 
 
 def audit_settings(settings: Settings) -> Settings:
-    """The same for an audit, whose fold models keep the methods asked for: what copes with noise finds it too."""
+    """The same for an audit. Its fold models keep the chosen methods: a model robust to noise also finds it better."""
     left_out = (*dataclasses.fields(DistillationSettings), *dataclasses.fields(FoldSettings))
     return _of_folds(settings, {field.name: field.default for field in left_out})
 
@@ -44,8 +44,8 @@ def _of_folds(settings: Settings, left_out: dict[str, Any]) -> Settings:
 def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     """A short name for everything that decides the logits: the data, the folds and how the fold models are trained.
 
-    Noise and corrections are named by the labels they left, a recipe by what it sets; a setting that is added to the
-    code later, at its default, changes no name.
+    Noise and corrections count by the labels that result, a recipe by the settings that it changes. A setting that the
+    code gains later does not change the name while it has its default.
     """
     groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
     within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset", "recipe"}
@@ -57,8 +57,7 @@ def make(context: RunContext, dataset: Dataset, folder: Path, at_once: int | Non
     """Train the fold models (each resumes in its own folder) and collect their logits. context: with their settings.
 
     Validation rows belong to no fold, so that a student never learns from them through its teachers; their logits are
-    the mean over all fold models. at_once: fold models beside each other, when not given one or, on a GPU, as many as
-    fit there.
+    the mean over all fold models. at_once: fold models in parallel; None: one or, on a GPU, as many as fit.
     """
     teacher = context.settings
     keys = unpacked(dataset.train_keys)
@@ -85,7 +84,7 @@ def parts(teacher: Settings, dataset: Dataset) -> np.ndarray:
 
 
 def refuse_few_rows(teacher: Settings, dataset: Dataset) -> None:
-    """The refusal of `parts` alone, for before anything is made."""
+    """Raises the UserError of `parts` before anything is written."""
     labels = dataset.train.labels.cpu().numpy()
     base_dataset.refuse_few_rows(labels, teacher.folds, teacher.dataset, dataset.names)
 

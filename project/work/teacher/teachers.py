@@ -1,4 +1,4 @@
-"""Teachers: models whose logits become soft targets, trained first when missing and shared by their students."""
+"""Teachers: models whose logits become soft targets. They are trained when missing, and students share them."""
 
 import dataclasses
 import sys
@@ -24,13 +24,13 @@ from project.work.teacher.oof import refuse_twins
 
 
 def noisy_teacher_settings(settings: Settings) -> Settings:
-    """What the same command trains without --nts: its other methods and its --seed are the teacher's too."""
+    """The settings of the same command without --nts: the teacher has its other methods and its --seed."""
     student: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(NtsSettings)}
     return dataclasses.replace(settings, **student)
 
 
 def make_noisy_teacher(context: RunContext, dataset: Dataset, folder: Path) -> OofLogits:
-    """Train the teacher from wherever it stands; its logits of every row of the training file, not augmented."""
+    """Train the teacher from where it stopped; returns its logits for every row of the training file, not augmented."""
     keys = unpacked(dataset.train_keys)
     refuse_twins(keys, context.settings.dataset)
     runner = runner_class(context.settings)(context, dataset, folder)
@@ -44,9 +44,9 @@ def make_noisy_teacher(context: RunContext, dataset: Dataset, folder: Path) -> O
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of teacher. prefix: of its folder; file: its logits; settings: what it is trained with, of a student's;
-    make: trains it in its folder, where it also resumes; what: it is in words, in which {folds} may stand; refuse:
-    raises UserError for data that it cannot be trained on."""
+    """A kind of teacher. prefix: of its folder; file: of its logits; settings: makes its settings from a student's;
+    make: trains it in its folder, or resumes it there; what: describes it, may contain {folds}; refuse: raises
+    UserError for data that it cannot be trained on."""
 
     prefix: str
     file: str
@@ -68,7 +68,7 @@ SELECTED = Kind("teacher", run_folder.TEACHER_FILE, noisy_teacher_settings, make
 
 
 def with_soft_targets(context: RunContext, dataset: Dataset) -> Dataset:
-    """The data set with the soft targets that a student's method learns from, as it is for other methods."""
+    """The data set with the soft targets that a student's method learns from."""
     settings, first = context.settings, context.distributed.first
     kind, temperature = OUT_OF_FOLD, settings.softmax_temperature
     if settings.nts:
@@ -84,7 +84,7 @@ def with_soft_targets(context: RunContext, dataset: Dataset) -> Dataset:
 def logits_file(
     kind: Kind, context: RunContext, dataset: Dataset, usable: Callable[[Path], bool] = Path.exists
 ) -> Path:
-    """The file of logits for these data and a teacher; made first when it is not usable, by one run at a time.
+    """A teacher's file of logits for this data set. If it is not usable it is made first, by one run at a time.
 
     context: with the settings of the teacher.
     """

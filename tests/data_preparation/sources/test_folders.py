@@ -173,7 +173,7 @@ def test_folders_that_are_not_there(tmp_path):
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # the super-user may read everything
-    refuses("cannot be read: mend its permissions", lambda: KaggleFolder(kaggle(tmp_path).parent.parent))
+    refuses("cannot be read: fix its permissions", lambda: KaggleFolder(kaggle(tmp_path).parent.parent))
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
@@ -208,7 +208,7 @@ def test_a_broken_line_is_named(tmp_path, line, fault):
     path = kaggle(tmp_path, rows=2)
     path.write_bytes(path.read_bytes() + line.encode("latin-1"))
     refuses(
-        f"cat.csv line 4: .*{re.escape(fault)}.*; mend or delete", lambda: read(KaggleFolder(tmp_path), "cat", 3, None)
+        f"cat.csv line 4: .*{re.escape(fault)}.*; correct or", lambda: read(KaggleFolder(tmp_path), "cat", 3, None)
     )
 
 

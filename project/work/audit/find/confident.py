@@ -1,21 +1,20 @@
-"""Confident learning (Northcutt et al., JAIR 2021): which wrong labels there are, counted where models are confident.
+"""Confident learning (Northcutt et al., JAIR 2021): counts wrong labels where models are confident.
 
-The counts are cleanlab's, which tests hold these to; cleanlab itself would need all probabilities in memory several
-times over.
+The counts equal cleanlab's; tests check it. cleanlab itself would hold several copies of all probabilities in memory.
 """
 
 import numpy as np
 
 from project.work.audit.find.scores import chunks
 
-_SLACK = 1e-6  # a probability this close below its threshold reaches it, as in cleanlab
-_LEAST = 2 * _SLACK  # the lowest threshold: less the slack it is above 0, which no class is reached by
-_ABSENT = 2.0  # the threshold of a class without rows, which none reaches
+_SLACK = 1e-6  # a probability this close below its threshold still reaches it, as in cleanlab
+_LEAST = 2 * _SLACK  # the lowest threshold: above 0 even less the slack, so that probability 0 reaches no class
+_ABSENT = 2.0  # the threshold of a class without rows: no probability reaches it
 NONE = -1
 
 
 def thresholds(labels: np.ndarray, confidences: np.ndarray, classes: int) -> np.ndarray:
-    """The mean self-confidence of each class's rows, float (K,): a probability above it is a confident one.
+    """The mean self-confidence of each class's rows, float (K,): a probability from there on is confident.
 
     labels: int (N,); confidences: self-confidence, float (N,).
     """
@@ -25,10 +24,10 @@ def thresholds(labels: np.ndarray, confidences: np.ndarray, classes: int) -> np.
 
 
 def confident_classes(probabilities: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """The class that each row is confidently of, int (n,); NONE where no probability reaches its threshold.
+    """The confident class of each row, int (n,); NONE where no probability reaches its threshold.
 
-    Of several classes the most probable counts, even one whose own threshold is not reached. probabilities: (n, K);
-    limits: thresholds (K,).
+    If several classes reach theirs, the most probable class of all counts, even one below its own threshold.
+    probabilities: (n, K); limits: thresholds (K,).
     """
     reached = probabilities >= limits - _SLACK
     many = reached.sum(axis=1)
@@ -56,7 +55,7 @@ def confident_joint(labels: np.ndarray, guessed: np.ndarray, classes: int) -> np
 
 
 def calibrated(joint: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The same as shares of all rows, float (K, K), sum 1: what was sure of each label stands for all rows with it.
+    """The same as shares of all rows, float (K, K), sum 1: each label's confident rows stand for all its rows.
 
     joint: (..., K, K); counts: rows of each label (K,).
     """
@@ -65,9 +64,9 @@ def calibrated(joint: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def transition(shares: np.ndarray) -> np.ndarray:
-    """P(given label | true class), float (K, K), a row for each true class, of calibrated shares (K, K).
+    """P(given label | true class), float (K, K), a row for each true class, from calibrated shares (K, K).
 
-    A class that no row is of keeps its label.
+    A class without rows keeps its label.
     """
     true = shares.sum(axis=0)
     return np.where(true[:, None] > 0, shares.T / np.where(true > 0, true, 1)[:, None], np.eye(len(shares)))

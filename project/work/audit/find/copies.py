@@ -1,4 +1,4 @@
-"""Pictures that are suspicious whatever their label: exact copies of another, and blank ones."""
+"""Images that are suspicious whatever their label: exact copies and blank images."""
 
 import hashlib
 import mmap
@@ -13,7 +13,7 @@ from project.work.dataset.pictures import Mapped, Resident, at_once
 
 @dataclass(frozen=True)
 class Copies:
-    """first: int64 (N,), the first row with the same picture, -1 where it is the row itself; blank: bool (N,)."""
+    """first: int64 (N,), the first row with the same image, -1 where it is the row itself; blank: bool (N,)."""
 
     first: np.ndarray
     blank: np.ndarray
@@ -24,7 +24,7 @@ class Copies:
 
 
 def find(pictures: Resident | Mapped) -> Copies:
-    """The copies and the blank ones among N pictures, as they are held: byte for byte, and of one colour only."""
+    """Find copies (equal byte for byte) and blank images (of one colour) among N images."""
     count = len(pictures.pixels)
     first, blank = np.full(count, -1), np.zeros(count, dtype=bool)
     seen: dict[bytes, int] = {}
@@ -41,7 +41,7 @@ def find(pictures: Resident | Mapped) -> Copies:
 
 
 def _parts(pictures: Resident | Mapped) -> Iterator[np.ndarray]:
-    """uint8 (n, H, W[, C]) a few at a time; pages of a map are let go of, for they would count as memory."""
+    """uint8 (n, H, W[, C]) a few at a time. Pages of a memory map are released, as they would count as memory."""
     pixels, step = pictures.pixels, at_once(tuple(pictures.pixels.shape[1:]))
     for start in range(0, len(pixels), step):
         some = pixels[start : start + step]

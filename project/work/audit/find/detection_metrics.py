@@ -1,13 +1,13 @@
-"""How well suspicion finds the labels that are known to be wrong."""
+"""Metrics of how well a score finds the labels that are known to be wrong."""
 
 import numpy as np
 
 
-def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
-    """AUROC, average precision and precision at the true count of a score (n,) that is low where labels are suspicious.
+def ranking_metrics(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
+    """AUROC, average precision and precision at the true count of a score (n,), low for suspicious labels.
 
-    wrong: bool (n,), which labels are; None for each figure where all are, or none. Rows without a score (not a number)
-    are left out.
+    wrong: bool (n,), which labels are wrong. Each figure is None where all or none are. Rows whose score is NaN are
+    left out.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score  # slow to import and needed here only
 
@@ -24,8 +24,8 @@ def judged(wrong: np.ndarray, score: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def judged_flags(wrong: np.ndarray, flagged: np.ndarray) -> dict[str, float | None]:
-    """Precision and recall of the rows that are flagged; None where there is nothing to divide by. Both: bool (n,)."""
+def flag_metrics(wrong: np.ndarray, flagged: np.ndarray) -> dict[str, float | None]:
+    """Precision and recall of the flagged rows; None where the denominator is 0. wrong, flagged: bool (n,)."""
     both = int((wrong & flagged).sum())
     return {
         "precision_flagged": both / int(flagged.sum()) if flagged.any() else None,

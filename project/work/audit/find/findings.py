@@ -1,4 +1,4 @@
-"""What an audit finds, put together from logits, margins, votes and pictures: nothing is trained or written here."""
+"""Computes an audit's findings from logits, margins, votes and images. Nothing is trained or written here."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,18 +8,18 @@ import numpy as np
 from project.work import common
 from project.work.audit.find import confident, noise_rate, scores, strength
 from project.work.audit.find.copies import Copies
-from project.work.audit.find.detection_metrics import judged, judged_flags
+from project.work.audit.find.detection_metrics import flag_metrics, ranking_metrics
 from project.work.audit.find.scores import Scores
 from project.work.audit.find.strength import NOTHING, Strength
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of N rows of a training file.
+    """The input of an audit, for N rows of a training file.
 
-    rows: int64 (N,), ascending, which they are; labels: int64 (N,), as given; logits: float32 (N, K), out of fold;
-    valid: bool (N,), the rows of validation; margins: float (N,), not a number where unknown, or None; votes: int (N,),
-    how many vote models disagree, or None; truth: float (N,), see `pictures.Loaded`, or None.
+    rows: int64 (N,), row numbers, ascending; labels: int64 (N,), as given; logits: float32 (N, K), out of fold;
+    valid: bool (N,), validation rows; margins: float (N,), NaN where unknown, or None; votes: int (N,), the number of
+    vote models that disagree, or None; truth: float (N,), see `pictures.Loaded`, or None.
     """
 
     rows: np.ndarray
@@ -34,13 +34,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Findings:
-    """What an audit finds.
+    """The result of an audit.
 
     suspicion: float (N,), low where suspicious; trust: float (N,), the probability that a label is right; order: int
-    (N,), places of rows, the most suspicious first; flagged: bool (N,); rate: the estimated share of wrong labels, by
-    which rows are flagged, None where the models know nothing of the labels; shares: float (K, K), of all rows by given
-    label and true class, counted by confident learning, whose estimate is confident; strength: how far all that can be
-    relied on; against: what known noise says of it.
+    (N,), positions of rows, the most suspicious first; flagged: bool (N,); rate: the estimated share of wrong labels,
+    which decides the number flagged, None where the models learnt nothing; shares: float (K, K), confident learning's
+    joint of given label and true class; confident: its noise rate; strength: how reliable all this is; against: metrics
+    against known noise, empty where none is known.
     """
 
     evidence: Evidence
@@ -69,14 +69,14 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     channel, counted = noise_rate.by_channel(labels, evidence.logits, generator), float(1 - shares.trace())
     strong = strength.strength(labels, evidence.logits, found.suggested, channel.likelihood)
     rate = {"channel": channel.rate, "confident": counted}[flag_by] if strong.verdict != NOTHING else None
-    trust = channel.trust if rate is not None else np.ones(len(labels))  # nothing speaks against any label
+    trust = channel.trust if rate is not None else np.ones(len(labels))  # no evidence against any label
     flagged = noise_rate.flagged(order, found.suggested != labels, rate or 0.0)
     against = _against(evidence, found, suspicion, flagged)
     return Findings(evidence, found, suspicion, trust, order, flagged, rate, shares, counted, strong, against)
 
 
 def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: np.ndarray) -> dict[str, object]:
-    """How suspicion and each score alone find what is known to be wrong; empty where nothing is known."""
+    """Detection metrics of suspicion and of each score alone, where true labels are known; otherwise empty."""
     if evidence.truth is None or not np.isfinite(evidence.truth).any():
         return {}
     known = np.isfinite(evidence.truth)
@@ -85,6 +85,6 @@ def _against(evidence: Evidence, found: Scores, suspicion: np.ndarray, flagged: 
     alone["margin"] = evidence.margins
     if evidence.votes is not None:
         alone["votes"] = np.where(evidence.valid, np.nan, -evidence.votes)
-    each = {name: judged(wrong, score[known]) for name, score in alone.items() if score is not None}
+    each = {name: ranking_metrics(wrong, score[known]) for name, score in alone.items() if score is not None}
     counts = {"known": int(known.sum()), "wrong": int(wrong.sum()), "true_noise_rate": float(wrong.mean())}
-    return counts | judged(wrong, suspicion[known]) | judged_flags(wrong, flagged[known]) | {"scores": each}
+    return counts | ranking_metrics(wrong, suspicion[known]) | flag_metrics(wrong, flagged[known]) | {"scores": each}

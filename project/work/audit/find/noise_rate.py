@@ -1,11 +1,11 @@
-"""How many labels are wrong: an estimate, which is as good as the models and as what it assumes; see `strength`.
+"""Estimates how many labels are wrong. The estimate is as good as the models and its assumption; see `strength`.
 
-Channel: the maximum-likelihood noise rate, together with a temperature of the models' probabilities. It assumes that a
-wrong label is equally likely to be any other class. What a weak model confuses is not counted as noise, as its
-probabilities say how much that is. Errors towards the class that models confuse with it are mostly not counted. There
-is no interval: one from resampled rows would say nothing about other models. Confident learning's estimate is in
-`confident`: it counts all that a model takes for another class, a weak model's confusions too.
-benchmark/audit_quality.py and audit_coverage.py hold both against known noise.
+Channel: the maximum-likelihood noise rate, fitted together with a temperature of the models' probabilities. It assumes
+that a wrong label is equally likely to be any other class. A weak model's confusions do not count as noise, because its
+probabilities show them. Errors towards a class that the models confuse with the true one are mostly missed. There is no
+confidence interval: one from resampled rows would say nothing about other models. Confident learning's estimate is in
+`confident`: it counts every confident prediction of another class, a weak model's confusions too.
+benchmark/audit_quality.py and audit_coverage.py compare both with known noise.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from project.work.labels.noise_channel import LEAST, MOST_RATE, channel_rate, li
 
 TEMPERATURES = np.geomspace(0.4, 2.5, 20)
 ENOUGH = 50_000  # rows that a temperature is fitted on
-SETTLED = 0.005  # how far the EM algorithm's rate may be from the likeliest one
+SETTLED = 0.005  # how far the EM algorithm's rate may be from the maximum-likelihood rate
 
 
 @dataclass(frozen=True)
 class Channel:
-    """rate: share of wrong labels, 0..1; trust: the probability that each label is right by it, float (N,); likelihood:
-    mean logarithm of the labels' probability."""
+    """rate: share of wrong labels, 0..1; trust: the probability that each label is right, float (N,); likelihood: mean
+    log-likelihood of the labels."""
 
     rate: float
     trust: np.ndarray
@@ -40,18 +40,18 @@ def by_channel(labels: np.ndarray, logits: np.ndarray, generator: np.random.Gene
     temperature, classes = fitted_temperature(labels[some], logits[some]), logits.shape[1]
     confidences = np.concatenate([self_confidence(labels[at], each) for at, each in chunks(logits, temperature)])
     confidences = confidences.astype(float).clip(LEAST, 1 - LEAST)
-    rate, best = channel_rate(confidences, classes), likeliest(confidences, classes)
-    if abs(rate - best) > SETTLED:  # the EM algorithm still stands near its first guess
+    rate, best = channel_rate(confidences, classes), maximum_likelihood_rate(confidences, classes)
+    if abs(rate - best) > SETTLED:  # the EM algorithm has not converged
         rate = best
     return Channel(rate, trust(confidences, rate, classes), likelihood(confidences, rate, classes))
 
 
-def likeliest(confidences: np.ndarray, classes: int) -> float:
-    """The noise rate at which the labels are likeliest, to 1e-6; their likelihood has one peak over the rate.
+def maximum_likelihood_rate(confidences: np.ndarray, classes: int) -> float:
+    """The maximum-likelihood noise rate, to 1e-6. The likelihood is concave in the rate, so bisection finds it.
 
     confidences: probability of each label, float (N,), inside 0..1.
     """
-    step = (1 - confidences) / (classes - 1) - confidences  # what a rate of 1 adds to it
+    step = (1 - confidences) / (classes - 1) - confidences  # derivative of a label's probability by the rate
     low, high = 0.0, MOST_RATE
     while high - low > 1e-6:
         middle = (low + high) / 2
@@ -60,7 +60,7 @@ def likeliest(confidences: np.ndarray, classes: int) -> float:
 
 
 def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The temperature at which the labels are likeliest, together with the best noise rate for it."""
+    """The temperature of highest likelihood, each with its own best noise rate."""
 
     def fit(temperature: float) -> float:
         confidences = self_confidence(labels, softmax(logits / temperature)).astype(float)
@@ -70,9 +70,9 @@ def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def flagged(order: np.ndarray, disagree: np.ndarray, rate: float) -> np.ndarray:
-    """Which rows are flagged, bool (N,): the first in order, as many as are wrong, of those whose label is disputed.
+    """Which rows are flagged, bool (N,): the first round(rate x N) in order of those whose label is disputed.
 
-    order: rows, the most suspicious first, int (N,); disagree: bool (N,), where the predicted class is another.
+    order: rows, the most suspicious first, int (N,); disagree: bool (N,), where prediction and label differ.
     """
     found = np.zeros(len(order), dtype=bool)
     disputed = order[disagree[order]]

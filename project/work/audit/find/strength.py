@@ -1,7 +1,7 @@
-"""How far models that judge labels can be relied on: how many labels they agree with, and two bounds of the noise rate.
+"""How reliable an audit's models are: their agreement with the labels, and two bounds of the noise rate.
 
-Both bounds are shares of labels that differ from the class predicted out of fold. Neither looks at how likely the label
-is; what each assumes is said beside it. benchmark/audit_coverage.py compares them with known noise.
+Both bounds are shares of labels that differ from the class predicted out of fold. Neither uses the label's probability.
+Each states its assumption. benchmark/audit_coverage.py compares them with known noise.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from scipy.special import betaincinv
 
 from project.work.audit.find.scores import ROWS
 
-SURE = 0.05  # share of rows whose predictions are the surest
-LIMIT = 0.01  # chance that the share among so few rows is above the lower bound by luck alone
-HALF = 0.5  # of the labels: models that agree with fewer are too weak, or hardly a label is right
-EVIDENCE = 5.0  # nats in all by which labels must be likelier than by how common their class is
+SURE = 0.05  # share of rows that count as the surest predictions
+LIMIT = 0.01  # probability that the share among these few rows exceeds the lower bound by chance
+HALF = 0.5  # of the labels: models that agree with fewer are too weak, or most labels are wrong
+EVIDENCE = 5.0  # nats in all by which the models must beat the class frequencies in log-likelihood
 NOTHING, WEAK, ENOUGH = "nothing learnt", "weak", "enough"
 
 
 @dataclass(frozen=True)
 class Strength:
-    """agreement: share of labels that are the predicted class; chance: that of always predicting the commonest label;
-    sure_rows: how many predictions are called sure; sure_disagreement: share of their labels that differ; verdict:
-    NOTHING, WEAK or ENOUGH."""
+    """agreement: share of labels that equal the predicted class; chance: that of always predicting the commonest label;
+    sure_rows: number of sure predictions; sure_disagreement: share of their labels that differ; verdict: NOTHING, WEAK
+    or ENOUGH."""
 
     agreement: float
     chance: float
@@ -32,9 +32,9 @@ class Strength:
 
     @property
     def least(self) -> float:
-        """The lower bound: what the surest predictions show, if these are right and labels there as wrong as anywhere.
+        """The lower bound, from the surest predictions. It assumes that these are right and their labels no noisier.
 
-        0 where the models are weak, whose surest predictions are wrong too.
+        0 where the models are weak, because then the surest predictions are wrong too.
         """
         wrong = round(self.sure_disagreement * self.sure_rows)
         if self.verdict != ENOUGH or wrong == 0:
@@ -43,12 +43,12 @@ class Strength:
 
     @property
     def most(self) -> float:
-        """The upper bound: every label that differs from the prediction is wrong, and of the others none."""
+        """The upper bound. It assumes that every label that differs from the prediction is wrong, and no other."""
         return 1 - self.agreement
 
 
 def widths(logits: np.ndarray) -> np.ndarray:
-    """How far the highest logit stands above the second one, float (N,); a copy of all (N, K) would not fit."""
+    """The highest logit minus the second highest, float (N,). In chunks: a copy of all would not fit in memory."""
     found = np.empty(len(logits), dtype=logits.dtype)
     for start in range(0, len(logits), ROWS):
         second, first = np.partition(logits[start : start + ROWS], -2, axis=1)[:, -2:].T
@@ -57,9 +57,9 @@ def widths(logits: np.ndarray) -> np.ndarray:
 
 
 def strength(labels: np.ndarray, logits: np.ndarray, suggested: np.ndarray, likelihood: float) -> Strength:
-    """The strength of models that gave logits (N, K) out of fold, of which suggested, int (N,), are the highest.
+    """The strength of the models that gave out-of-fold logits (N, K). suggested: int (N,), the argmax of the logits.
 
-    labels: int (N,); likelihood: mean logarithm of the labels' probability, given the models and the estimated noise.
+    labels: int (N,); likelihood: mean log-likelihood of the labels under the models and the estimated noise.
     """
     differs, counts = suggested != labels, np.bincount(labels)
     rows = max(1, round(SURE * len(labels)))

@@ -1,4 +1,4 @@
-"""The vote on each label: models that each learnt from one fold alone say what they take the other rows for."""
+"""The vote on each label: each model learns from one fold alone and predicts the other rows."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from project.work.teacher.fold_models import FoldModels
 
 
 def against(context: RunContext, dataset: Dataset, folder: Path) -> np.ndarray:
-    """How many models disagree with each label, int (N,): of those that did not learn from it.
+    """The number of models that disagree with each label, int (N,), among those that did not learn from it.
 
-    That is all of them but one, and all for a row of validation. Each model goes on in its own folder.
+    These are all models but one, and all models for a validation row. Each model resumes in its own folder.
     context: with the settings of the fold models.
     """
     distributed = context.distributed

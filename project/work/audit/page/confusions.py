@@ -1,7 +1,7 @@
-"""The noise transition matrix on a page: as a map, by its largest entries, and as what the map can tell.
+"""The noise transition matrix on a page: a heat map, the largest entries, and the text for a clicked cell.
 
-The map is an SVG, sharp at any size, whose cells are UNIT wide. Of a few classes each cell shows its number; of many,
-every so many names stand beside it until a reader zooms in.
+The map is an SVG with cells of UNIT width, sharp at any size. With few classes each cell shows its number. With many,
+only every n-th name is shown until the reader zooms in.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from project.work.pages.rendering import Cell, cell
 from project.work.pages.sheets import png_url
 
 PAIRS = 60  # of the largest confusions
-CELLS = 10  # confusions of each class that the map can tell by name
-UNIT = 10  # of an SVG's own lengths, in a cell
+CELLS = 10  # confusions of each class that the map can name
+UNIT = 10  # SVG units in a cell
 NUMBERED = 12  # classes whose cells hold numbers
-LETTERS = 18  # of a name beside the map
+LETTERS = 18  # of a name beside the map, at most
 KEY = (0.0, 0.01, 0.1, 0.25, 0.5, 1.0)  # shares that the colour key names
-_SHOWN = 0.002  # of a transition matrix: less is noise of the estimate
-_WIDE, _TEXT = 700, 12  # pixels that a map has on a page, and of its letters
-_CELL = {NUMBERED: 52, 30: 26, 60: 17}  # pixels of a cell where there are at most so many classes
-_DARK = 0.35  # share from which a cell is so dark that its number is white
+_SHOWN = 0.002  # smaller entries are noise of the estimate
+_WIDE, _TEXT = 700, 12  # pixels: width of the map on a page, size of its letters
+_CELL = {NUMBERED: 52, 30: 26, 60: 17}  # number of classes, at most -> pixels of a cell
+_DARK = 0.35  # from this share on a cell is dark and its number white
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A map as an SVG has it, in lengths of which a cell has UNIT.
+    """A heat map for an SVG. Lengths are in SVG units.
 
-    image: URL of its colours; key: that of the scale; names: shortened; letter: size of the names, all of which are
-    readable once zoomed in; step: every so many names are shown before that, coarse: their size; margin: of the names;
-    width: of the whole in pixels, before a page shrinks it; numbers: (across, down, percent, whether it is dark).
+    image: URL of the coloured cells; key: URL of the colour scale; names: shortened; letter: size of all names, for the
+    zoomed map; step, coarse: before zooming, every step-th name is shown in size coarse; margin: for the names; width:
+    of the whole in pixels, before the page shrinks it; numbers: (x, y, percent, whether the cell is dark).
     """
 
     count: int
@@ -52,12 +52,12 @@ class HeatMap:
 
     @property
     def middles(self) -> list[tuple[float, str]]:
-        """Where each name stands, and the name."""
+        """The position of each name, and the name."""
         return [(UNIT * (at + 0.5), name) for at, name in enumerate(self.names)]
 
     @property
     def marks(self) -> list[tuple[float, str]]:
-        """Where each share stands on the colour key, in percent of its width, and its words."""
+        """The position of each share on the colour key, in percent of its width, and its text."""
         return [(100 * float(np.sqrt(share)), f"{share:.0%}") for share in KEY]
 
 
@@ -67,7 +67,7 @@ def heat_map(matrix: np.ndarray, names: list[str]) -> HeatMap:
     pixels = next((size for most, size in _CELL.items() if count <= most), 12)
     letter = min(0.85 * UNIT, _TEXT * UNIT / pixels)
     longest = 0.56 * max(map(len, short))
-    shrunk = _WIDE / (count + longest * letter / UNIT)  # pixels of a cell where the whole fits a page
+    shrunk = _WIDE / (count + longest * letter / UNIT)  # pixels of a cell when the whole map fits a page
     step = 1 if shrunk >= _TEXT else int(-(-_TEXT // shrunk))
     coarse = letter if step == 1 else min(0.85 * UNIT * step, _TEXT * UNIT / shrunk)
     margin = longest * max(letter, coarse) + 1.5 * max(letter, coarse) + 2
@@ -86,7 +86,7 @@ def largest_pairs(matrix: np.ndarray, most: int = PAIRS) -> list[tuple[int, int,
 
 
 def pair_rows(pairs: list[tuple[int, int, float]], table: pd.DataFrame, names: list[str]) -> list[list[Cell]]:
-    """For each pair: the true class, its label, the share, and how many flagged pictures say so."""
+    """For each pair: the true class, the given label, the share, and the number of flagged pictures of that pair."""
     flagged = table[table["flagged"] == 1]
     counts = flagged.groupby(["suggested_label", "given_label"]).size().to_dict()
     return [
@@ -96,7 +96,7 @@ def pair_rows(pairs: list[tuple[int, int, float]], table: pd.DataFrame, names: l
 
 
 def cells(matrix: np.ndarray) -> list[list[list[float]]]:
-    """For each true class its largest entries [given, share], for the map to tell."""
+    """For each true class its largest entries [given, share], for a click on the map."""
     found = []
     for row in matrix:
         best = [int(given) for given in np.argsort(-row, kind="stable")[:CELLS] if row[given] >= _SHOWN]
@@ -105,7 +105,7 @@ def cells(matrix: np.ndarray) -> list[list[list[float]]]:
 
 
 def _colours(shares: np.ndarray) -> str:
-    """Shares (rows, columns) as an image, by their root, so that 1% can be seen."""
+    """Shares (rows, columns) as an image. Colour follows the square root, so that 1% is visible."""
     import matplotlib
 
     image = Image.fromarray((np.sqrt(np.clip(shares, 0, 1)) * 255).round().astype(np.uint8), "P")
@@ -114,7 +114,7 @@ def _colours(shares: np.ndarray) -> str:
 
 
 def _numbers(matrix: np.ndarray) -> list[tuple[float, float, str, bool]]:
-    """Where each number stands, and in what words: percent without its sign."""
+    """The position and text of each number: percent without its sign."""
     return [
         (UNIT * (given + 0.5), UNIT * (true + 0.5), f"{100 * share:.{0 if share >= 0.0995 else 1}f}", share > _DARK)
         for (true, given), share in np.ndenumerate(matrix)

@@ -1,4 +1,4 @@
-"""What a person had decided before an audit: its page goes on from there, so that its export is the whole story."""
+"""Decisions made before an audit. Its page starts from them, so that its export holds all decisions."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from project.work.files import tables
 from project.work.labels import corrections
 from project.work.labels.corrections import DROP, DROPPED, Corrections
 
-FILE = "earlier_corrections.csv"  # not corrections.csv, as a page's export may be put beside it
+FILE = "earlier_corrections.csv"  # not corrections.csv: a page's export may be saved beside it
 Decision = tuple[int, str, int, int | str]
 
 
 def write(folder: Path, done: Corrections, keys: np.ndarray, names: list[str]) -> None:
-    """Write into an audit's folder the corrections that it was made with. keys: (N,), see `naming.packed`."""
+    """Write the corrections that an audit was made with into its folder. keys: (N,), see `naming.packed`."""
     corrections.write(folder / FILE, done, keys, names)
 
 
 def read(folder: Path, names: list[str]) -> list[Decision]:
-    """Those of an audit's folder, none where it was made without: (row, key id, label in the data, new label or drop).
+    """Read them: (row, key id, label in the data, new label or drop) each; none if the audit was made without.
 
-    Also of rows that the audit leaves out. Raises UserError.
+    They include rows that the audit leaves out. Raises UserError.
     """
     path = folder / FILE
     if not path.exists():
@@ -30,17 +30,17 @@ def read(folder: Path, names: list[str]) -> list[Decision]:
     table = tables.read_table(path, corrections.COLUMNS, kind, corrections.NAMES)
     given, new = corrections.decided(table, names, path)
     if not table["row"].str.fullmatch(r"[0-9]{1,18}").all():
-        raise UserError(f"{path}: a row is no number; run ./inv audit again")
+        raise UserError(f"{path}: a row is not a number; run ./inv audit again")
     values = [DROP if label == DROPPED else label for label in new.tolist()]
     return list(zip(table["row"].astype(int).tolist(), table["key_id"].tolist(), given.tolist(), values, strict=True))
 
 
 def note(decisions: list[Decision]) -> str:
-    """What a page says of them; nothing where there are none."""
+    """The sentence about them on the page; empty if there are none."""
     if not decisions:
         return ""
     count = f"{len(decisions):,} decision{'s were' if len(decisions) > 1 else ' was'}"
     return (
-        f" {count} made before this audit: they are here already, also those on pictures that are not shown, and what"
-        " is exported holds them too. Where not all pictures fit, those that are not reviewed yet go first."
+        f" {count} made before this audit. The page already holds them, also for pictures that are not shown, and the"
+        " export includes them. Where not all pictures fit, those that are not reviewed yet go first."
     )

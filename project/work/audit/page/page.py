@@ -1,4 +1,4 @@
-"""The page of an audit: one file, for which a browser needs no server, where a person looks at suspects and judges."""
+"""The page of an audit: one file, opened without a server, on which a person reviews the suspects."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 FILE = "audit.html"
 FACTS = 1 << 20  # bytes of audit.json
-LIMIT = 2000  # pictures on a page
-WITHOUT_FLAGS = 100  # of them where none is flagged
+LIMIT = 2000  # pictures on a page, at most
+WITHOUT_FLAGS = 100  # the same where no label is flagged
 EXAMPLES = 4  # pictures that show what a class usually looks like
 TEMPLATE = Path(__file__).with_name("template")
 _NUMBERS = {
@@ -35,12 +35,12 @@ _TEXTS = ("key_id", "split")
 def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limit: int = LIMIT) -> Path:
     """Write audit.html from the other files of an audit's folder; returns its path. Raises UserError.
 
-    pictures: of the training file, which audit.csv gives the rows of; names: of the K classes, as they are in the
-    files; limit: pictures on the page.
+    pictures: of the training file, indexed by the rows of audit.csv; names: of the K classes, as in the files; limit:
+    pictures on the page.
     """
     table, facts = read_table(folder / "audit.csv"), _read_facts(folder / "audit.json")
     if len(table) > 0 and table["given_label"].max() >= len(names):
-        raise UserError(f"{folder}/audit.csv: of other classes than these {len(names)}; run ./inv audit again")
+        raise UserError(f"{folder}/audit.csv: has other classes than these {len(names)}; run ./inv audit again")
     decisions = earlier.read(folder, names)
     judged = table["key_id"].isin([key for _, key, _, _ in decisions]).to_numpy()
     shown = table.iloc[chosen(table, judged, limit)]
@@ -69,7 +69,10 @@ def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limi
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """What the page needs of audit.csv, by rank; copy: bool, one of several identical pictures. Raises UserError."""
+    """The columns of audit.csv that the page needs, by rank, and copy: bool, has an identical picture.
+
+    Raises UserError.
+    """
     columns = [*_NUMBERS, *_TEXTS]
     try:
         table = pd.read_csv(
@@ -90,8 +93,8 @@ def read_table(path: Path) -> pd.DataFrame:
 def chosen(table: pd.DataFrame, judged: np.ndarray, limit: int) -> np.ndarray:
     """Which rows of an audit, sorted by rank, a page shows: positions int (n,), n <= limit, the most suspicious first.
 
-    The flagged ones, then blank and identical pictures that are not flagged; where none is flagged, the first ones.
-    judged: bool (N,), the rows that a person has decided on, which give way to the others where not all fit.
+    The flagged rows, then blank and identical pictures that are not flagged; if none is flagged, the first rows.
+    judged: bool (N,), rows that a person has decided on; they are left out first where not all fit.
     """
     flagged = table["flagged"].to_numpy() == 1
     strange = (table["blank"] == 1) | table["copy"]
@@ -119,7 +122,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 
 def _data(shown: pd.DataFrame, facts: dict[str, Any], names: list[str], drawn: Sheets) -> dict[str, Any]:
-    """What the scripts read: each picture as a list, in the order of the sheets."""
+    """The data of the page's scripts: each picture as a list, in the order of the sheets."""
     kinds = 1 * (shown["flagged"] == 1) + 2 * (shown["blank"] == 1) + 4 * shown["copy"]
     columns = (
         shown["row"].tolist(),
@@ -142,7 +145,7 @@ def _data(shown: pd.DataFrame, facts: dict[str, Any], names: list[str], drawn: S
 
 
 def _places(usual: pd.DataFrame) -> dict[int, list[int]]:
-    """Where the examples of each class are in their sheets."""
+    """The positions of each class's examples in their sheets."""
     found: dict[int, list[int]] = {}
     for place, label in enumerate(usual["given_label"].tolist()):
         found.setdefault(label, []).append(place)
@@ -150,7 +153,7 @@ def _places(usual: pd.DataFrame) -> dict[int, list[int]]:
 
 
 def _head(facts: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
-    """What the page says first: the finding, and what must be known before anything is decided."""
+    """The head of the page: the finding and its warning."""
     flagged, rows = int(table["flagged"].sum()), len(table)
     return {
         "title": f"Audit of {facts.get('dataset', 'a data set')}",
@@ -177,8 +180,8 @@ def _lists(folder: Path, table: pd.DataFrame, names: list[str], shown: set[int])
 
 
 def _rules(drawn: Sheets, usual: Sheets, images: np.ndarray) -> "Markup":
-    """The sheets of pictures as CSS; small pictures are shown at whole multiples of their size."""
-    from markupsafe import Markup  # what is in it are numbers and base64 of our own
+    """The sheets of pictures as CSS. Small pictures are shown at integer multiples of their size."""
+    from markupsafe import Markup  # the text is our own: numbers and base64
 
     side = max(drawn.width, drawn.height)
     small, (tile, large) = min(2, 48 / side), (max(1, round(size / side)) for size in (96, 192))

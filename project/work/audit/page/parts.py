@@ -1,4 +1,4 @@
-"""What an audit's page says beside its pictures: facts, classes, blank and identical pictures, as plain values.
+"""The tables and lists of an audit's page: facts, classes, blank and identical pictures, as plain values.
 
 The template decides how they look.
 """
@@ -26,10 +26,10 @@ _LABELS = {
     "models": "what the fold models learnt",
     "flag_by": "estimate that decides how many labels are flagged",
     "noise_type": "noise added on purpose",
-    "noise_rate_asked": "share of labels that it was set to change",
+    "noise_rate_asked": "requested share of changed labels",
     "known": "labels known to be right or wrong",
     "wrong": "of these, wrong",
-    "true_noise_rate": "share of these that is wrong",
+    "true_noise_rate": "share of these that are wrong",
     "auroc": "AUROC against the known errors",
     "average_precision": "average precision against the known errors",
     "precision_flagged": "precision of the flagged set",
@@ -41,7 +41,7 @@ _HEADINGS = {"flagged_share": "share flagged", "confident_rate": "share wrong by
 
 @dataclass(frozen=True)
 class ClassLine:
-    """A line of the table of classes. name_at: which of its cells is the name."""
+    """A line of the table of classes. name_at: index of the cell with the name."""
 
     label: int
     cells: list[Cell]
@@ -60,14 +60,14 @@ class Named:
 
 @dataclass(frozen=True)
 class Identical:
-    """Pictures that are the same. different: whether their labels are not."""
+    """A group of identical pictures. different: whether their labels differ."""
 
     different: bool
     members: list[Named]
 
 
 def note(table: pd.DataFrame, shown: int) -> str:
-    """Which pictures the page shows of those that there are."""
+    """Says which pictures the page shows."""
     flagged = int(table["flagged"].sum())
     if flagged == 0:
         return f"No label is flagged. These {shown:,} are the most suspicious ones."
@@ -77,7 +77,7 @@ def note(table: pd.DataFrame, shown: int) -> str:
 
 
 def facts(known: dict[str, Any]) -> list[tuple[str, Any]]:
-    """All that audit.json knows: words and value."""
+    """All facts of audit.json: description and value."""
     return [
         (_LABELS.get(name, name.replace("_", " ")), value)
         for name, value in known.items()
@@ -86,7 +86,7 @@ def facts(known: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def read_classes(path: Path) -> pd.DataFrame:
-    """classes.csv as it is. Raises UserError."""
+    """Read classes.csv. Raises UserError."""
     try:
         table = pd.read_csv(
             path, keep_default_na=False, na_values={"flagged_share": [""]}, dtype={"name": str, "most_suggested": str}
@@ -99,7 +99,7 @@ def read_classes(path: Path) -> pd.DataFrame:
 
 
 def headings(classes: pd.DataFrame) -> list[str]:
-    """Of the table of classes."""
+    """The headings of the table of classes."""
     return [_HEADINGS.get(name, name).replace("_", " ") for name in _columns(classes)]
 
 
@@ -127,7 +127,7 @@ def blank_pictures(table: pd.DataFrame, names: list[str], shown: set[int]) -> li
 
 
 def identical_pictures(table: pd.DataFrame, names: list[str], shown: set[int]) -> tuple[list[Identical], int]:
-    """The first groups of identical pictures, those with different labels first, and how many there are."""
+    """The first groups of identical pictures, those with different labels first, and the number of all groups."""
     copies = table[table["copy"]]
     copies = copies.assign(group=copies["duplicate_of"].fillna(copies["row"]))
     different = copies.groupby("group")["given_label"].nunique() > 1

@@ -1,4 +1,4 @@
-"""The Google account that results are reported with: a service account's key file, or the one of the machine."""
+"""The Google account for reporting: a service account's key file, or the machine's account."""
 
 import json
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ ANOTHER = "make another (console.cloud.google.com > IAM > Service accounts > Key
 
 
 class Refused(Exception):
-    """Something a person has to put right before a result can be sent; the text says what."""
+    """Sending a result needs a change by a person; the text says which."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Credentials as google-auth has them."""
+    """Credentials of google-auth."""
 
     credentials: Any
 
     @property
     def address(self) -> str:
-        """What a sheet is shared with."""
+        """The address to share a sheet with."""
         address = getattr(self.credentials, "service_account_email", None)
         return address if address and "@" in address else "this machine's account"
 
@@ -42,7 +42,7 @@ def find_account(settings: ReportSettings) -> Account:
 
 
 def _read_key_file(path: Path) -> Any:
-    """The only place that knows oauth2client. No text of an error in the key itself is passed on: it may quote it."""
+    """The only place that uses oauth2client. An error in the key itself is not quoted: its text may contain the key."""
     from gspread.utils import convert_credentials
     from oauth2client.service_account import ServiceAccountCredentials
 

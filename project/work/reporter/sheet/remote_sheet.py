@@ -1,6 +1,6 @@
 """The first worksheet of a Google spreadsheet, through gspread's client.
 
-What goes wrong on the way comes out in words that say what to do.
+Errors become messages that say what to do.
 """
 
 import os
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from gspread.exceptions import APIError
     from gspread.http_client import HTTPClient
 
-CONNECT = 5.0  # seconds until a machine that does not even accept a connection counts as silent
+CONNECT = 5.0  # seconds to wait for a connection
 RAW: dict[str, Any] = {"valueInputOption": "RAW"}
 SPREADSHEET = "application/vnd.google-apps.spreadsheet"
-# Google's services by where they are, and the variables, in the manner of gcloud's, that put them elsewhere.
+# Addresses of Google's services, and the environment variables (named as gcloud's) that override them.
 ENDPOINTS = {
     "https://sheets.googleapis.com/": "CLOUDSDK_API_ENDPOINT_OVERRIDES_SHEETS",
     "https://www.googleapis.com/": "CLOUDSDK_API_ENDPOINT_OVERRIDES_DRIVE",
@@ -32,14 +32,14 @@ ENABLE = "https://console.cloud.google.com/apis/library/sheets.googleapis.com"
 
 @dataclass(frozen=True)
 class SharedSheet:
-    """The sheet a message speaks of, and the account it is shared with. name: as a person knows it."""
+    """The sheet and the account it is shared with, for messages. name: the sheet's, for a person."""
 
     name: str
     account: Account
 
 
 def connect(account: Account, patience: Patience) -> "HTTPClient":
-    """A client of the Sheets and Drive APIs. It never tries again by itself: that is Patience's part."""
+    """A client of the Sheets and Drive APIs. It never retries by itself; Patience does that."""
     from gspread.http_client import HTTPClient
 
     class Client(HTTPClient):
@@ -55,7 +55,7 @@ def connect(account: Account, patience: Patience) -> "HTTPClient":
 
 
 class RemoteSheet:
-    """A worksheet that is open. columns: how many it has room for."""
+    """An open worksheet. columns: the width of its grid."""
 
     def __init__(self, client: "HTTPClient", settings: ReportSettings, shared: SharedSheet, patience: Patience) -> None:
         self.client, self.shared, self.patience = client, shared, patience
@@ -67,33 +67,33 @@ class RemoteSheet:
         return f"https://docs.google.com/spreadsheets/d/{self.key}"
 
     def read(self) -> list[list[str]]:
-        """All cells as text, the header first; cells and rows at the end that are empty are left out."""
+        """All cells as text, the header first; empty cells and rows at the end are left out."""
 
         def ask() -> list[list[str]]:
             answer = self.client.values_get(self.key, self._range())
-            if "range" not in answer:  # which even an empty sheet has: this is no answer
+            if "range" not in answer:  # even an empty sheet has one, so this is not a valid answer
                 raise ValueError("no range")
             return [[str(value) for value in row] for row in answer.get("values", [])]
 
         return self._ask(ask)
 
     def widen(self, columns: int) -> None:
-        """Make room: the grid of a new sheet ends at column Z, and writing past it is refused."""
+        """Widen the grid: that of a new sheet ends at column Z, and writes beyond it are refused."""
         size = {"sheetId": self._id, "gridProperties": {"columnCount": columns}}
         change = {"updateSheetProperties": {"properties": size, "fields": "gridProperties.columnCount"}}
         self._ask(lambda: self.client.batch_update(self.key, {"requests": [change]}))
         self.columns = columns
 
     def put(self, row: int, column: int, values: Sequence[Cell]) -> None:
-        """Write cells from a place on, counted from 1; None leaves a cell as it is. Harmless to repeat."""
+        """Write cells from a row and column on, counted from 1; None leaves a cell as it is. Safe to repeat."""
         from gspread.utils import rowcol_to_a1
 
         place, body = self._range(rowcol_to_a1(row, column)), {"values": [list(values)]}
         self._ask(lambda: self.client.values_update(self.key, place, RAW, body))
 
     def append(self, rows: Sequence[Sequence[Cell]]) -> None:
-        """Add rows below the last one. Raises Unknown when it is open whether they were added."""
-        # INSERT_ROWS: two that append at once would otherwise be given the same empty rows, and one would be lost.
+        """Add rows below the last one. Raises Unknown if it is not known whether they were added."""
+        # INSERT_ROWS: else two that append at once get the same empty rows, and one of them is lost.
         options, body = RAW | {"insertDataOption": "INSERT_ROWS"}, {"values": list(rows)}
 
         def ask() -> int:
@@ -117,7 +117,7 @@ class RemoteSheet:
         return self.patience.insist(attempt)
 
     def _first_worksheet(self) -> tuple[str, int, int]:
-        """Its title, number and width."""
+        """The title, id and width of the first worksheet."""
         sheets = [sheet["properties"] for sheet in self.client.fetch_sheet_metadata(self.key)["sheets"]]
         first = next(sheet for sheet in sheets if sheet.get("sheetType", "GRID") == "GRID")  # a chart has no cells
         return first["title"], first.get("sheetId", 0), first.get("gridProperties", {}).get("columnCount", 26)
@@ -157,7 +157,7 @@ class RemoteSheet:
 
 
 def explain(error: Exception, shared: SharedSheet, repeatable: bool) -> Exception:
-    """What a failed request amounts to: Passing, Unknown (unless it is harmless to repeat) or Refused."""
+    """The exception for a failed request: Passing, Unknown (unless it is safe to repeat) or Refused."""
     from google.auth.exceptions import RefreshError, TransportError
     from gspread.exceptions import APIError
     from requests.exceptions import RequestException
@@ -168,7 +168,7 @@ def explain(error: Exception, shared: SharedSheet, repeatable: bool) -> Exceptio
             f"Google does not accept the key of {shared.account.address} ({_said(error.args[0])}): if this machine's"
             f" clock is right the key was deleted: {ANOTHER}"
         )
-    if isinstance(error, (RefreshError, TransportError)):  # no token yet, so the request itself was never sent
+    if isinstance(error, (RefreshError, TransportError)):  # without a token the request was never sent
         return Passing(f"Google gave no token ({type(error).__name__})")
     if isinstance(error, APIError):
         return _explain_answer(error, shared, in_doubt)
@@ -186,7 +186,7 @@ def _explain_answer(error: "APIError", shared: SharedSheet, in_doubt: type[Passi
         return Passing("over Google's quota of requests a minute", _retry_after(error))
     if status == 408 or status >= 500:
         return in_doubt(f"Google is in trouble ({status})", _retry_after(error))
-    message = _said(error.error.get("message")) if error.code != -1 else "its answer was no JSON"
+    message = _said(error.error.get("message")) if error.code != -1 else "its answer was not JSON"
     return Refused(_advice(status, message, reasons, links, shared))
 
 
@@ -200,11 +200,11 @@ def _advice(status: int, message: str, reasons: set[str], links: list[str], shar
         return f"share the sheet {shared.name} with {address} as editor"
     if "not supported for this document" in message:
         return f"{shared.name} is an Office file: open it, choose File > Save as Google Sheets, and share that one"
-    return f"Google refused the row in {shared.name} ({status}: {message}): mend that"
+    return f"Google refused the row in {shared.name} ({status}: {message}): fix that"
 
 
 def _details(error: Any) -> tuple[set[str], list[str]]:
-    """The reasons an error names, in either of Google's forms, and the links where it can be mended."""
+    """The reasons that an error names, in either of Google's formats, and its help links."""
     parts = [part for name in ("errors", "details") for part in (error.get(name) or ()) if isinstance(part, dict)]
     reasons = {str(part["reason"]) for part in parts if "reason" in part}
     links = [part["metadata"]["activationUrl"] for part in parts if "activationUrl" in (part.get("metadata") or {})]
@@ -217,5 +217,5 @@ def _retry_after(error: "APIError") -> float:
 
 
 def _said(text: object) -> str:
-    """What Google said, on one line, short, without anything that looks like a token."""
+    """Google's message on one line, shortened, without anything that looks like a token."""
     return re.sub(r"ya29\.\S+|Bearer \S+", "...", " ".join(str(text).split()))[:300]

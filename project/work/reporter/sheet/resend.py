@@ -1,6 +1,6 @@
-"""Bring results.csv up to date with the run folders, and the spreadsheet with results.csv; ./inv report."""
+"""./inv report: updates results.csv from the run folders, and the spreadsheet from results.csv."""
 
-if __name__ == "__main__":  # before anything that takes a while to load
+if __name__ == "__main__":  # before the slow imports
     from project.work.machine import process
 
     process.begin()
@@ -20,15 +20,15 @@ from project.work.settings.groups import ReportSettings
 
 @dataclass(frozen=True)
 class ResendSettings(ReportSettings):
-    """What to send, and where to."""
+    """What to send, and where."""
 
     output: str | None = setting(None, "folder of results.csv; project/output when not given", value="FOLDER")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Give finished runs without a row theirs, then send the rows that the spreadsheet lacks.
+    """Add the missing rows of finished runs to results.csv, then send the rows that the spreadsheet lacks.
 
-    Raises UserError that says what to do when it cannot.
+    Raises UserError.
     """
     flags = given(ResendSettings, argv, "Send the rows of results.csv that the spreadsheet does not have.")
     names = {field.name for field in dataclasses.fields(ResendSettings)}

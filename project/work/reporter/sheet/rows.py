@@ -1,4 +1,4 @@
-"""Rows of results as cells of a sheet, and what has to change there; no I/O."""
+"""Rows of results as cells of a sheet, and the changes that a sheet needs; no I/O."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from project.work.reporter.result import DATA_DIGEST
 from project.work.settings.groups import Settings
 
 Cell = str | int | float | bool | None
-# Columns that stay text whatever they look like: a revision of digits only, or one like 12e45678, is no number.
+# Columns that always stay text: a revision of digits only, or one like 12e45678, is not a number.
 TEXT = {"uuid", "method", "device", "torch", "git_revision", "finished", DATA_DIGEST} | {
     name for name, hint in get_type_hints(Settings).items() if str in (get_args(hint) or (hint,))
 }
@@ -18,7 +18,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOREC
 
 @dataclass(frozen=True)
 class Plan:
-    """What makes a sheet hold some rows. None in a row is a cell that is not ours and stays as it is.
+    """The changes that a sheet needs to hold some rows. None in a row: a cell that is not ours and stays as it is.
 
     new_columns: names to write right of the header; updates: row number, counted from 1 -> its new cells.
     """
@@ -30,7 +30,7 @@ class Plan:
 
 
 def cell(name: str, value: str) -> Cell:
-    """A value of results.csv as the sheet takes it: numbers and booleans as such, NaN and infinity empty."""
+    """A value of results.csv for the sheet: numbers and booleans as such, NaN and infinity empty."""
     if name in TEXT:
         return value
     if value in ("True", "False"):
@@ -46,10 +46,10 @@ def cell(name: str, value: str) -> Cell:
 
 
 def plan(table: Sequence[Sequence[str]], rows: Iterable[Mapping[str, str]]) -> Plan:
-    """What to do so that a sheet has each row once, found by its uuid.
+    """The changes after which a sheet has each row once, by uuid.
 
-    table: all cells of the sheet, the header first, empty when nothing is there; rows: as text. A row that the sheet
-    has with the same time of finishing stays as it is.
+    table: all cells of the sheet, the header first; empty for an empty sheet; rows: as text. A row that the sheet has
+    with the same finishing time stays as it is.
     """
     rows = list(rows)
     old = list(table[0]) if table else []

@@ -1,4 +1,4 @@
-"""The spreadsheet: one row a run, each uuid once, however often and from wherever it is sent."""
+"""The spreadsheet: one row a run. Each uuid is there once, however often it is sent."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ BATCH = 500  # rows a request; Google recommends bodies below 2 MB
 
 @dataclass(frozen=True)
 class Sent:
-    """What sending came to, in rows."""
+    """The result of sending, in rows."""
 
     url: str
     added: int
@@ -35,7 +35,7 @@ class Sent:
 
 
 class Sheet:
-    """A Google spreadsheet. What it cannot take stays in results.csv of the output folder and goes out later."""
+    """A Google spreadsheet. Rows that cannot be sent stay in results.csv of the output folder and are sent later."""
 
     def __init__(self, settings: ReportSettings, output: Path, patience: Patience | None = None) -> None:
         self.settings, self.output = settings, output
@@ -43,13 +43,13 @@ class Sheet:
 
     @property
     def name(self) -> str:
-        """The sheet as a person knows it."""
+        """The sheet's name for a person."""
         if self.settings.sheet_key is not None:
             return self.settings.sheet_key
         return f'"{self.settings.sheet_title}"'
 
     def write(self, result: Result) -> str:
-        """Add or replace the run's row, and send along what runs beside this one have left waiting."""
+        """Add or replace the run's row, and also send the waiting rows of other runs."""
         row = as_text(result.row)
         mark = waiting.add(result.folder, row["uuid"], self.name, row.get("finished", ""))
         try:
@@ -59,11 +59,11 @@ class Sheet:
             raise Postponed(self.advice(error), place) from error
 
     def send_all(self) -> Sent:
-        """Send all rows of results.csv that the sheet does not have, or has from before. Raises Refused or Passing."""
+        """Send all rows of results.csv that the sheet lacks or has in an older state. Raises Refused or Passing."""
         return self.patience.bound(self._send_all)
 
     def advice(self, error: Exception) -> str:
-        """One line on what went wrong and what a person does about it."""
+        """One line: what went wrong, and what to do."""
         given = {field.name: (getattr(self.settings, field.name), field.default) for field in fields(ReportSettings)}
         del given["report_patience"]
         flags = [f"{flag(name)}={value}" for name, (value, default) in given.items() if value != default]
@@ -94,7 +94,7 @@ class Sheet:
         return f"row in {sent.url}"
 
     def _lock(self) -> AcquireReturnProxy:
-        """One process of an output folder sends at a time, for all that wait: few requests, and none race."""
+        """One process of an output folder sends at a time, for all that wait. This saves requests and avoids races."""
         try:
             return FileLock(self.output / LOCK).acquire(timeout=self.patience.left)
         except Timeout:
@@ -105,7 +105,7 @@ class Sheet:
         shared = SharedSheet(self.name, account)
         sheet = RemoteSheet(connect(account, self.patience), self.settings, shared, self.patience)
         if sheet.columns < len(rows[0] if rows else ()):
-            self.patience.stagger()  # a new sheet: of many jobs that meet it at once, the first writes the header
+            self.patience.stagger()  # a new sheet: if many jobs find it at once, the first one writes the header
         done = Sent(sheet.url, 0, 0)
         for start in range(0, len(rows), BATCH):
             plans: list[sheet_rows.Plan] = []
@@ -115,9 +115,9 @@ class Sheet:
 
 
 def bring(sheet: RemoteSheet, rows: Sequence[Mapping[str, str]], plans: list[sheet_rows.Plan]) -> None:
-    """Read the sheet, then write what it lacks; to be called again when it is unknown what was written.
+    """Read the sheet, then write what it lacks. Call it again if it is unknown what was written.
 
-    plans: what had to be done each time is added here.
+    plans: each call appends its plan.
     """
     plan = sheet_rows.plan(sheet.read(), rows)
     plans.append(plan)

@@ -1,6 +1,6 @@
-"""Which runs wait to be sent to a sheet: a small file in each run folder, from before the first attempt on.
+"""Marks of runs that wait to be sent to a sheet: a small file in the run folder, made before the first attempt.
 
-The row itself is in result.json beside it, so that nothing is kept twice.
+The row itself is in result.json beside it.
 """
 
 import json
@@ -16,12 +16,12 @@ from project.work.reporter.result import read_result
 from project.work.reporter.table.cells import as_text
 
 FILE = "waits_for_sheet.json"
-LARGEST = 1 << 16  # bytes; a mark has a hundred
+LARGEST = 1 << 16  # bytes; a mark has about a hundred
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The file of one run. uuid: its run; held: what it held when it was read."""
+    """The mark of one run. held: the file's content when it was read."""
 
     path: Path
     uuid: str
@@ -57,14 +57,14 @@ def rows(marks: Iterable[Mark]) -> dict[str, dict[str, str]]:
 
 
 def remove(marks: Iterable[Mark]) -> None:
-    """Forget runs that were sent, unless they have reported again meanwhile."""
+    """Remove the marks of sent runs, unless they have reported again meanwhile."""
     for mark in marks:
         if _held(mark.path) == mark.held:
             mark.path.unlink(missing_ok=True)
 
 
 def _held(path: Path) -> Any:
-    """What a mark holds; None where it was sent by another process just now, or is not ours."""
+    """The content of a mark; None if another process has just sent the run, or the file is not a mark."""
     try:
         return disk.read_json(path, LARGEST)
     except UserError:

@@ -1,6 +1,6 @@
-"""Cells of results.csv as runs write them, from what a spreadsheet makes of them.
+"""Restores cells of results.csv that a spreadsheet has changed.
 
-Numbers and switches are read from the cell itself; a uuid that became a number or a date is found by its run folder.
+Numbers and switches are read from the cell itself. A uuid that became a number or a date is found by its run folder.
 """
 
 import os
@@ -29,12 +29,12 @@ SHARES = frozenset(
 ) | {"noise_actual_rate", "noise_rate_left"}
 NUMBERS = SHARES | {"seconds", "pictures_per_second", "declared_cost"}
 WHOLES = frozenset({"selected_epoch", "train_pictures"})
-SWITCHES = {  # how spreadsheets of some languages write them
+SWITCHES = {  # as spreadsheets of some languages write them
     **dict.fromkeys(("true", "1", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), "True"),
     **dict.fromkeys(("false", "0", "falsch", "faux", "falso", "onwaar", "fałsz"), "False"),
 }
-MANY = 64  # different cells of a column, from which on they are looked at all at once
-FORMULA = re.compile(r"'*[=+\-@\t\r]")  # a cell that begins so is worked out by a spreadsheet; those with ' are text
+MANY = 64  # distinct cells of a column; more are first checked all at once
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # a spreadsheet evaluates such a cell as a formula; those with ' are text
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.IGNORECASE)
 _GAPS = re.compile(r"(?<=\d)[\s'\u2019](?=\d{3})")
 _PARTS = re.compile(r"([+-]?)(\d[\d.,]*|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -45,22 +45,22 @@ DATE = re.compile(
     r"\d{1,4}[-./ ]+[^\W\d_]{3,9}\.?([-./ ]+\d{2,4})?|[^\W\d_]{3,9}[-./ ]+\d{2,4}|\d{1,4}([-./]\d{1,4}){1,2}"
 )
 NO_TEXT = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]\d+")
-MOST_FOLDERS = 10_000  # whose result.json is looked into
+MOST_FOLDERS = 10_000  # whose result.json is read
 
 
 def as_text(row: Mapping[str, Any]) -> dict[str, str]:
-    """A row as results.csv keeps it."""
+    """A row as text for results.csv."""
     return {name: "" if value is None else str(value) for name, value in row.items()}
 
 
 def column(setting: str) -> str:
-    """The column of results.csv in which a setting is."""
+    """The column of results.csv for a setting."""
     return "lr" if setting == "learning_rate" else setting
 
 
 @cache
 def kinds() -> dict[str, str]:
-    """The columns that are no text -> "switch", "whole" or "number"."""
+    """The columns that are not text -> "switch", "whole" or "number"."""
     hints, found = get_type_hints(Settings), dict.fromkeys(NUMBERS, "number") | dict.fromkeys(WHOLES, "whole")
     for name in experiment_settings():
         hint: Any = hints[name]
@@ -74,8 +74,8 @@ def kinds() -> dict[str, str]:
 def restored(table: pd.DataFrame, refuse: Callable[[int, str], Exception]) -> pd.DataFrame:
     """A table of text with switches and numbers as runs write them: TRUE is True; 0,5 and 50% are 0.5.
 
-    table: its index holds line numbers. refuse: makes the error of a line. Raises it for a cell that is neither, or
-    that may be read in two ways: 1,234 is 1234 to one spreadsheet and 1.234 to another.
+    table: its index holds line numbers. refuse: makes the error for a line, which is raised for a cell that is neither
+    or is ambiguous: 1,234 is 1234 in one spreadsheet and 1.234 in another.
     """
     kind = {name: kinds()[name] for name in table if name in kinds()}
     odd = {name: cells for name in kind if (cells := _odd(set(table[name].tolist()), kind[name]))}
@@ -92,13 +92,13 @@ def restored(table: pd.DataFrame, refuse: Callable[[int, str], Exception]) -> pd
 
 
 def replaced(table: pd.DataFrame, name: str, words: Mapping[str, Any]) -> pd.DataFrame:
-    """The table with other words in a column for some of its cells."""
+    """The table with some cells of a column replaced."""
     cells = [words.get(cell, cell) for cell in table[name].tolist()]
     return table.assign(**{name: np.array(cells, dtype=object)})
 
 
 def _odd(cells: set[str], kind: str) -> set[str]:
-    """The cells of a column that a run would not have written so."""
+    """The cells of a column that a run would not have written."""
     if kind == "switch":
         return cells - {"True", "False", ""}
     if len(cells) > MANY:
@@ -111,7 +111,7 @@ def _odd(cells: set[str], kind: str) -> set[str]:
 
 
 def _marks(cells: Iterable[str]) -> set[str]:
-    """What commas are in numbers where that is certain: "," a decimal mark, "3" between thousands; both if mixed."""
+    """The certain uses of the comma in numbers: "," as decimal mark, "3" as thousands separator; both if mixed."""
     found = set()
     for cell in cells:
         digits = _digits(cell)
@@ -128,7 +128,7 @@ def _digits(cell: str) -> str:
 
 
 def _read(kind: str, cell: str, marks: set[str]) -> str | None:
-    """A cell as a run writes it; None where it is no such thing, or may be two."""
+    """A cell as a run writes it; None if it is invalid or ambiguous."""
     if kind == "switch":
         return SWITCHES.get(cell.strip().casefold())
     bare = cell.strip()
@@ -152,7 +152,7 @@ def _read(kind: str, cell: str, marks: set[str]) -> str | None:
 
 
 def _plain_digits(digits: str, marks: set[str], whole: bool) -> str | None:
-    """Digits with a point for their decimal mark and nothing between thousands; None where that may be two numbers."""
+    """Digits with a decimal point and no thousands separator; None if ambiguous."""
     last = max(digits.rfind(","), digits.rfind("."))
     if last < 0:
         return digits
@@ -183,21 +183,21 @@ def _wanted(kind: str, cell: str) -> str:
 
 
 def guarded(cells: list[str]) -> list[str]:
-    """Texts for a CSV: what a spreadsheet would work out as a formula gets an apostrophe, which makes it text there."""
+    """Texts for a CSV. What a spreadsheet would evaluate as a formula gets an apostrophe, which makes it text there."""
     formulas = {cell for cell in set(cells) if FORMULA.match(cell) and not PLAIN.fullmatch(cell)}
     return [f"'{cell}" if cell in formulas else cell for cell in cells] if formulas else cells
 
 
 def unguarded(cells: Iterable[str]) -> dict[str, str]:
-    """Those of some texts that `guarded` made -> the texts that it was given."""
+    """The texts that `guarded` changed -> the original texts."""
     return {cell: cell[1:] for cell in set(cells) if cell.startswith("'") and FORMULA.match(cell)}
 
 
 def with_uuids(table: pd.DataFrame, output: Path, refuse: Callable[[int, str], Exception]) -> pd.DataFrame:
-    """The table with its uuids, and the digests of data, as the runs had them.
+    """The table with the original uuids and data digests of the runs.
 
-    A uuid that may have been another, and that no run folder of the output folder has, becomes that of the only run
-    which finished then. refuse: makes the error of a line. Raises it for what is no uuid and cannot be found.
+    A doubtful uuid that no run folder has is replaced by that of the only run with the same finishing time. refuse:
+    makes the error for a line, which is raised for a uuid that cannot be restored.
     """
     doubtful = [line for line, uuid in table["uuid"].items() if _doubtful(uuid)]
     digests = table[DATA_DIGEST].items() if DATA_DIGEST in table else ()

@@ -21,25 +21,25 @@ from project.work.settings.flags import former_names, inside
 from project.work.settings.groups import Settings
 
 FILE, LINE = "results.csv", "\n"
-LARGEST = 1 << 26  # bytes; a row has about seven hundred
-MENDING = "mend that, or move it away"
+LARGEST = 1 << 26  # bytes; a row takes about seven hundred
+ADVICE = "correct it, or move it away"
 RANGES = dict.fromkeys(cells.SHARES, "[0, 1]") | {"seconds": "[0, inf)"}
 RANGES |= {cells.column(field.name): field.metadata["within"] for field in fields(Settings) if field.metadata["within"]}
 
 
 class ResultTable:
-    """results.csv; many runs may finish at once, and a run that reports again replaces its row.
+    """results.csv. Many runs may finish at once, and a run that reports again replaces its row.
 
-    It is read as a spreadsheet saves it too: whatever its separator, encoding, decimal marks and words for True.
+    A file that a spreadsheet saved can be read too, with its own separator, encoding, decimal mark and words for True.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
 
     def write(self, result: Result) -> str:
-        """Add or replace the row of the run's uuid; columns the table did not have are added at its end.
+        """Add or replace the row of the run's uuid; new columns are added on the right.
 
-        What a person has added to a row stays. A file that another program saved is kept beside the one in its place.
+        Cells that a person has added stay. A file that another program saved is kept beside the new one.
         """
         row = cells.as_text(result.row)
         with FileLock(self.path.with_suffix(".lock")):
@@ -62,9 +62,9 @@ class ResultTable:
         return f"row {len(table) + 1} of {self.path}"
 
     def catch_up(self) -> list[Path]:
-        """Add the rows that runs left in result.json and not here, as one does that is killed in between.
+        """Add the rows of runs that have a result.json but no row here, because they were killed in between.
 
-        Returns their run folders, in the order in which they finished. Raises UserError as `read` does.
+        Returns their run folders, in the order of finishing. Raises UserError as `read` does.
         """
         known = set() if disk.absent(self.path) else set(self.read()["uuid"])
         missing: list[Result] = []
@@ -82,9 +82,9 @@ class ResultTable:
         return [each.folder for each in missing]
 
     def read(self) -> pd.DataFrame:
-        """All rows, every value as the text that its run wrote; the index is the line that each ends in.
+        """All rows, every value as the text that its run wrote. The index is the line in which a row ends.
 
-        Raises UserError when the file is not a table of results, or a line of it can be read in two ways.
+        Raises UserError if the file is not a table of results or a line is ambiguous.
         """
         if disk.absent(self.path):
             raise UserError(self.absent)
@@ -92,17 +92,17 @@ class ResultTable:
 
     @property
     def absent(self) -> str:
-        """What to say where there is no table."""
+        """The error when there is no table."""
         return f"{self.path} is missing: no run has finished here yet; start one with ./inv train"
 
     def measured(self, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-        """Lines of the table, each of which has numbers in these columns.
+        """These lines of the table, checked to have numbers in these columns.
 
-        Raises UserError where one of them is missing, and where any number cannot be: NaN, or 85 as a share of 1.
+        Raises UserError for a missing number and for an impossible one: NaN, or 85 as a share of 1.
         """
         missing = [name for name in columns if name not in table]
         if missing:
-            raise UserError(f"{self.path}: has no column {missing[0]}; {MENDING}")
+            raise UserError(f"{self.path}: has no column {missing[0]}; {ADVICE}")
         kinds = cells.kinds()
         for name in [name for name in table if kinds.get(name) in ("number", "whole")]:
             column, within = table[name], RANGES.get(name, "(-inf, inf)")
@@ -117,7 +117,7 @@ class ResultTable:
         try:
             text = disk.read_text(self.path, LARGEST)
         except UserError as error:
-            raise UserError(f"{error}; {MENDING}") from error
+            raise UserError(f"{error}; {ADVICE}") from error
         return _columns_renamed(text.removeprefix("\ufeff"))
 
     def _parsed(self, text: str) -> pd.DataFrame:
@@ -125,13 +125,13 @@ class ResultTable:
         try:
             table = table if table is not None else tables.parse_table(text, self.path, kind="a table of results")
         except UserError as error:
-            raise UserError(f"{error}; {MENDING}") from error
+            raise UserError(f"{error}; {ADVICE}") from error
         table.columns = [_known().get(name.casefold(), name) for name in table.columns]
         if "uuid" not in table:
-            raise UserError(f"{self.path}: has no column uuid; {MENDING}")
+            raise UserError(f"{self.path}: has no column uuid; {ADVICE}")
         if not table.columns.is_unique:
             twice = table.columns[table.columns.duplicated()][0]
-            raise UserError(f"{self.path}: two columns are called {twice!r}; {MENDING}")
+            raise UserError(f"{self.path}: two columns are called {twice!r}; {ADVICE}")
         table = self._without_headers(table)
         texts = [name for name in table if name not in cells.kinds()]
         for name, words in {name: cells.unguarded(table[name].tolist()) for name in texts}.items():
@@ -141,7 +141,7 @@ class ResultTable:
         return self._each_once(cells.with_uuids(table, self.path.parent, self._refusal))
 
     def _without_headers(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The table without lines that say the header again, as two tables that were put together have."""
+        """The table without repeated headers, which concatenated tables have."""
         again = [line for line, uuid in table["uuid"].items() if uuid.strip().casefold() == "uuid"]
         known = [name.casefold() for name in table]
         for line in again:
@@ -150,7 +150,7 @@ class ResultTable:
         return table.drop(index=again) if again else table
 
     def _each_once(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The table without lines that are there twice. Raises UserError where two of one run differ."""
+        """The table without duplicate lines. Raises UserError if two lines of one run differ."""
         again = table["uuid"].duplicated(keep=False)
         if not again.any():
             return table
@@ -164,10 +164,10 @@ class ResultTable:
         return table[~table["uuid"].duplicated()]
 
     def _refusal(self, line: int, why: str) -> UserError:
-        return UserError(f"{self.path} line {line}: {why}; {MENDING}")
+        return UserError(f"{self.path} line {line}: {why}; {ADVICE}")
 
     def _keep(self) -> None:
-        """Keep the file as it is under a name that is free."""
+        """Keep a copy of the file under a free name."""
         names = (f"{self.path.stem}-as-saved{number}.csv" for number in ["", *range(2, 10_000)])
         path = next(path for name in names if not (path := self.path.with_name(name)).exists())
         disk.replace_file(path, disk.read_bytes(self.path, LARGEST))
@@ -179,7 +179,7 @@ class ResultTable:
 
 
 def _columns_renamed(text: str) -> str:
-    """The table with columns called as settings are now, where it has settings by former names."""
+    """The table with the current names of settings in place of former ones."""
     header, line, rows = text.partition(LINE)
     names = set(re.findall(r"\w+", header))
     changes = {old: new for old, new in former_names(Settings).items() if old in names and new not in names}
@@ -187,7 +187,7 @@ def _columns_renamed(text: str) -> str:
 
 
 def _methods_renamed(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with methods called as they are now."""
+    """The table with the current names of methods."""
     if "method" not in table:
         return table
     former = {old.replace("_", "-"): new.replace("_", "-") for old, new in former_names(Settings).items()}
@@ -197,13 +197,13 @@ def _methods_renamed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _known() -> dict[str, str]:
-    """The names of columns by how they read in small letters."""
+    """Lower-case names of columns -> their names."""
     names = ["uuid", "method", *cells.kinds(), *(field.name for field in fields(Settings))]
     return {name.casefold(): name for name in names}
 
 
 def _plain_header(text: str) -> list[str] | None:
-    """The header of a table in which a line is a row and a comma is between cells, as runs write it; else None."""
+    """The header of a table in the plain form that runs write: a row a line, commas between cells; else None."""
     header = text.partition(LINE)[0].split(",")
     odd = '"' in text or "\r" in text or "\n\n" in text or not text.endswith(LINE)
     whole = text.count(",") == (len(header) - 1) * text.count(LINE)
@@ -212,7 +212,7 @@ def _plain_header(text: str) -> list[str] | None:
 
 
 def _with_line(text: str, row: dict[str, str]) -> str | None:
-    """A plain table, which may be long, with a row more; None where that takes more than a line at its end."""
+    """A plain table with one more row; None if that needs more than a new last line."""
     header = _plain_header(text)
     if header is None or not row.keys() <= set(header) or row["uuid"] in text:
         return None
@@ -220,7 +220,7 @@ def _with_line(text: str, row: dict[str, str]) -> str | None:
 
 
 def _plain_table(text: str) -> pd.DataFrame | None:
-    """A plain table, read the quick way; None where it takes more care."""
+    """A plain table, read quickly; None if it needs the careful parser."""
     header = _plain_header(text)
     if header is None:
         return None
@@ -231,7 +231,7 @@ def _plain_table(text: str) -> pd.DataFrame | None:
     whole = list(table.columns) == header and len(table) == text.count(LINE) - 1 and not table.isna().any(axis=None)
     if not whole or "" in set(table["uuid"].tolist()):
         return None
-    table.index += 2  # the line that each row is
+    table.index += 2  # the line number of each row
     return table
 
 
