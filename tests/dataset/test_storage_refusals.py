@@ -326,7 +326,7 @@ def _with_limit(folder: Path, largest: float) -> str:
 
 def test_keys_beyond_what_their_rows_admit_are_refused_before_they_are_parsed(folder: Path) -> None:
     (folder / "train_keys.csv.gz").write_bytes(_bomb(b'row,key_id\n0,"', 64 << 20))
-    assert "train_keys.csv.gz: comes to more than 188,416 bytes" in refusal(folder)
+    assert "train_keys.csv.gz: holds more than 188,416 bytes" in refusal(folder)
 
 
 def test_a_sparse_file_of_classes_or_facts_is_refused_by_its_size(folder: Path) -> None:
