@@ -1,4 +1,4 @@
-"""Groups stay whole in validation and folds, a given validation part is taken, and label sets take the labels' place."""
+"""Groups stay whole in validation and folds; a given validation part is taken; label sets replace the labels."""
 
 import dataclasses
 import gzip

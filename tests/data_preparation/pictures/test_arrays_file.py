@@ -73,12 +73,12 @@ def test_arrays_that_say_too_little(tmp_path: Path, arrays: dict[str, np.ndarray
 
 def test_files_that_claim_what_they_do_not_hold(tmp_path: Path) -> None:
     (tmp_path / "set.npz").write_bytes(b"PK\3\4 no archive")
-    with pytest.raises(UserError, match="not an .npz"):
+    with pytest.raises(UserError, match=r"not an \.npz"):
         read_list(ImageFolderSettings(input=str(tmp_path / "set.npz")))
     read(tmp_path, images=IMAGES, labels=LABELS)
     whole = (tmp_path / "set.npz").read_bytes()
     (tmp_path / "set.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="not an .npz"):
+    with pytest.raises(UserError, match=r"not an \.npz"):
         read_list(ImageFolderSettings(input=str(tmp_path / "set.npz")))
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (9000000, 9000, 9000, 3), }"
     text = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n"

@@ -52,7 +52,7 @@ def test_metadata_of_json_lines_at_the_root(tmp_path: Path) -> None:
         f"{row}.png": (str(row % 2), "ab"[row // 2]) for row in range(4)
     }
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "label": 1}\n{"file\n')
-    with pytest.raises(UserError, match="metadata.jsonl line 2: no JSON"):
+    with pytest.raises(UserError, match=r"metadata\.jsonl line 2: no JSON"):
         listed(tmp_path)
 
 
