@@ -83,6 +83,9 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> tuple[storage.
         advice = f"{mend}, or leave broken ones out with --skip-broken"
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
+    if not entries:
+        entry, fault = next(iter(broken.items()))
+        raise UserError(f"{found.root}: none of {len(chosen)} pictures can be read; {entry.path}: {fault}")
     check_counts(entries, found.called)
     images = np.delete(read.images, list(read.faults), axis=0) if broken else read.images
     images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
@@ -167,12 +170,14 @@ def _notes(prepared: storage.Prepared, found: PictureList) -> dict[str, str]:
 
 def _too_few(prepared: storage.Prepared) -> str:
     """What training and audits with their usual settings will refuse; empty where they refuse nothing."""
-    have = np.bincount(prepared.train.labels, minlength=len(prepared.names))
+    given = grouping.VALIDATION in prepared.provenance
+    learnt = (prepared.train.keys["part"] != grouping.VALID).to_numpy() if given else slice(None)
+    have = np.bincount(prepared.train.labels[learnt], minlength=len(prepared.names))
     rare = [f"{prepared.names[label]} {have[label]}" for label in np.flatnonzero(have < FOLDS)]
     said = []
-    if have.min() < 2:
+    if have.min() < 2 and not given:
         said.append("training needs 2 pictures of each class in the training part, one of them to validate")
-    if math.ceil(DataSettings.valid_rate * have.sum()) < len(have):
+    if math.ceil(DataSettings.valid_rate * have.sum()) < len(have) and not given:
         rate = math.ceil(100 * len(have) / have.sum()) / 100
         said.append(f"validation needs one picture of each class: train with --valid-rate {rate:.2f} or more")
     if rare:
