@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if target.folder.resolve() == found.root.resolve():
         raise UserError(f"{target.folder} holds the pictures themselves: give another --dataset or --output")
     published = publish(target, lambda scratch: _make(settings, found, scratch), packing.begun)
-    summarise(published, source.resolve().name, _notes(published.prepared, found))
+    notes = _notes(published.prepared, found) | left_out.note(published.folder / LEFT_OUT)
+    summarise(published, source.resolve().name, notes)
 
 
 def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
@@ -79,6 +80,9 @@ def prepare(settings: ImageFolderSettings, found: PictureList, scratch: Path) ->
         advice = f"{mend}, or leave broken ones out with --skip-broken"
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
+    if not entries:
+        fault = next(iter(broken.values()))
+        raise UserError(f"{found.root}: none of its {len(chosen):,} pictures can be read: {fault}")
     check_counts(entries, found.called)
     remarks = {chosen[row]: said for row, said in read.remarks().items()}
     prepared = _divide(read.kept(settings), entries, settings)
@@ -217,7 +221,11 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     chosen = both[:: max(1, len(both) // COMPARED)]
     if not chosen:
         return False
-    read, images, same = read_pictures([found.root / entry.path for entry in chosen], settings), older.train.images, 0
+    images, same, paths = older.train.images, 0, [found.root / entry.path for entry in chosen]
+    if isinstance(images, PackedPictures):
+        seen = [images.take([rows[entry.path]]) for entry in chosen]
+        return 2 * sum(map(packing.is_same, seen, paths)) >= len(chosen)
+    read = read_pictures(paths, settings)
     for row, entry in enumerate(chosen):
         if row not in read.faults and read.images.shape[1:3] == images.shape[1:3]:
             fitted = pixels.as_channels(read.images[row : row + 1], 1 if images.ndim == 3 else 3)[0]

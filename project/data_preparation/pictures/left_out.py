@@ -47,10 +47,12 @@ def write(path: Path, listed: pd.DataFrame) -> None:
         disk.replace_file(path, listed.to_csv(index=False, lineterminator="\n").encode())
 
 
-def describe(listed: pd.DataFrame) -> str:
-    """What there is in the table, in a few words."""
-    counts = Counter(listed["reason"])
-    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
+def note(path: Path) -> dict[str, str]:
+    """What there is in the file, as a line of the summary by its first word; nothing where there is no file."""
+    if not path.exists():
+        return {}
+    counts = Counter(pd.read_csv(path, dtype=str, keep_default_na=False)["reason"])
+    return {"listed": f"in {path.name}: {', '.join(f'{reason} {count}' for reason, count in counts.items())}"}
 
 
 def _copies(prepared: storage.Prepared) -> list[Sequence[str]]:

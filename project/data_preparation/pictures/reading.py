@@ -133,13 +133,12 @@ def said_of(error: BaseException) -> str:
     return str((isinstance(error, OSError) and error.strerror) or error)
 
 
-def check_file(path: Path, settings: ImageFolderSettings) -> int:
-    """The bytes of a picture file. Raises ValueError for what is no plain file, or larger than is read."""
+def check_file(path: Path, settings: ImageFolderSettings) -> None:
+    """Raise ValueError for what is no plain file, or larger than is read."""
     wrong = disk.fault(path, int(settings.largest_file * 1e6))
     if wrong is not None:
         hint = f" (--largest-file {settings.largest_file:g})" if disk.fault(path) is None else ""
         raise ValueError(f"it {wrong}{hint}")
-    return os.stat(path).st_size
 
 
 def _check_memory(shape: tuple[int, ...]) -> None:
