@@ -29,7 +29,8 @@ def table(
     rows = [(path, "no", UNREADABLE, "", "", "", "no plain file") for path in unlike]
     rows += [(entry.path, "no", reason(fault), entry.label, "", "", fault) for entry, fault in broken.items()]
     parts = {path: part for part in storage.PARTS for path in getattr(prepared, part).keys["path"]}
-    rows += [(entry.path, "yes", said, entry.label, parts[entry.path], "", "") for entry, said in remarks.items()]
+    there = {entry: said for entry, said in remarks.items() if entry.path in parts}
+    rows += [(entry.path, "yes", said, entry.label, parts[entry.path], "", "") for entry, said in there.items()]
     return pd.DataFrame([*rows, *_copies(prepared)], columns=list(COLUMNS))
 
 
