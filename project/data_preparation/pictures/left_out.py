@@ -29,7 +29,8 @@ def table(
     rows = [(path, "no", UNREADABLE, "", "", "", "no plain file") for path in unlike]
     rows += [(entry.path, "no", reason(fault), entry.label, "", "", fault) for entry, fault in broken.items()]
     parts = {path: part for part in storage.PARTS for path in getattr(prepared, part).keys["path"]}
-    rows += [(entry.path, "yes", said, entry.label, parts[entry.path], "", "") for entry, said in remarks.items()]
+    there = {entry: said for entry, said in remarks.items() if entry.path in parts}
+    rows += [(entry.path, "yes", said, entry.label, parts[entry.path], "", "") for entry, said in there.items()]
     return pd.DataFrame([*rows, *_copies(prepared)], columns=list(COLUMNS))
 
 
@@ -47,10 +48,12 @@ def write(path: Path, listed: pd.DataFrame) -> None:
         disk.replace_file(path, listed.to_csv(index=False, lineterminator="\n").encode())
 
 
-def describe(listed: pd.DataFrame) -> str:
-    """What there is in the table, in a few words."""
-    counts = Counter(listed["reason"])
-    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
+def note(path: Path) -> dict[str, str]:
+    """What there is in the file, as a line of the summary by its first word; nothing where there is no file."""
+    if not path.exists():
+        return {}
+    counts = Counter(pd.read_csv(path, dtype=str, keep_default_na=False)["reason"])
+    return {"listed": f"in {path.name}: {', '.join(f'{reason} {count}' for reason, count in counts.items())}"}
 
 
 def _copies(prepared: storage.Prepared) -> list[Sequence[str]]:
