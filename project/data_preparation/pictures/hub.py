@@ -100,8 +100,8 @@ def read_parquet(files: Sequence[Path], root: Path, settings: ImageFolderSetting
     spool = _Spool(files, image, list(table[image]))
     unlabelled = table[table[columns.label].str.strip() == ""]
     if len(unlabelled) and (not settings.skip_broken or len(unlabelled) == len(table)):
-        raise UserError(f"{root} row {unlabelled.index[0]}: no label ({len(unlabelled)} of {len(table)} rows have none):"
-                        " leave such rows out with --skip-broken")  # fmt: skip
+        others = f"{len(unlabelled)} of {len(table)} rows have none"
+        raise UserError(f"{root} row {unlabelled.index[0]}: no label ({others}): leave them out with --skip-broken")
     table = table.drop(unlabelled.index)
     roles = roles_of(root, table, columns)
     uses = parts.roles(roles.said, str(root))
