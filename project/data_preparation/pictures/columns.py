@@ -179,7 +179,7 @@ def roles_of(file: Path, table: pd.DataFrame, columns: Columns) -> Roles:
 def _groups(
     table: pd.DataFrame, columns: Columns, division: str | None
 ) -> tuple[str | None, str, list[str], dict[str, str]]:
-    """The column of groups, what these are where they stay together, the group of each row, and what to tell of them."""
+    """The column of groups, what they are where they stay together, the group of each row, and what to say of them."""
     group, paths = columns.group, table[columns.path].str.strip()
     stay = "stay together, in one part and one fold"
     if group is not None and table[group].str.strip().any():
