@@ -87,3 +87,11 @@ def test_files_that_claim_what_they_do_not_hold(tmp_path: Path) -> None:
         archive.writestr("labels.npy", text)
     with pytest.raises(UserError, match=r"take 2,187,000,000,000,0\d\d bytes, but it has"):
         read_list(ImageFolderSettings(input=str(tmp_path / "set.npz")))
+
+
+def test_labels_of_classes_that_no_picture_has_are_no_label_set(tmp_path: Path) -> None:
+    names = np.array(["cat", "dog", "ship"])
+    texts = LABELS.astype(str)
+    found = read(tmp_path, images=IMAGES, labels=LABELS, crowd=LABELS + 1, names=texts, class_names=names)
+    assert found.label_sets == []
+    assert found.notes["unread"].startswith("crowd, names: ")
