@@ -8,7 +8,8 @@ import startup
 pytestmark = pytest.mark.slow
 
 HEAVY = (
-    "cv2", "sklearn", "scipy", "torchvision", "timm", "sympy", "torch._dynamo", "torch._inductor", "requests", "gspread",
+    "cv2", "sklearn", "scipy", "torchvision", "timm", "sympy", "torch._dynamo", "torch._inductor", "requests",
+    "gspread",
 )  # fmt: skip
 
 
