@@ -102,7 +102,7 @@ def prepare(settings: ImageFolderSettings, found: PictureList, scratch: Path) ->
     prepared = storage.Prepared(train, test, division.names)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
     marks = np.concatenate([copies.digests(part.images) for part in (prepared.train, prepared.test)])
-    left_out.write(scratch / READY / LEFT_OUT, left_out.table(broken, found.unlike, remarks, prepared))
+    left_out.write(scratch / READY / LEFT_OUT, left_out.table(broken, found.unlike, remarks, prepared, marks))
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
         **_division_facts(division, settings),

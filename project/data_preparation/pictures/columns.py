@@ -41,7 +41,8 @@ class Columns:
     """The header's names for what is read; others are those that may be read too, or are not.
 
     group: of pictures that stay together; truth: of the true class; box: of x, y, width and height; label_sets: further
-    columns of labels by what the set is called; asked: whether a person named these.
+    columns of labels by what the set is called; asked: whether a person named these; grouped: whether anything is to
+    stay together.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Columns:
     box: Sequence[str] = ()
     label_sets: dict[str, str] = field(default_factory=dict)
     asked: bool = False
+    grouped: bool = True
 
     @property
     def beside(self) -> list[str]:
@@ -86,7 +88,8 @@ def columns_of(file: Path, header: Sequence[str], settings: ImageFolderSettings,
     truth = _first(others, TRUTHS)
     left = [name for name in others if name not in (group, truth)]
     sets = _label_sets(further or left, bool(further))
-    return Columns(path, label, others, group and group.strip(), truth, _box(others), sets, bool(further))
+    grouped = settings.group_column != NO_GROUPS
+    return Columns(path, label, others, group and group.strip(), truth, _box(others), sets, bool(further), grouped)
 
 
 def _first(header: Sequence[str], names: str, but: str | None = None) -> str | None:
@@ -154,13 +157,7 @@ class Roles:
 def roles_of(file: Path, table: pd.DataFrame, columns: Columns) -> Roles:
     """What the rows of a table say. table: of text, its index the lines. Raises UserError for a row that is unclear."""
     division, said = _division(file, table, [name for name in columns.beside if name != columns.group])
-    group, notes = columns.group, {}
-    if group is None:
-        group = next((name for name in columns.beside if name != division and _is_fold(table[name], name)), None)
-        if group is not None:
-            notes["groups"] = f"the column {group} is kept as the group of a picture"
-    else:
-        notes["groups"] = f"pictures of one {group} stay together, in one part and one fold ({_NONE})"
+    group, together, groups, notes = _groups(table, columns, division)
     classes = {canonical(name) for name in table[columns.label].unique()}
     sets = {name: column for name, column in columns.label_sets.items() if _holds_labels(file, table, column, classes,
             columns.asked)}  # fmt: skip
@@ -171,12 +168,29 @@ def roles_of(file: Path, table: pd.DataFrame, columns: Columns) -> Roles:
     nothing = [""] * len(table)
     listed = [table[column].map(canonical) for column in sets.values()]
     return Roles(
-        division, said, group, columns.group or "",
-        nothing if group is None else table[group].str.strip().tolist(),
+        division, said, group, together,
+        groups,
         nothing if columns.truth is None else table[columns.truth].map(canonical).tolist(),
         list(sets), list(zip(*listed, strict=True)) if sets else [()] * len(table),
         _boxes(file, table, columns.box), _column_notes(columns, division, group, sets) | notes,
     )  # fmt: skip
+
+
+def _groups(
+    table: pd.DataFrame, columns: Columns, division: str | None
+) -> tuple[str | None, str, list[str], dict[str, str]]:
+    """The column of groups, what they are where they stay together, the group of each row, and what to say of them."""
+    group, paths = columns.group, table[columns.path].str.strip()
+    stay = "stay together, in one part and one fold"
+    if group is not None and table[group].str.strip().any():
+        return group, group, table[group].str.strip().tolist(), {"groups": f"pictures of one {group} {stay} ({_NONE})"}
+    fold = next((name for name in columns.beside if name != division and _is_fold(table[name], name)), None)
+    if fold is not None:
+        note = {"groups": f"the column {fold} is kept as the group of a picture"}
+        return fold, "", table[fold].str.strip().tolist(), note
+    if columns.box and columns.grouped and paths.duplicated().any():
+        return None, "picture", paths.tolist(), {"groups": f"boxes of one picture {stay} ({_NONE})"}
+    return None, "", [""] * len(table), {}
 
 
 def _holds_labels(file: Path, table: pd.DataFrame, column: str, classes: set[str], asked: bool) -> bool:

@@ -119,8 +119,8 @@ def _draw_whole(
         missing = np.flatnonzero(np.bincount(labels[part], minlength=len(names)) == 0)
         if len(missing):
             raise UserError(
-                f"class {shown(names[missing[0]])}: too few of {together} have pictures of it, so none is left for"
-                f" {name} when no {together} is divided: add some, or give --group-column none"
+                f"class {shown(names[missing[0]])}: its pictures belong to too few groups ({together}) for one of them"
+                f" to be left for {name}: add some of others, or give --group-column none"
             )
     return rows
 

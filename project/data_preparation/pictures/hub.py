@@ -93,42 +93,47 @@ def read_parquet(files: Sequence[Path], root: Path, settings: ImageFolderSetting
     root: what they are called by; a file whose name says train, valid or test is that part. Labels are read first, the
     pictures row group by row group when the first of them is wanted. Raises UserError for files that are none.
     """
-    labelled, names = [], dict[str, list[str]]()
-    for file in files:
-        table, found = _labels(file)
-        part = parts.spelled(file.stem.split("-")[0]) if len(files) > 1 else None
-        if part is not None and not any(plain(name) == "split" for name in table.columns):
-            table["split"] = part.part
-        labelled.append(table)
-        names |= found
-    table = pd.concat(labelled, ignore_index=True).fillna("")
-    image = _image_column([*table.columns], files[0])
-    paths = table[image]
-    if (paths == "").any() or paths.duplicated().any():
-        stems = [file.stem for file, part in zip(files, labelled, strict=True) for _ in range(len(part))]
-        paths = [f"{stem}/{row:07d}" for stem, row in zip(stems, _rows(labelled), strict=True)]
-    table[image] = paths
+    table, image, names = _table(files)
     columns = columns_of(root, list(table.columns), dataclasses.replace(settings, path_column=image))
     for column in {columns.label, columns.truth or "", *columns.label_sets.values()} & names.keys():
         table[column] = [_class(text, names[column], root, column) for text in table[column]]
-    table.index = pd.RangeIndex(1, len(table) + 1)
+    spool = _Spool(files, image, list(table[image]))
+    unlabelled = table[table[columns.label].str.strip() == ""]
+    if len(unlabelled) and (not settings.skip_broken or len(unlabelled) == len(table)):
+        others = f"{len(unlabelled)} of {len(table)} rows have none"
+        raise UserError(f"{root} row {unlabelled.index[0]}: no label ({others}): leave them out with --skip-broken")
+    table = table.drop(unlabelled.index)
     roles = roles_of(root, table, columns)
     uses = parts.roles(roles.said, str(root))
     rows = zip(table[columns.label], table[image], roles.said, roles.groups, roles.boxes, roles.truths, roles.labels,
                strict=True)  # fmt: skip
-    entries = []
-    for number, (label, path, said, group, box, truth, labels) in enumerate(rows, 1):
-        if not label.strip():
-            raise UserError(f"{root} row {number}: no label; fill it in, or leave the row out")
-        entries.append(Entry(label, uses[said], path, group, said, box, truth, labels))
+    entries = [Entry(label, uses[said], path, group, said, *more) for label, path, said, group, *more in rows]
     notes = roles.notes | part_notes(uses, Counter(entry.said for entry in entries), roles.division, entries)
-    spool = _Spool(files, image, list(table[image]))
-    return PictureList(root, entries, 0, (), notes, {}, roles.together, roles.sets, spool.picture)
+    left = unlabelled[image].tolist()
+    return PictureList(root, entries, 0, left, notes, {}, roles.together, roles.sets, spool.picture)
 
 
-def _rows(labelled: Sequence[pd.DataFrame]) -> Iterator[int]:
-    for table in labelled:
-        yield from range(len(table))
+def _table(files: Sequence[Path]) -> tuple[pd.DataFrame, str, dict[str, list[str]]]:
+    """All rows of some files as text, numbered from 1; the column of pictures, with their keys in it; names of classes.
+
+    A file whose name says a part gives its rows that part, unless they say one.
+    """
+    labelled, keys, names, image = [], list[str](), dict[str, list[str]](), ""
+    for file in files:
+        table, here, found = _labels(file)
+        if here != (image := image or here):
+            raise UserError(f"{file}: its pictures are in the column {here}, and those of {files[0].name} in {image}")
+        part = parts.spelled(file.stem.split("-")[0]) if len(files) > 1 else None
+        if part is not None and not any(plain(name) == "split" for name in table.columns):
+            table["split"] = part.part
+        keys += [f"{file.stem}/{row:07d}" for row in range(len(table))]
+        labelled.append(table)
+        names |= found
+    table = pd.concat(labelled, ignore_index=True).fillna("")
+    if (table[image] == "").any() or table[image].duplicated().any():
+        table[image] = keys
+    table.index = pd.RangeIndex(1, len(table) + 1)
+    return table, image, names
 
 
 def _class(text: str, names: Sequence[str], where: Path, column: str) -> str:
@@ -165,8 +170,8 @@ def _open(file: Path) -> Any:
         raise UserError(f"{file}: not a parquet file ({disk.said(error)})") from error
 
 
-def _labels(file: Path) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """All but the pictures of a parquet file as text, the image column as paths; and the names of its ClassLabels."""
+def _labels(file: Path) -> tuple[pd.DataFrame, str, dict[str, list[str]]]:
+    """All but the pictures of a parquet file as text, the image column as paths; that column; names of classes."""
     parquet = _open(file)
     schema = parquet.schema_arrow
     image = _image_column(schema.names, file)
@@ -182,7 +187,7 @@ def _labels(file: Path) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     table = pd.DataFrame({name: [_text(value) for value in read[name].to_pylist()] for name in flat}, dtype=object)
     paths = [(cell or {}).get("path") for cell in read[image].to_pylist()] if "path" in nested else []
     table[image] = list(map(_text, paths)) or [""] * parquet.metadata.num_rows
-    return table, _class_names(schema.metadata or {})
+    return table, image, _class_names(schema.metadata or {})
 
 
 def _is_flat(kind: Any) -> bool:

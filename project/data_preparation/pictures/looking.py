@@ -117,8 +117,8 @@ class Looker:
             item.colour = colour_of(pixels.shown(header.reduced(by, False)))
             self.coloured = item.colour == COLOURED
         _describe(item, small)
-        if _is_blank(small):  # a dot may be lost in what is small
-            item.blank = _is_blank(header.decode().colour)
+        if pixels.is_blank(small):  # a dot may be lost in what is small
+            item.blank = pixels.is_blank(header.decode().colour)
 
     def _study(self, item: Item, header: Header, box: Box | tuple[()], keep: bool) -> None:
         """Look at any picture at its full size, and make a file of it where its own cannot be kept."""
@@ -137,7 +137,7 @@ class Looker:
             item.data, item.how = _encoded(whole, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY]), AS_JPEG
         elif not keep:
             item.data, item.how = _encoded(whole, ".png", []), AS_PNG
-        item.colour, item.blank = colour_of(whole), _is_blank(whole)
+        item.colour, item.blank = colour_of(whole), pixels.is_blank(whole)
         by = reader.reduction(min(whole.shape[:2]), THUMBNAIL)
         small = whole if by == 1 else reader.shrunk(whole, -(-max(whole.shape[:2]) // by))
         _describe(item, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
@@ -154,11 +154,6 @@ def colour_of(picture: np.ndarray) -> int:
     """Whether a picture, RGB (H, W, 3), is COLOURED or GREY."""
     red, green, blue = (channel.tobytes() for channel in cv2.split(picture))
     return GREY if red == green == blue else COLOURED
-
-
-def _is_blank(picture: np.ndarray) -> bool:
-    numbers, one = picture.tobytes(), picture[0, 0].tobytes()
-    return numbers == one * (len(numbers) // len(one))
 
 
 def _encoded(picture: np.ndarray, form: str, options: Sequence[int]) -> bytes:

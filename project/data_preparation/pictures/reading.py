@@ -47,7 +47,7 @@ class Reading:
 
     def remarks(self) -> dict[int, str]:
         """What a person should look at, by row; to be asked for before `kept`."""
-        blank = (row for row, image in enumerate(self.images) if (image == image[0, 0]).all())
+        blank = (row for row, image in enumerate(self.images) if pixels.is_blank(image))
         said = {row: left_out.BLANK for row in blank if row not in self.faults}
         return said | {row: left_out.NARROW for row in sorted(self.narrow)}
 

@@ -127,6 +127,12 @@ def _pad(picture: np.ndarray, size: int) -> np.ndarray:
     return square
 
 
+def is_blank(picture: np.ndarray) -> bool:
+    """Whether a picture, (H, W) or (H, W, 3), is of one colour all over."""
+    numbers, one = picture.tobytes(), picture[0, 0].tobytes()
+    return numbers == one * (len(numbers) // len(one))
+
+
 def as_channels(images: np.ndarray, channels: int | None) -> np.ndarray:
     """RGB uint8 (N, H, W, 3) -> (N, H, W) for 1 channel, unchanged for 3; None: 1 when every pixel is grey."""
     if channels is None:

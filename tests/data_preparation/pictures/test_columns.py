@@ -43,6 +43,10 @@ def test_groups_and_a_group_in_two_parts(tmp_path: Path) -> None:
     assert "--group-column person: " in refusal(tmp_path, "part,shop", rows, group_column="person")
 
 
+def test_an_empty_column_of_groups_is_none(tmp_path: Path) -> None:
+    assert listed(tmp_path, "person", [""] * 4).together == ""
+
+
 def test_true_labels_and_label_sets(tmp_path: Path) -> None:
     rows = ["b,a,a", "a,b,b", "dog,,a", ",b,c"]
     found = listed(tmp_path, "true_label,raw_label,label_new", rows)
@@ -64,6 +68,10 @@ def test_boxes_are_keys_of_their_own_and_bad_ones_are_refused(tmp_path: Path) ->
     )
     found = read_list(ImageFolderSettings(input=str(tmp_path / "list.csv")))
     assert [entry.key for entry in found.entries] == ["0.png#0,0,4,4", "1.png#1,2,3,4", "0.png#4,0,4,4", "1.png"]
+    assert found.together == "picture"  # two boxes of one photo on both sides of a split would be a leak
+    assert {entry.group for entry in found.entries} == {"0.png", "1.png"}
+    alone = read_list(ImageFolderSettings(input=str(tmp_path / "list.csv"), group_column="none"))
+    assert (alone.together, {entry.group for entry in alone.entries}) == ("", {""})
     for cells, said in (("-1,0,4,4", "line 2: the box -1,0,4,4 is none"), ("1,1,0,4", "is none"),
                         ("1,1,,4", "is not four numbers"), ("a,1,2,4", "is not four"), ("nan,1,2,3", "is not four"),
                         ("1e300,1,2,3", "is not four")):  # fmt: skip

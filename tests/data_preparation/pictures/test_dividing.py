@@ -52,7 +52,7 @@ def test_the_draw_without_groups_is_that_of_before() -> None:
 
 def test_a_class_of_one_person_cannot_be_divided() -> None:
     entries = sorted([*masks(4), *(Entry("rare", "", f"r{row}.jpg", "000") for row in range(9))])
-    with pytest.raises(UserError, match="class rare: too few of person have pictures of it"):
+    with pytest.raises(UserError, match=r"class rare: its pictures belong to too few groups \(person\) for one"):
         divide(entries, settings(), "person")
 
 

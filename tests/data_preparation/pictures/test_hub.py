@@ -117,3 +117,12 @@ def test_parquet_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match="parquet files need pyarrow: install it with pip install"):
         listed(source)
+
+
+def test_rows_without_a_label_are_left_out_where_a_person_says_so(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "set.parquet", [(row, (row % 3) - 1) for row in range(9)], ["cat", "dog"])
+    with pytest.raises(UserError, match=r"row 1: no label \(3 of 9 rows have none\)"):
+        listed(tmp_path / "set.parquet")
+    found = listed(tmp_path / "set.parquet", skip_broken=True)
+    assert sorted(entry.path for entry in found.entries) == [f"{row}.png" for row in (1, 2, 4, 5, 7, 8)]
+    assert len(found.unlike) == 3
