@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -165,7 +166,9 @@ def _safetensors(file: BinaryIO) -> dict[str, Tensor]:
 def _legacy(file: BinaryIO) -> Any:
     """What torch.save wrote before torch 1.6, tensors alone. Raises ValueError, EOFError or RuntimeError."""
     try:
-        return torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are not of torch
+            return torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         cut = "truncated" in str(error) or "Ran out" in str(error)
         why = "it is cut off" if cut else "it is no state dict, or holds pickled code, which is not run"
