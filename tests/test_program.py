@@ -121,7 +121,7 @@ def test_lines_of_several_tasks_and_values_of_all_kinds_are_read(capfd: pytest.C
         ("run: {hide: bogus}", "run.hide: must be "),
         ("run: {shell: /no/shell}", "run.shell: /no/shell is not a program on this machine"),
         ("timeouts: {command: soon}", "timeouts.command: must be a number"),
-        ("region: !!timestamp x", "not YAML (a value"),
+        ("region: !!timestamp x", "not YAML (a bad value"),
         ("[" * 5000, "not YAML that can be read (nested too deeply)"),
         (b"region: \xff", "not YAML ("),
         (b"\x00", "not YAML ("),
