@@ -57,6 +57,12 @@ def audit(c: Context, **values: Any) -> None:
     run(c, make_command.script("project/work/main.py", {**values, "stage": "audit"}))
 
 
+@takes(Settings, without=NOT_READ["look"])
+def look(c: Context, **values: Any) -> None:
+    """Describe a prepared set on one page: classes, sizes, copies, blank and blurred pictures, outliers."""
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "look"}))
+
+
 @takes(PushSettings)
 def push_data(c: Context, **values: Any) -> None:
     """Upload a prepared data set to the bucket, for jobs."""

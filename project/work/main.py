@@ -1,4 +1,4 @@
-"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them."""
+"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them, or look."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
     import os
@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if launch.WORKER in os.environ:
         launch.watch_parent()
     settings = resolve.parse(argv)
+    if settings.stage == "look":
+        look(settings)
+        return
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
             print(f"warning: {flag(name)} is of a method that is not switched on; nothing reads it", file=sys.stderr)
@@ -235,6 +238,13 @@ def audit(context: "RunContext") -> None:
     from project.work.audit import stage
 
     stage.run(context, _load(context))
+
+
+def look(settings: Settings) -> None:
+    """Describe a prepared set on a page; nothing is trained."""
+    from project.work.look import stage
+
+    stage.run(settings)
 
 
 def _load(context: "RunContext") -> "Dataset":

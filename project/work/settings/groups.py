@@ -166,8 +166,8 @@ class FolderSettings:
 
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); or find the wrong labels of the training file"
-        " (audit, costs 4x)",
-        choices=("train", "oof", "audit"), usual=True,
+        " (audit, costs 4x); or describe the set on a page, without training (look)",
+        choices=("train", "oof", "audit", "look"), usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -227,4 +227,5 @@ NOT_READ: Mapping[str, frozenset[str]] = {
     "oof": (_names(MethodSettings, ReportSettings) - {"folds"}) | {"stage", "vote", "seed", "uuid", "resume"},
     "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
     | {"stage", "clean", "audit_file", "seed", "uuid", "resume"},
+    "look": _names(Settings) - {"dataset", "output", "largest_set"},
 }
