@@ -11,29 +11,30 @@ import math
 import os
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from project.data_preparation.finalize import counts, split
+from project.data_preparation.finalize import counts
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import copies, pixels
+from project.data_preparation.pictures import copies, framing, pixels
+from project.data_preparation.pictures.dividing import Division, divide, thin
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few, check_counts
-from project.data_preparation.pictures.listing import FORMS, read_list, set_name
-from project.data_preparation.pictures.parts import PARTS
-from project.data_preparation.pictures.reading import read_pictures
+from project.data_preparation.pictures.listing import FORMS, read_list, set_name, source_kind
+from project.data_preparation.pictures.reading import Reading, read_pictures
 from project.data_preparation.pictures.tree import UNREAD, suffix
 from project.data_preparation.publishing import READY, Target, publish, summarise
 from project.work.common import UserError
-from project.work.dataset import storage
+from project.work.dataset import grouping, label_sets, storage
 from project.work.machine.process import run_command
 from project.work.settings.flags import parse
 from project.work.settings.groups import DataSettings
 
 FOLDS = 5  # of an audit, unless it is told otherwise
+_LATER = dict.fromkeys(("class_depth", "path_column", "label_column", "label_columns", "group_column", "label_pattern",
+                        "valid_per_class", "balance")) | {"margin": 0.0, "border": "median"}  # fmt: skip
 COMPARED = 8  # pictures that tell whether an older set is of the same source
 
 
@@ -42,9 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse(ImageFolderSettings, argv, "Turn a folder or a list of pictures into a data set to train on.")
     if settings.input is None:
         raise UserError(*FORMS)
+    framing.check(settings)
     source = Path(os.path.expanduser(settings.input))
     found = read_list(settings)
-    facts = {"source": "folder" if source.is_dir() else "csv", "input": source.resolve().name}
+    facts = {"source": source_kind(source), "input": source.resolve().name}
     same = partial(_holds_these, settings, found)
     target = Target(settings.output, settings.dataset, set_name(settings), facts, same)
     if target.folder.resolve() == found.root.resolve():
@@ -54,18 +56,25 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
-    prepared = prepare(settings, found)
+    prepared, sets = prepare(settings, found)
+    if sets:
+        (scratch / READY).mkdir(parents=True, exist_ok=True)
+        digests = {name: label_sets.write(scratch / READY, name, *rows) for name, rows in sets.items()}
+        prepared = dataclasses.replace(prepared, provenance=prepared.provenance | {"label_sets": digests})
     storage.write(scratch / READY, prepared)
     return prepared
 
 
-def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepared:
-    """Read, shrink and divide the pictures that were found; nothing is written.
+LabelSets = dict[str, tuple[list[str], list[str]]]  # keys of training pictures and their labels, by the set's name
+
+
+def prepare(settings: ImageFolderSettings, found: PictureList) -> tuple[storage.Prepared, LabelSets]:
+    """Read, shrink and divide the pictures that were found; nothing is written. Returns further labels beside the set.
 
     Raises UserError for a picture that cannot be decoded, unless those are to be skipped.
     """
-    chosen = _thin(found.entries, settings.per_class, settings.seed)
-    read = read_pictures([found.root / entry.path for entry in chosen], settings)
+    chosen = thin(found.entries, settings.per_class, settings.seed)
+    read = _read(chosen, found, settings)
     broken = {chosen[row]: fault for row, fault in sorted(read.faults.items())}
     if broken and not settings.skip_broken:
         entry, fault = next(iter(broken.items()))
@@ -79,65 +88,40 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
     images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
     if settings.invert:
         np.subtract(255, images, out=images)
-    prepared = _divide(images, entries, settings)
+    division = divide(entries, settings, found.together)
+    train, test = (
+        storage.Pictures(images[part.rows], division.labels(part), division.keys(part))
+        for part in (division.train, division.test)
+    )
+    prepared = storage.Prepared(train, test, division.names)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
     every = chain(prepared.train.images, prepared.test.images)
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
+        **_division_facts(division, settings),
         "contradictions": copies.count_contradictions(every, labels),
         "left_out": {"broken": len(broken) + len(found.unlike), "other_files": found.others},
         **({"reading": read.notes()} if read.notes() else {}),
     }
-    return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts))
+    learnt = division.train.entries
+    sets = {name: ([entry.key for entry in learnt], [entry.labels[at] for entry in learnt])
+            for at, name in enumerate(found.label_sets)}  # fmt: skip
+    return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts)), sets
 
 
-def _thin(entries: list[Entry], per_class: int | None, seed: int) -> list[Entry]:
-    """At most so many pictures of each class and part, drawn at random; the order stays."""
-    if per_class is None:
-        return entries
-    kept = []
-    for (label, part), group in groupby(entries, key=lambda entry: (entry.label, entry.part)):
-        pictures = list(group)
-        generator = np.random.default_rng([seed, *f"{part}/{label}".encode()])
-        kept += [pictures[row] for row in np.sort(generator.permutation(len(pictures))[:per_class])]
-    return kept
+def _read(entries: Sequence[Entry], found: PictureList, settings: ImageFolderSettings) -> Reading:
+    contents = [partial(found.content, entry) for entry in entries]
+    return read_pictures(contents, settings, [entry.box for entry in entries])
 
 
-def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSettings) -> storage.Prepared:
-    """Both parts, each class after the other; entries are sorted by class."""
-    names = sorted({entry.label for entry in entries})
-    numbers = {name: label for label, name in enumerate(names)}
-    labels = np.array([numbers[entry.label] for entry in entries])
-    keys = _keys(entries)
-    if entries[0].part:
-        rows = [np.flatnonzero([entry.part == part for entry in entries]) for part in PARTS]
-    else:
-        rows = _draw_parts(labels, names, settings)
-    train, test = (
-        storage.Pictures(images[chosen], labels[chosen], keys.iloc[chosen].reset_index(drop=True)) for chosen in rows
-    )
-    return storage.Prepared(train, test, names)
-
-
-def _keys(entries: list[Entry]) -> pd.DataFrame:
-    """A row a picture. group is there where one is known, part where the source has others than train and test."""
-    keys = pd.DataFrame({column: [entry.path for entry in entries] for column in ("key_id", "path")})
-    if any(entry.group for entry in entries):
-        keys["group"] = [entry.group for entry in entries]
-    if not {entry.said for entry in entries} <= {"", *PARTS}:
-        keys["part"] = [entry.said for entry in entries]
-    return keys
-
-
-def _draw_parts(labels: np.ndarray, names: list[str], settings: ImageFolderSettings) -> list[np.ndarray]:
-    """Row numbers of train and test; a class is divided alike whatever other classes there are."""
-    parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for label, name in enumerate(names):
-        of_class = np.flatnonzero(labels == label)
-        generator = np.random.default_rng([settings.seed, *name.encode()])
-        for part, chosen in zip(parts, split(len(of_class), settings.train_ratio, generator), strict=True):
-            part.append(of_class[chosen])
-    return [np.concatenate(part) for part in parts]
+def _division_facts(division: Division, settings: ImageFolderSettings) -> dict[str, Any]:
+    """What training is to know: groups that stay together, and a validation part; empty without any."""
+    facts: dict[str, Any] = {}
+    if division.together and any(entry.group for entry in division.train.entries):
+        facts[grouping.TOGETHER] = division.together
+    if any(entry.said == grouping.VALID for entry in division.train.entries):
+        facts[grouping.VALIDATION] = "by the source" if settings.valid_per_class is None else "drawn here"
+    return facts | ({"repeated": division.repeated} if division.repeated else {})
 
 
 def _provenance(settings: ImageFolderSettings, prepared: storage.Prepared, facts: dict[str, Any]) -> dict[str, Any]:
@@ -146,11 +130,11 @@ def _provenance(settings: ImageFolderSettings, prepared: storage.Prepared, facts
     source = Path(os.path.expanduser(options.pop("input")))
     for name in ("output", "dataset", "largest_picture", "largest_file"):
         del options[name]
-    for name in ("class_depth", "path_column", "label_column"):  # said only where given, as sets made before say it
-        if options[name] is None:
+    for name, usual in _LATER.items():  # said only where given, as sets made before say it
+        if options[name] == usual:
             del options[name]
     return {
-        "source": "folder" if source.is_dir() else "csv",
+        "source": source_kind(source),
         "input": source.resolve().name,
         "inverted": settings.invert,
         **facts,
@@ -170,6 +154,10 @@ def _notes(prepared: storage.Prepared, found: PictureList) -> dict[str, str]:
     }
     if any(left.values()):
         notes["left out"] = ", ".join(f"{what}: {count}" for what, count in left.items() if count)
+    if facts.get(grouping.VALIDATION) == "drawn here":
+        notes["validation"] = f"{(prepared.train.keys['part'] == grouping.VALID).sum()} of the training pictures"
+    if "repeated" in facts:
+        notes["balance"] = f"{facts['repeated']} training pictures are repeated; those of one stay together"
     notes |= facts.get("reading", {})
     if facts["contradictions"]:
         notes["noise"] = f"{facts['contradictions']} pictures equal one with another label: a sign of wrong labels"
@@ -197,20 +185,22 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     try:
         older = storage.read(folder)
         options = older.provenance["options"]
-        settings = dataclasses.replace(settings, size=int(options["size"]), fit=str(options["fit"]))
+        margin, border = float(options.get("margin", 0)), str(options.get("border", "median"))
+        size, how = int(options["size"]), str(options["fit"])
+        settings = dataclasses.replace(settings, size=size, fit=how, margin=margin, border=border)
     except (UserError, LookupError, TypeError, ValueError):
         return False
-    rows = {path: row for row, path in enumerate(older.train.keys.get("path", []))}
-    both = [entry for entry in found.entries if entry.path in rows]
+    rows = {key: row for row, key in enumerate(older.train.keys["key_id"])}
+    both = [entry for entry in found.entries if entry.key in rows]
     chosen = both[:: max(1, len(both) // COMPARED)]
     if not chosen:
         return False
-    read, images, same = read_pictures([found.root / entry.path for entry in chosen], settings), older.train.images, 0
+    read, images, same = _read(chosen, found, settings), older.train.images, 0
     for row, entry in enumerate(chosen):
         if row not in read.faults and read.images.shape[1:3] == images.shape[1:3]:
             fitted = pixels.as_channels(read.images[row : row + 1], 1 if images.ndim == 3 else 3)[0]
             fitted = 255 - fitted if older.provenance.get("inverted") else fitted
-            same += np.array_equal(fitted, images[rows[entry.path]])
+            same += np.array_equal(fitted, images[rows[entry.key]])
     return 2 * same >= len(chosen)
 
 
