@@ -14,7 +14,7 @@ from project.command.compare import CompareSettings, run_compare
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import JobSettings, PullSettings, PushSettings
-from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
+from project.data_preparation.options import ApplySettings, FigureSettings, ImageFolderSettings, PreparationSettings
 from project.work.common import ROOT
 from project.work.machine.process import run_command
 from project.work.reporter.sheet.resend import ResendSettings
@@ -61,6 +61,12 @@ def audit(c: Context, **values: Any) -> None:
 def look(c: Context, **values: Any) -> None:
     """Describe a prepared set on one page: classes, sizes, copies, blank and blurred pictures, outliers."""
     run(c, make_command.script("project/work/main.py", {**values, "stage": "look"}))
+
+
+@takes(ApplySettings, without=("corrections",))
+def apply_corrections(c: Context, corrections: str, **values: Any) -> None:
+    """Take a review back to your own files: corrections.csv -> a new folder, or a new CSV; nothing is changed."""
+    run(c, make_command.script("project/data_preparation/apply_corrections.py", {**values, "corrections": corrections}))
 
 
 @takes(PushSettings)

@@ -100,6 +100,29 @@ class ImageFolderSettings:
 
 
 @dataclass(frozen=True)
+class ApplySettings:
+    """Which corrections, of which pictures, and where to."""
+
+    corrections: str | None = setting(None, "corrections.csv, as the page of a check exports it", value="FILE")
+    to: str | None = setting(
+        None, "new folder with a folder a class, or new CSV of path,label", value="FOLDER|FILE.csv", usual=True
+    )
+    input: str | None = setting(
+        None, "the folder or list that the corrections are of; by default that of the check that has these pictures",
+        value="PATH", usual=True,
+    )  # fmt: skip
+    link: bool = setting(False, "link the files instead of copying them, where that takes no room", usual=True)
+    output: str | None = setting(
+        None, "folder in which checks are looked for; project/output when not given", value="FOLDER"
+    )
+    class_depth: int | None = setting(None, "as for prepare-images, where it was given there", within="[1, 99]")
+    path_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
+    label_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
+    group_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
+    label_pattern: str | None = setting(None, "as for prepare-images, where it was given there", value="PATTERN")
+
+
+@dataclass(frozen=True)
 class FigureSettings:
     """What to draw and where to put it."""
 
