@@ -57,6 +57,12 @@ def audit(c: Context, **values: Any) -> None:
     run(c, make_command.script("project/work/main.py", {**values, "stage": "audit"}))
 
 
+@takes(Settings, without=NOT_READ["features"])
+def features(c: Context, **values: Any) -> None:
+    """Make one row of features a picture by a pretrained network; --head trains on them in a moment."""
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "features"}))
+
+
 @takes(Settings, without=NOT_READ["look"])
 def look(c: Context, **values: Any) -> None:
     """Describe a prepared set on one page: classes, sizes, copies, blank and blurred pictures, outliers."""

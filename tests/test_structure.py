@@ -18,6 +18,7 @@ FLOORS = (
     ("project.work.look",),
     ("project.work.audit", "project.work.study"),
     ("project.work.teacher",),
+    ("project.work.features",),
     ("project.work.runner",),
     ("project.work.reporter",),
     ("project.work.classifier",),

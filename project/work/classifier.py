@@ -33,7 +33,7 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Classifier:
-    """network: of named stages, gives logits (B, K); model: its name in `model.MODELS`; names: of the K classes; shape:
+    """network: of named stages, gives logits (B, K); model: its name, see `model.make`; names: of the K classes; shape:
     of the images it was trained on, (C, H, W); normaliser: of their pixels; settings: those of its run that change a
     result; git_revision: of the code that trained it; threshold: probability below which it names no class, or None.
     """
@@ -155,12 +155,14 @@ def _refuse_unlike(state: Any) -> None:
         raise ValueError(f"its {wrong[0]} is missing")
     if state["format"] != FORMAT:
         raise ValueError(f"it is of format {state['format']}, and this code reads {FORMAT}")
-    if state["model"] not in model.MODELS:
+    pretrained = "head.weight" in state["state"]  # of timm: its name is looked up there
+    if state["model"] not in model.MODELS and not pretrained:
         raise ValueError(f"its network {state['model'][:40]!r} is none of {', '.join(model.MODELS)}")
     shape, numbers = state["shape"], [*state["mean"], *state["std"]]
     if len(shape) != 3 or not all(type(each) is int and 1 <= each <= 1 << 14 for each in shape):
         raise ValueError(f"its shape is {str(shape)[:40]}")
-    if len(numbers) != 2 * shape[0] or not all(isinstance(each, float) for each in numbers):
+    spread = pretrained and shape[0] == 1  # grey is spread to the three channels of such a network
+    if len(numbers) != 2 * (3 if spread else shape[0]) or not all(isinstance(each, float) for each in numbers):
         raise ValueError("its mean and std are not one number a channel")
     if len(state["names"]) < 2 or not all(isinstance(name, str) for name in state["names"]):
         raise ValueError("its classes have no names")
@@ -176,7 +178,8 @@ def folded(network: nn.Module) -> nn.Module:
         if not model.in_order(parent):  # elsewhere children may be called in another order
             continue
         for (name, first), (next_name, second) in itertools.pairwise(list(parent.named_children())):
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.modules.batchnorm._BatchNorm):
+            more = hasattr(second, "act")  # timm's normalisation rectifies too
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.modules.batchnorm._BatchNorm) and not more:
                 setattr(parent, name, fuse_conv_bn_eval(first, second))
                 setattr(parent, next_name, nn.Identity())
     return network

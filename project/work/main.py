@@ -1,4 +1,5 @@
-"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them, or look."""
+"""Train one run and report it, or the fold models behind out-of-fold logits, or audit the labels by them; or make
+features of pictures by a pretrained network; or look at a set."""
 
 if __name__ == "__main__":  # before anything that takes a while to load
     import os
@@ -105,7 +106,7 @@ def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any
     context = RunContext(settings, device, distributed, _fetched(settings) if distributed.is_first else None)
     if not resolve.is_run(settings):
         with interruptible("the same command goes on"), within_memory(LOWER):
-            (audit if settings.stage == "audit" else oof)(context)
+            {"audit": audit, "oof": oof, "features": features}[settings.stage](context)
         return
     run = distributed.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
     # A run that found no room is not one that was refused: the disk's errors are put in words outside of it.
@@ -206,8 +207,11 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
     write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
-def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
-    """Write a finished run's row into its folder, then to every destination, and say what came out."""
+def report(run: "Run", row: dict[str, Any], context: "RunContext", words: str | None = None) -> None:
+    """Write a finished run's row into its folder, then to every destination, and say what came out.
+
+    words: for that; when not given, those of a run of epochs.
+    """
     from project.work.reporter.reporter import Reporter, destinations, write_result
     from project.work.reporter.result import Result
 
@@ -216,7 +220,8 @@ def report(run: "Run", row: dict[str, Any], context: "RunContext") -> None:
     places = [f"row in {write_result(result)}", *reporter.report(result)]
     context.send(run.folder)
     print(
-        f"top-1 accuracy on the test split: {row['best_test_accuracy']:.1%} at epoch {row['selected_epoch']},"
+        words
+        or f"top-1 accuracy on the test split: {row['best_test_accuracy']:.1%} at epoch {row['selected_epoch']},"
         f" selected on validation ({row['last_test_accuracy']:.1%} at the last epoch)"
     )
     print("\n".join([*places, f"run folder {run.folder}"]))
@@ -237,7 +242,34 @@ def audit(context: "RunContext") -> None:
     """Find the wrong labels of the training file."""
     from project.work.audit import stage
 
-    stage.run(context, _load(context))
+    backbone = None
+    if context.settings.features:
+        from project.work.features import weights
+
+        backbone = weights.open_backbone(context.settings)  # refused before the pictures are read
+    stage.run(context, _load(context), backbone)
+
+
+def features(context: "RunContext") -> None:
+    """Make one row of features a picture; with a head, train it on them, read the test split once, report."""
+    from project.work import run_folder
+    from project.work.features import stage, weights
+
+    backbone = weights.open_backbone(context.settings)
+    dataset = _load(context)
+    if context.settings.head == "none":
+        stage.run(context, dataset, backbone)
+        return
+    with run_folder.open_run(context.settings, f"{context.settings.head}-features", {}) as run:
+        found = stage.run(context, dataset, backbone)
+        trained = stage.train_head(run.settings, dataset, found, backbone)
+        write_label_changes(run, dataset)
+        if trained.classifier is not None:
+            from project.work.classifier import MODEL_FILE
+
+            trained.classifier.save(run.folder / MODEL_FILE)
+        data_digest = prepared_data.digest(common.input_folder(run.settings.dataset))
+        report(run, stage.row(run.settings, dataset, trained, data_digest), context, trained.words)
 
 
 def look(settings: Settings) -> None:

@@ -260,7 +260,7 @@ def test_weak_models_that_flag_nothing_are_warned_of_all_the_same(tmp_path: Path
         ({"stage": "audit", "distillation": True}, "--distillation: fold models are taught by no other"),
         ({"stage": "audit", "resume": "x"}, "the same audit command goes on by itself"),
         ({"vote": True}, "--vote is part of an audit"),
-        ({"stage": "check"}, "--stage: check is not one of train, oof, audit"),
+        ({"stage": "check"}, "--stage: check is not one of train, oof, audit, features"),
     ],
 )
 def test_settings_that_make_no_audit_are_refused(values: dict, fault: str) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,14 @@ from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.table import method_name
 from project.work.settings import resolve
 from project.work.settings.groups import Settings
 from project.work.teacher import oof, teachers
+
+if TYPE_CHECKING:
+    from project.work.features.weights import Backbone
 
 FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
@@ -33,10 +37,14 @@ ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv",
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit of a data set with some settings: what its fold models are, and where it is kept."""
+    """An audit of a data set with some settings: what its fold models are, and where it is kept.
+
+    backbone: the network whose features stand in for fold models; None without --features.
+    """
 
     settings: Settings
     dataset: Dataset
+    backbone: "Backbone | None" = None
 
     @property
     def teacher(self) -> Settings:
@@ -45,8 +53,12 @@ class Audit:
 
     @property
     def fingerprint(self) -> str:
-        """A short name for all that decides it: the fold models', or that of a file of logits made elsewhere."""
-        if self.settings.oof_logits is None:
+        """A short name for all that decides it: the fold models', features', or that of a file of logits made
+        elsewhere."""
+        if self.backbone is not None:
+            seen, folds = (self.backbone.digest, self.backbone.side), (self._folds, self.settings.split_seed)
+            name = f"features {seen} {folds} {self.dataset.train.shape} {self.dataset.fingerprint}"
+        elif self.settings.oof_logits is None:
             name = oof.fingerprint(self.teacher, self.dataset)
         else:
             name = f"{self.dataset.fingerprint} {arrays.file_digest(Path(self._given_logits()))}"
@@ -61,6 +73,8 @@ class Audit:
     def logits(self, context: RunContext) -> tuple[OofLogits | None, Path]:
         """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
         distributed = context.distributed
+        if self.backbone is not None:
+            return self._of_features(context, self.backbone)
         if self.settings.oof_logits is None:
             kind, usable = teachers.OUT_OF_FOLD, distillation_dataset.has_margins
             path = teachers.logits_file(kind, context.using(self.teacher), self.dataset, usable)
@@ -73,6 +87,26 @@ class Audit:
             if absent > 0:
                 raise UserError(f"{path}: {absent} rows of this data set were left out when it was made; make new ones")
         return made, path
+
+    def _of_features(self, context: RunContext, backbone: "Backbone") -> tuple[OofLogits, Path]:
+        """Logits of regressions on features, which are kept in the audit's folder."""
+        from project.work.features import stage
+
+        made, path = stage.oof_logits(context, self.dataset, backbone), self.folder / run_folder.LOGITS_FILE
+        path.parent.mkdir(exist_ok=True)
+        distillation_dataset.write(path, made)
+        return made, path
+
+    @property
+    def method(self) -> str:
+        """What gave the logits, in words."""
+        if self.backbone is not None:
+            return f"logistic regression on features of {self.backbone.name}"
+        return method_name(self.teacher) if self.settings.oof_logits is None else "logits made elsewhere"
+
+    @property
+    def _folds(self) -> int:
+        return self.settings.folds or DEFAULT_FOLDS
 
     def votes(self, context: RunContext) -> np.ndarray | None:
         """See `votes.against`; None when no vote is asked for."""
@@ -89,8 +123,9 @@ class Audit:
         some = slice(None) if len(rows) == len(logits.folds) else rows  # all are not copied
         valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
         labels, alike = records.labels.cpu().numpy()[some], copies.find(records.pictures).of(some)
-        known = (None if each is None else each[some] for each in (logits.margins, voted, truth))
-        return Evidence(rows, labels, logits.logits[some], valid, alike, *known)
+        margins, votes, true = (None if each is None else each[some] for each in (logits.margins, voted, truth))
+        by_probability = self.backbone is not None
+        return Evidence(rows, labels, logits.logits[some], valid, alike, margins, votes, true, by_probability)
 
     @property
     def _kept(self) -> np.ndarray:
@@ -117,10 +152,13 @@ def audit_file(context: RunContext, dataset: Dataset) -> Path:
     return first(lambda: path)  # the others wait until the first has written it
 
 
-def run(context: RunContext, dataset: Dataset) -> None:
-    """Audit a data set: train what is missing, write the audit's folder and say what is in it."""
+def run(context: RunContext, dataset: Dataset, backbone: "Backbone | None" = None) -> None:
+    """Audit a data set: train what is missing, write the audit's folder and say what is in it.
+
+    backbone: see `Audit`.
+    """
     settings = context.settings
-    audit = Audit(settings, dataset)
+    audit = Audit(settings, dataset, backbone)
     logits, path = audit.logits(context)
     voted = audit.votes(context)
     if not context.distributed.is_first:
@@ -130,7 +168,7 @@ def run(context: RunContext, dataset: Dataset) -> None:
         "dataset": settings.dataset,
         "fingerprint": audit.fingerprint,
         "folds": len(np.unique(logits.folds[logits.folds >= 0])),
-        "method": method_name(audit.teacher) if settings.oof_logits is None else "logits made elsewhere",
+        "method": audit.method,
         "logits": str(path),
         "flag_by": settings.flag_by,
         "noise_type": settings.noise_type,

@@ -269,6 +269,11 @@ def _read_keys(path: Path, rows: int) -> pd.DataFrame:
     return keys
 
 
+def read_keys(folder: Path, part: str, rows: int) -> pd.DataFrame:
+    """The keys of a part that has so many rows, as `Pictures` holds them. Raises UserError."""
+    return _read_keys(folder / f"{part}_keys.csv.gz", rows)
+
+
 def _present(path: Path) -> Path:
     """The path of a plain file. Raises UserError."""
     if disk.absent(path):

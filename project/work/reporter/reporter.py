@@ -97,7 +97,9 @@ def to_sheet(settings: ReportSettings) -> bool:
 def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination]:
     """Where the result of a run goes, in order: first what keeps it safe, then what may be out of reach."""
     output = run_folder.parent
-    found: list[Destination] = [ResultTable(output), CurvePlot()]
+    found: list[Destination] = [ResultTable(output)]
+    if getattr(settings, "stage", "train") == "train":  # a head on features has no epochs to draw
+        found.append(CurvePlot())
     if to_sheet(settings):
         found.append(Sheet(settings, output))
     return found + (slack.from_environment(os.environ) if any(map(os.environ.get, slack.VARIABLES)) else [])

@@ -87,7 +87,11 @@ class TrainingSettings:
         "default", "named set of defaults for training; robust is for wrong labels: it adds --label-posterior",
         choices=("default", "predecessor", "robust"), usual=True,
     )  # fmt: skip
-    model: str = setting("narrow", "network", choices=("narrow", "resnet18", "resnet18-small"), usual=True)
+    model: str = setting(
+        "narrow", "network: narrow, resnet18 or resnet18-small; for features one of timm by its name there,"
+        " tf_efficientnet_lite0 when not given",
+        value="NAME", usual=True,
+    )  # fmt: skip
     epoch: int = setting(50, "passes over the training images", within="[1, inf)", usual=True)
     batch_size: int = setting(128, "images a step; batch normalisation needs two", within="[2, inf)", usual=True)
     accumulation_steps: int = setting(1, "batches whose gradients are added up for one step", within="[1, inf)")
@@ -114,9 +118,31 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class AuditSettings:
-    """Audit: what it adds to fold models and margins."""
+class FeatureSettings:
+    """Features: one row of numbers a picture, by a pretrained network that learns nothing more."""
 
+    pretrained: bool | None = setting(
+        None, "weights that were trained on other pictures, from an installed package or timm's hub; features always"
+        " take them"
+    )  # fmt: skip
+    weights: str | None = setting(
+        None, "file with those weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
+    )
+    head: str = setting(
+        "none", "what is trained on features: logistic regression (linear), or the vote of the nearest pictures (knn)",
+        choices=("none", "linear", "knn"), usual=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """Audit: what it adds to fold models and margins, or does without them."""
+
+    features: bool = setting(
+        False, "audit by logistic regression on the features of a pretrained network, in place of fold models; costs"
+        " no training",
+        usual=True,
+    )  # fmt: skip
     vote: bool = setting(
         False, "in an audit, models that each learnt from one fold alone vote on the other labels; costs 1x more",
         usual=True,
@@ -172,9 +198,9 @@ class FolderSettings:
     """Run folder: what a run is called and where it is kept."""
 
     stage: str = setting(
-        "train", "train a run; make out-of-fold logits (oof, costs 4x); or find the wrong labels of the training file"
-        " (audit, costs 4x); or describe the set on a page, without training (look)",
-        choices=("train", "oof", "audit", "look"), usual=True,
+        "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
+        " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
+        choices=("train", "oof", "audit", "features", "look"), usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -201,10 +227,20 @@ class RunSettings(FolderSettings, ReportSettings, MachineSettings):
 
 @dataclass(frozen=True)
 class Settings(
-    RunSettings, AuditSettings, MethodSettings, TrainingSettings, CleaningSettings, NoiseSettings, DataSettings
+    RunSettings,
+    AuditSettings,
+    FeatureSettings,
+    MethodSettings,
+    TrainingSettings,
+    CleaningSettings,
+    NoiseSettings,
+    DataSettings,
 ):
     """All settings of one run; a method's settings stand in its own class in `methods`."""
 
+
+OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # that are trained from scratch
+FEATURE_MODEL = "tf_efficientnet_lite0"  # whose weights come with the install
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
@@ -230,9 +266,13 @@ def _names(*groups: type) -> frozenset[str]:
 # Settings that a stage does not read, so that its task has no flags for them. Fold models take their seed from
 # --split-seed, and those behind out-of-fold logits train plainly.
 NOT_READ: Mapping[str, frozenset[str]] = {
-    "train": frozenset({"stage", "vote"}),
-    "oof": (_names(MethodSettings, ReportSettings) - {"folds"}) | {"stage", "vote", "seed", "uuid", "resume"},
+    "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings),
+    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings) - {"folds"})
+    | {"stage", "vote", "features", "seed", "uuid", "resume"},
     "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
-    | {"stage", "clean", "audit_file", "seed", "uuid", "resume"},
+    | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
+    "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
+    | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
+    | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},
 }

@@ -13,7 +13,15 @@ from typing import Any
 from project.work import common
 from project.work.common import UserError
 from project.work.settings.flags import build, flag, given, renamed
-from project.work.settings.groups import RECIPES, AuditSettings, RunSettings, Settings, TrainingSettings
+from project.work.settings.groups import (
+    FEATURE_MODEL,
+    OWN_MODELS,
+    RECIPES,
+    AuditSettings,
+    RunSettings,
+    Settings,
+    TrainingSettings,
+)
 from project.work.settings.methods import APART, MethodSettings, serves
 
 
@@ -34,6 +42,8 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     for layer in layers:
         values |= _recipe(layer) | dict(layer)
     settings = build(Settings, values)
+    if by_features(settings) and settings.model in OWN_MODELS and "model" not in layers[-1]:
+        settings = dataclasses.replace(settings, model=FEATURE_MODEL)
     if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
         settings = robust(settings)
     refuse(settings)
@@ -50,6 +60,11 @@ def robust(settings: Settings) -> Settings:
 def is_run(settings: Settings) -> bool:
     """Whether a run is asked for: neither an audit nor out-of-fold logits alone."""
     return settings.stage == "train"
+
+
+def by_features(settings: Settings) -> bool:
+    """Whether a pretrained network turns the pictures into features: for themselves, or for an audit."""
+    return settings.stage == "features" or settings.features
 
 
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +154,7 @@ def refuse(settings: Settings) -> None:
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
     _refuse_half_noise(settings)
     (_refuse_in_audits if settings.stage == "audit" else _refuse_half_audit)(settings)
+    (_refuse_with_features if by_features(settings) else _refuse_without_features)(settings)
     _refuse_folds_alone(settings)
     _refuse_cleaning_twice(settings)
     _refuse_processes(settings)
@@ -170,6 +186,34 @@ def _refuse_half_audit(settings: Settings) -> None:
         raise UserError("--vote is part of an audit; give --stage audit (or ./inv audit)")
     if settings.flag_by != "channel" and (settings.clean == "none" or settings.audit_file is not None):
         raise UserError("--flag-by is for an audit that is made now; give --stage audit (or ./inv audit) or --clean")
+
+
+def _refuse_with_features(settings: Settings) -> None:
+    where = "./inv features" if settings.stage == "features" else "./inv audit --features"
+    if settings.stage not in ("features", "audit"):
+        raise UserError("--features is part of an audit; give --stage audit (or ./inv audit)")
+    if settings.model in OWN_MODELS:
+        raise UserError(f"--model {settings.model}: {where} takes a pretrained network of timm: {FEATURE_MODEL}")
+    if settings.pretrained is False and settings.weights is None:
+        raise UserError(f"--no-pretrained: {where} needs trained weights; leave it out, or give --weights FILE")
+    if settings.head != "none" and settings.stage != "features":
+        raise UserError(f"--head {settings.head} is for ./inv features; an audit takes logistic regression by itself")
+    if settings.resume is not None or settings.clean != "none":
+        raise UserError(f"{where}: takes neither --resume nor --clean; leave them out")
+    if settings.vote or settings.oof_logits is not None:
+        raise UserError(f"{where}: takes neither --vote nor --oof-logits, which are of fold models; leave them out")
+    if settings.nodes is not None or settings.processes not in (None, 1) or len(gpu_numbers(settings)) > 1:
+        raise UserError(f"{where}: one process makes features; leave --processes, --nodes and a second --gpu out")
+
+
+def _refuse_without_features(settings: Settings) -> None:
+    if settings.model not in OWN_MODELS:
+        raise UserError(f"--model: {settings.model} is not one of {', '.join(OWN_MODELS)}, which are trained from"
+                        " scratch; those of timm are for ./inv features and ./inv audit --features")  # fmt: skip
+    if settings.pretrained or settings.weights is not None:
+        raise UserError("--pretrained and --weights are for ./inv features and ./inv audit --features")
+    if settings.head != "none":
+        raise UserError(f"--head {settings.head} is for ./inv features")
 
 
 def _refuse_folds_alone(settings: Settings) -> None:

@@ -19,7 +19,8 @@ class Evidence:
 
     rows: int64 (N,), ascending, which they are; labels: int64 (N,), as given; logits: float32 (N, K), out of fold;
     valid: bool (N,), the rows of validation; margins: float (N,), not a number where unknown, or None; votes: int (N,),
-    how many vote models disagree, or None; truth: float (N,), see `pictures.Loaded`, or None.
+    how many vote models disagree, or None; truth: float (N,), see `pictures.Loaded`, or None; by_probability: rank by
+    the probability of the label alone.
     """
 
     rows: np.ndarray
@@ -30,6 +31,7 @@ class Evidence:
     margins: np.ndarray | None = None
     votes: np.ndarray | None = None
     truth: np.ndarray | None = None
+    by_probability: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def find(evidence: Evidence, flag_by: str, seed: int) -> Findings:
     generator = np.random.default_rng(common.derive_seed(seed, "audit"))
     found = scores.score(labels, evidence.logits)
     suspicion = scores.suspicion(found.held_out_margin, evidence.margins, labels)
+    if evidence.by_probability:  # of logits whose strength was chosen by their likelihood it finds more
+        suspicion = scores.percentiles(found.self_confidence)
     order = np.argsort(suspicion, kind="stable")
     guessed = confident.guesses(labels, found.self_confidence, evidence.logits)
     joint = confident.confident_joint(labels, guessed, classes)

@@ -1,0 +1,262 @@
+"""What is learnt on features: multinomial logistic regression, and the vote of the nearest pictures.
+
+Both are chosen by how likely they make labels that were held out (the labels as given: the truth is never asked). All
+of it is deterministic and runs on the CPU, where a few thousand rows take a second.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from project.work.common import derive_seed
+
+STRENGTHS = tuple(10.0 ** (step / 2) for step in range(-10, 5))  # of C, from strong to weak regularisation
+COUNTS = (5, 10, 20, 30, 50)  # of neighbours
+ENOUGH = 20_000  # rows that C is chosen and directions are found by
+DIRECTIONS = 512  # principal components that folds are fitted on
+_MOST = 1 << 26  # numbers of features that are held as float32 at once
+_BLOCK = 1 << 23  # numbers of logits that are in memory at once
+_CURVATURE = 0.15  # of the softmax, roughly: p (1 - p) at p = .2; it only scales the search
+_FLAT = 1e-4  # below this share of the loss a step is no progress
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Logistic regression on features as they are. weights: float32 (D, K); bias: float32 (K,)."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Logits, float32 (n, K), of features, float (n, D)."""
+        return np.concatenate([block @ self.weights + self.bias for _, block in _blocks(rows, self.weights.shape[0])])
+
+
+@dataclass(frozen=True)
+class Space:
+    """Standardised features, or their first principal components. mean, std: float32 (D,); directions: float32 (D, d),
+    orthonormal; variances: float32 (d,), what the rows that it was made from have along them."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    directions: np.ndarray
+    variances: np.ndarray
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Places in it, float32 (n, d), of features, float (n, D)."""
+        found = [((block - self.mean) / self.std) @ self.directions for _, block in _blocks(rows, len(self.mean))]
+        return np.concatenate(found)
+
+    def linear(self, weights: np.ndarray, bias: np.ndarray) -> Linear:
+        """For features as they are, what weights (d, K) and bias (K,) are for places in it."""
+        whole = (self.directions @ weights) / self.std[:, None]
+        return Linear(whole.astype(np.float32), (bias - self.mean @ whole).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """logits: float32 (n, K), of each row by a head that did not learn from it; choice: C, or the count of neighbours,
+    that makes the labels likeliest; tried: mean logarithm of the labels' probability by each."""
+
+    logits: np.ndarray
+    choice: float
+    tried: dict[float, float]
+
+
+def space(rows: np.ndarray, most: int) -> Space:
+    """The space of some rows, float (n, D), in at most so many directions; of many rows an even sample decides."""
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ENOUGH)).astype(int))].astype(np.float32)
+    mean, std = some.mean(axis=0), some.std(axis=0)
+    std = np.where(std > 1e-6, std, 1.0).astype(np.float32)
+    some = (some - mean) / std
+    width = some.shape[1]
+    if most < width:
+        # The range finder of Halko, Martinsson and Tropp, 2011, with one power iteration.
+        random = np.random.default_rng(derive_seed(0, "directions"))
+        found = some.T @ (some @ random.standard_normal((width, most + 20)).astype(np.float32))
+        found = np.linalg.qr(some.T @ (some @ np.linalg.qr(found)[0]))[0]
+        within = some @ found
+        values, turns = np.linalg.eigh(within.T @ within)
+        directions = found @ turns
+    else:
+        values, directions = np.linalg.eigh(some.T @ some)
+    order = np.argsort(-values, kind="stable")[:most]
+    variances = (values[order].clip(min=0) / len(some)).astype(np.float32)
+    return Space(mean, std, np.ascontiguousarray(directions[:, order]), variances)
+
+
+def fit(rows: np.ndarray, labels: np.ndarray, classes: int, strength: float) -> Linear:
+    """Logistic regression on all rows, in all directions where memory allows. labels: int (n,); strength: C."""
+    made = space(rows, rows.shape[1] if rows.size <= _MOST else DIRECTIONS)
+    weights, bias, _ = _fitted(made.of(rows), made.variances, labels, np.ones((len(rows), 1), bool), classes, strength)
+    return made.linear(weights[:, 0], bias[0])
+
+
+def out_of_fold(rows: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> OutOfFold:
+    """Logistic regression for each fold on the rows of the others, its strength chosen by what they say of the labels.
+
+    rows: float (n, D); labels, folds: int (n,), folds 0, 1 ... From strong regularisation to weak until the labels
+    become less likely. All folds are fitted together.
+    """
+    made = space(rows, min(DIRECTIONS, rows.shape[1]))
+    places, masks = made.of(rows), folds[:, None] != np.arange(folds.max() + 1)
+    some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ENOUGH)).astype(int))
+    tried: dict[float, float] = {}
+    start = best = None
+    for strength in STRENGTHS:
+        weights, bias, start = _fitted(
+            places[some], made.variances, labels[some], masks[some], classes, strength, start
+        )
+        tried[strength] = likelihood(_held_out(places[some], folds[some], weights, bias), labels[some])
+        if best is not None and tried[strength] <= tried[best[0]]:
+            break
+        best = strength, weights, bias
+    assert best is not None
+    if len(some) < len(rows):
+        best = best[0], *_fitted(places, made.variances, labels, masks, classes, best[0])[:2]
+    return OutOfFold(_held_out(places, folds, *best[1:]), best[0], tried)
+
+
+def _held_out(places: np.ndarray, folds: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Logits of each row by the head of its fold. weights: (d, F, K); bias: (F, K)."""
+    found = np.empty((len(places), weights.shape[2]), np.float32)
+    for fold in range(weights.shape[1]):
+        own = np.flatnonzero(folds == fold)
+        found[own] = places[own] @ weights[:, fold] + bias[fold]
+    return found
+
+
+def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean logarithm of the labels' probability. logits: float (n, K); labels: int (n,)."""
+    highest = logits.max(axis=1)
+    total = np.log(np.exp(logits - highest[:, None]).sum(axis=1)) + highest
+    return float((logits[np.arange(len(labels)), labels] - total).mean(dtype=float))
+
+
+def _fitted(
+    places: np.ndarray,
+    variances: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray,
+    classes: int,
+    strength: float,
+    start: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights (d, F, K) and bias (F, K) of F regressions, each on its rows, masks bool (n, F), and where it ended.
+
+    They minimise half the squared weights plus strength times the cross entropy's sum. Each direction is scaled by its
+    curvature, which is what makes some ten steps of L-BFGS enough.
+    """
+    heads, width = masks.shape[1], places.shape[1]
+    scale = np.sqrt(1 + strength * len(places) * _CURVATURE * np.append(variances, 1)).astype(np.float32)
+    loss = _Loss(places, labels, masks, classes, strength, scale)
+    first = np.zeros((width + 1) * heads * classes) if start is None else start
+    options = {"maxiter": 200, "ftol": _FLAT, "gtol": 0.0, "maxcor": 10}
+    found = minimize(loss, first, jac=True, method="L-BFGS-B", options=options).x
+    values = (found.reshape(width + 1, heads * classes) / scale[:, None]).astype(np.float32)
+    return values[:-1].reshape(width, heads, classes), values[-1].reshape(heads, classes), found
+
+
+class _Loss:
+    """The loss of several regressions together, and its gradient; some rows at a time, whose logits are in memory."""
+
+    def __init__(
+        self,
+        places: np.ndarray,
+        labels: np.ndarray,
+        masks: np.ndarray,
+        classes: int,
+        strength: float,
+        scale: np.ndarray,
+    ) -> None:
+        self.places, self.labels = torch.from_numpy(places), torch.from_numpy(labels)
+        self.counted = torch.from_numpy(masks.astype(np.float32) * np.float32(strength))
+        self.classes, self.heads = classes, masks.shape[1]
+        self.scale = torch.from_numpy(scale)[:, None]
+        self.rows = max(256, _BLOCK // (self.heads * classes))
+
+    def __call__(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
+        values = torch.from_numpy(flat.astype(np.float32)).view(-1, self.heads * self.classes) / self.scale
+        weights, bias = values[:-1], values[-1]
+        gradient, loss = torch.zeros_like(values), 0.0
+        for at in (slice(start, start + self.rows) for start in range(0, len(self.places), self.rows)):
+            places, labels, counted = self.places[at], self.labels[at], self.counted[at]
+            logits = torch.addmm(bias, places, weights).view(len(places), self.heads, self.classes)
+            likely = logits.log_softmax(dim=2)
+            index = labels[:, None, None].expand(-1, self.heads, 1)
+            loss -= float((likely.gather(2, index)[..., 0] * counted).sum(dtype=torch.float64))
+            missed = likely.exp_().scatter_add_(2, index, torch.full(index.shape, -1.0)).mul_(counted[..., None])
+            missed = missed.view(len(places), -1)
+            gradient[:-1] += places.T @ missed
+            gradient[-1] += missed.sum(dim=0)
+        gradient[:-1] += weights
+        loss += 0.5 * float((weights * weights).sum(dtype=torch.float64))
+        return loss, (gradient / self.scale).numpy().ravel().astype(float)
+
+
+def neighbours(
+    queries: np.ndarray, among: np.ndarray, count: int, apart: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest rows to each query: places int64 (n, count) among the others, nearest first, and cosines float32.
+
+    queries, among: float (n, D) and (m, D), of any length; apart: the folds of both, int (n,) and (m,): a neighbour is
+    of another fold (of another row, when these are row numbers). Exact; a block of queries at a time.
+    """
+    count = min(count, len(among))
+    others = _unit(among)
+    places, cosines = np.empty((len(queries), count), np.int64), np.empty((len(queries), count), np.float32)
+    step = max(1, _BLOCK // max(1, len(among)))
+    for start in range(0, len(queries), step):
+        at = slice(start, start + step)
+        near = _unit(queries[at]) @ others.T
+        if apart is not None:
+            near[apart[0][at, None] == apart[1][None]] = -2
+        best = np.argpartition(-near, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(near, best, axis=1)
+        order = np.lexsort((best, -values))
+        places[at] = np.take_along_axis(best, order, axis=1)
+        cosines[at] = np.take_along_axis(values, order, axis=1)
+    return places, cosines
+
+
+def nearest_out_of_fold(rows: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> OutOfFold:
+    """The vote of the nearest rows of other folds, whose count is chosen as strength is in `out_of_fold`.
+
+    Near is a high cosine of features from which the mean was taken.
+    """
+    rows = rows - np.asarray(rows, np.float32).mean(axis=0)
+    places, _ = neighbours(rows, rows, min(max(COUNTS), len(rows) - 1), (folds, folds))
+    tried = {float(count): likelihood(votes(labels[places[:, :count]], classes), labels) for count in COUNTS}
+    choice = max(tried, key=lambda count: tried[count])
+    return OutOfFold(votes(labels[places[:, : int(choice)]], classes), choice, tried)
+
+
+def nearest(learnt: tuple[np.ndarray, np.ndarray, int], rows: np.ndarray, classes: int) -> np.ndarray:
+    """Logits, float32 (n, K), of rows by the vote of the nearest that were learnt: features, labels, and how many."""
+    others, labels, count = learnt
+    mean = np.asarray(others, np.float32).mean(axis=0)
+    return votes(labels[neighbours(rows - mean, others - mean, count)[0]], classes)
+
+
+def votes(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Logits, float32 (n, K), of the labels of neighbours, int (n, count): the logarithm of their shares, to which one
+    vote is added that all classes share, so that no class has none."""
+    counts = np.zeros((len(labels), classes), np.float32)
+    np.add.at(counts, (np.arange(len(labels))[:, None], labels), 1)
+    return np.log((counts + 1 / classes) / (labels.shape[1] + 1))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    found = np.asarray(rows, np.float32)
+    return found / np.maximum(np.sqrt((found * found).sum(axis=1, keepdims=True)), 1e-12)
+
+
+def _blocks(rows: np.ndarray, width: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows as float32, so many at a time that they take little memory."""
+    step = max(1, _BLOCK // max(1, width))
+    for start in range(0, max(1, len(rows)), step):
+        at = slice(start, start + step)
+        yield at, np.asarray(rows[at], np.float32)

@@ -1,0 +1,161 @@
+"""The stage of features: make them, and train a head on them, which is a run like any other without epochs.
+
+A head's result is reported as every run's is, so that tables compare it with networks that were trained, and a linear
+one leaves a classifier of network and head, which predicts as every other does.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from project.work import model
+from project.work.classifier import Classifier
+from project.work.dataset.base_dataset import Dataset, fold_numbers
+from project.work.dataset.distillation_dataset import DROPPED, OofLogits
+from project.work.features import extract, heads
+from project.work.features.extract import Features
+from project.work.features.heads import Linear, OutOfFold
+from project.work.features.weights import Backbone
+from project.work.labels.naming import unpacked
+from project.work.machine.distributed import RunContext
+from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
+from project.work.run_folder import git_revision
+from project.work.runner.distillation_runner import DEFAULT_FOLDS
+from project.work.runner.history import Metrics, measure
+from project.work.runner.table import noise_left, settings_cells
+from project.work.settings import resolve
+from project.work.settings.groups import Settings
+
+HEADS = {"linear": heads.out_of_fold, "knn": heads.nearest_out_of_fold}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head and what is known of it. train, valid, test: of its predictions, those of validation out of fold; choice:
+    its strength or count of neighbours; classifier: None for one that predicts by the pictures it was trained on."""
+
+    train: Metrics
+    valid: Metrics
+    test: Metrics
+    choice: float
+    seconds: float
+    classifier: Classifier | None
+
+    @property
+    def words(self) -> str:
+        """What came out, in a line."""
+        return (
+            f"top-1 accuracy on the test split: {self.test.accuracy:.1%}, macro F1 {self.test.macro_f1:.1%}; on"
+            f" validation, out of fold, {self.valid.accuracy:.1%}; trained in {self.seconds:.1f} s"
+        )
+
+
+def run(context: RunContext, dataset: Dataset, backbone: Backbone) -> Features:
+    """Make the features of a data set, and say where they are."""
+    found = extract.features(context, dataset, backbone)
+    print(
+        f"{len(found.train):,} rows to train and {len(found.test):,} to test of {found.train.shape[1]:,} features by"
+        f" {found.facts['model']}\nfeatures in {found.folder}"
+    )
+    return found
+
+
+def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: Backbone) -> Trained:
+    """Train a head on the rows of training and validation. What it is chosen by is how likely it makes labels out of
+    fold; the test split is read once, at the end."""
+    began, classes = time.perf_counter(), len(dataset.names)
+    rows = np.sort(np.concatenate([dataset.train.rows.numpy(), dataset.valid.rows.numpy()]))
+    labels = dataset.train.records.labels.cpu().numpy()
+    held_out = _out_of_fold(settings, found.train[rows], labels[rows], dataset.names)
+    valid = np.isin(rows, dataset.valid.rows.numpy())
+    linear = None
+    if settings.head == "linear":
+        linear = heads.fit(found.train[rows], labels[rows], classes, held_out.choice)
+        logits = linear.logits(found.train[rows]), linear.logits(found.test)
+    else:
+        learnt = found.train[rows], labels[rows], int(held_out.choice)
+        logits = heads.nearest(learnt, found.train[rows], classes), heads.nearest(learnt, found.test, classes)
+    seconds = time.perf_counter() - began
+    on_train, on_test = logits
+    return Trained(
+        _measured(on_train[~valid], labels[rows][~valid]),
+        _measured(held_out.logits[valid], labels[rows][valid]),
+        _measured(on_test, dataset.test.labels.cpu().numpy()),
+        held_out.choice,
+        seconds,
+        None if linear is None else _classifier(settings, dataset, linear, backbone),
+    )
+
+
+def _measured(logits: np.ndarray, labels: np.ndarray) -> Metrics:
+    return measure(torch.from_numpy(logits), torch.from_numpy(labels))
+
+
+def _out_of_fold(settings: Settings, rows: np.ndarray, labels: np.ndarray, names: list[str]) -> OutOfFold:
+    """In as many folds as the rarest class has rows, at most DEFAULT_FOLDS. Raises UserError where it has one."""
+    rarest = int(np.unique(labels, return_counts=True)[1].min())
+    folds = fold_numbers(labels, max(2, min(DEFAULT_FOLDS, rarest)), settings.split_seed, settings.dataset, names)
+    return HEADS[settings.head](rows, labels, folds, len(names))
+
+
+def _classifier(settings: Settings, dataset: Dataset, linear: Linear, backbone: Backbone) -> Classifier:
+    head = nn.Linear(*linear.weights.shape)
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(linear.weights.T))
+        head.bias.copy_(torch.from_numpy(linear.bias))
+    chosen = {name: getattr(settings, name) for name in resolve.experiment_settings()}
+    shape = (dataset.train.shape[0], backbone.side, backbone.side)
+    network = model.with_head(backbone.network, head)
+    return Classifier(
+        network, backbone.name, dataset.names, shape, backbone.normaliser, chosen, git_revision=git_revision()
+    )
+
+
+def row(settings: Settings, dataset: Dataset, trained: Trained, data_digest: str | None) -> dict[str, Any]:
+    """The row that reports a head: the columns of every run, where epochs are none."""
+    left = noise_left(dataset)
+    values = settings_cells(settings) | {
+        "best_train_accuracy": trained.train.accuracy,
+        "best_valid_accuracy": trained.valid.accuracy,
+        "best_test_accuracy": trained.test.accuracy,
+        "best_test_macro_f1": trained.test.macro_f1,
+        "best_test_top5": trained.test.top5,
+        "selected_epoch": 0,
+        "last_train_accuracy": trained.train.accuracy,
+        "last_valid_accuracy": trained.valid.accuracy,
+        "last_test_accuracy": trained.test.accuracy,
+        "last_test_macro_f1": trained.test.macro_f1,
+        "last_test_top5": trained.test.top5,
+        "head_choice": trained.choice,
+        "noise_actual_rate": 0.0 if dataset.noise is None else round(dataset.noise.rate, 6),
+        "noise_rate_left": None if left is None else round(left, 6),
+        "train_pictures": len(dataset.train) + len(dataset.valid),
+        "seconds": round(trained.seconds, 1),
+        "device": "cpu",
+        "torch": torch.__version__,
+        "git_revision": git_revision(),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "method": f"{settings.head}-features",
+        DATA_DIGEST: data_digest,
+    }
+    return {name: values[name] for name in SHEET_COLUMNS} | values
+
+
+def oof_logits(context: RunContext, dataset: Dataset, backbone: Backbone | None = None) -> OofLogits:
+    """Out-of-fold logits of a regression on features, for every row that corrections have kept; validation too, as
+    nothing is selected by it here. Raises UserError."""
+    settings = context.settings
+    found = extract.features(context, dataset, backbone)
+    rows = np.sort(np.concatenate([dataset.train.rows.numpy(), dataset.valid.rows.numpy()]))
+    labels = dataset.train.records.labels.cpu().numpy()[rows]
+    folds = np.full(len(found.train), DROPPED, np.int64)
+    count = settings.folds or DEFAULT_FOLDS
+    folds[rows] = fold_numbers(labels, count, settings.split_seed, settings.dataset, dataset.names)
+    logits = np.zeros((len(found.train), len(dataset.names)), np.float32)
+    logits[rows] = heads.out_of_fold(found.train[rows], labels, folds[rows], len(dataset.names)).logits
+    return OofLogits(logits, unpacked(dataset.train_keys), folds, dataset.names)
