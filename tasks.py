@@ -14,7 +14,13 @@ from project.command.compare import CompareSettings, run_compare
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import JobSettings, PullSettings, PushSettings
-from project.data_preparation.options import ApplySettings, FigureSettings, ImageFolderSettings, PreparationSettings
+from project.data_preparation.options import (
+    ApplySettings,
+    CheckSettings,
+    FigureSettings,
+    ImageFolderSettings,
+    PreparationSettings,
+)
 from project.work.common import ROOT
 from project.work.machine.process import run_command
 from project.work.reporter.sheet.resend import ResendSettings
@@ -67,6 +73,12 @@ def features(c: Context, **values: Any) -> None:
 def look(c: Context, **values: Any) -> None:
     """Describe a prepared set on one page: classes, sizes, copies, blank and blurred pictures, outliers."""
     run(c, make_command.script("project/work/main.py", {**values, "stage": "look"}))
+
+
+@takes(CheckSettings, without=("input",))
+def check(c: Context, path: str, **values: Any) -> None:
+    """See what is wrong with your pictures: wrong labels, copies, blurred ones, outliers, on one page for review."""
+    run(c, make_command.script("project/command/check.py", {"input": path, **values}))
 
 
 @takes(ApplySettings, without=("corrections",))

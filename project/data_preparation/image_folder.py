@@ -51,11 +51,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     target = Target(settings.output, settings.dataset, set_name(settings), facts, same)
     if target.folder.resolve() == found.root.resolve():
         raise UserError(f"{target.folder} holds the pictures themselves: give another --dataset or --output")
-    published = publish(target, lambda scratch: _make(settings, found, scratch))
+    published = publish(target, lambda scratch: make(settings, found, scratch))
     summarise(published, source.resolve().name, _notes(published.prepared, found))
 
 
-def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
+def make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
+    """Make a data set of the pictures that were found, in a scratch folder: what `publish` is given."""
     prepared, sets = prepare(settings, found)
     if sets:
         (scratch / READY).mkdir(parents=True, exist_ok=True)
