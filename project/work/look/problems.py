@@ -13,7 +13,7 @@ from project.work.look.survey import Survey
 USUAL = 0.25  # share of a set that makes something usual in it
 DARK, LIGHT = 0.3, 0.93  # of the brightest, and of the darkest, pixels of a picture
 FAINT = 0.12  # range of grey
-BLURRED = 0.5, 4.0  # sharpness below which a picture may be blurred, and how many deviations below the set's others
+BLURRED = 0.5, 2.75  # sharpness below which a picture may be blurred, and how many deviations below the set's others
 ODD_SHAPE, ODD_SIZE = 2.0, 4.0  # times the usual proportions, and times the usual length of a side
 
 
@@ -33,12 +33,13 @@ def find(found: Survey, sizes: np.ndarray | None = None) -> list[Problem]:
     """All kinds of problems, also those that no picture has. sizes: int (N, 2), width and height of the original
     files, 0 where unknown; None where none is known."""
     seen = ~found.blank
+    dark = seen & (found.dark < DARK)
     kinds = [
         ("blank", "Blank", "one colour, but for noise", found.blank, -found.spread),
-        ("dark", "Dark", f"even the brightest pixels are below {DARK:.0%}", seen & (found.dark < DARK), -found.dark),
+        ("dark", "Dark", f"even the brightest pixels are below {DARK:.0%}", dark, -found.dark),
         ("light", "Overexposed", f"even the darkest pixels are above {LIGHT:.0%}", seen & (found.light > LIGHT),
          found.light),
-        ("faint", "Faint", f"light and dark differ by less than {FAINT:.0%}", seen & (found.spread < FAINT),
+        ("faint", "Faint", f"light and dark differ by less than {FAINT:.0%}", seen & ~dark & (found.spread < FAINT),
          -found.spread),
         ("blurred", "Blurred", "no sharp edge anywhere, unlike most of this set", *_blurred(found)),
     ]  # fmt: skip
