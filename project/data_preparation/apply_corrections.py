@@ -26,7 +26,7 @@ from project.work.common import UserError, progress
 from project.work.files import disk
 from project.work.labels import corrections
 from project.work.labels.corrections import DROPPED, Corrections
-from project.work.labels.naming import packed
+from project.work.labels.naming import canonical, packed
 from project.work.machine import process
 from project.work.machine.process import Interrupted, run_command
 from project.work.settings.flags import build, parse
@@ -204,17 +204,15 @@ def _places(found: PictureList, pairs: list[tuple[Entry, Entry]]) -> list[str]:
 
 
 def _homes(found: PictureList) -> dict[tuple[str, str, str], str] | None:
-    """The folder of each part, group and class of the source; None where its folders are no classes."""
+    """The folder of each part, group and class of the source; None where its folders are not called as its classes."""
     paths: dict[tuple[str, str, str], list[str]] = {}
     for entry in found.entries:
         paths.setdefault((entry.said or entry.part, entry.group, entry.label), []).append(os.path.dirname(entry.path))
     if any(os.path.isabs(path) or path.startswith("..") for each in paths.values() for path in each):
         return None
     homes = {key: os.path.commonpath(each) if all(each) else "" for key, each in paths.items()}
-    label_of: dict[str, set[str]] = {}
-    for (_, _, label), home in homes.items():
-        label_of.setdefault(home, set()).add(label)
-    return homes if "" not in label_of and all(len(labels) == 1 for labels in label_of.values()) else None
+    named = all(label in map(canonical, home.split("/")) for (_, _, label), home in homes.items())
+    return homes if named else None
 
 
 def _home(homes: dict[tuple[str, str, str], str] | None, entry: Entry) -> str:

@@ -33,16 +33,15 @@ def find(found: Survey, sizes: np.ndarray | None = None) -> list[Problem]:
     """All kinds of problems, also those that no picture has. sizes: int (N, 2), width and height of the original
     files, 0 where unknown; None where none is known."""
     seen = ~found.blank
-    dark = seen & (found.dark < DARK)
+    dark, light = seen & (found.dark < DARK), seen & (found.light > LIGHT)
+    faint = seen & ~dark & ~light & (found.spread < FAINT)
     kinds = [
         ("blank", "Blank", "one colour, but for noise", found.blank, -found.spread),
         ("dark", "Dark", f"even the brightest pixels are below {DARK:.0%}", dark, -found.dark),
-        ("light", "Overexposed", f"even the darkest pixels are above {LIGHT:.0%}", seen & (found.light > LIGHT),
-         found.light),
-        ("faint", "Faint", f"light and dark differ by less than {FAINT:.0%}", seen & ~dark & (found.spread < FAINT),
-         -found.spread),
+        ("light", "Overexposed", f"even the darkest pixels are above {LIGHT:.0%}", light, found.light),
+        ("faint", "Faint", f"light and dark differ by less than {FAINT:.0%}", faint, -found.spread),
         ("blurred", "Blurred", "no sharp edge anywhere, unlike most of this set", *_blurred(found)),
-    ]  # fmt: skip
+    ]
     if sizes is not None:
         kinds += _odd_sizes(sizes)
     return [_problem(name, title, told, those, worst) for name, title, told, those, worst in kinds]

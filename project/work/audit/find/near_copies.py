@@ -152,7 +152,7 @@ def _described(thumbnails: np.ndarray, left_out: np.ndarray | None) -> tuple[np.
 def _candidates(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of places int64 (n, 2), the smaller first, each once a way, and whether the second is to be mirrored."""
     count = len(descriptors)
-    turned = descriptors.reshape(-1, COARSE, COARSE)[:, :, ::-1].reshape(count, -1)
+    turned = descriptors.reshape(-1, COARSE, COARSE)[:, :, ::-1].reshape(count, COARSE**2)
     found = []
     for queries, most in ((descriptors, NEIGHBOURS), (turned, MIRRORED)):
         pairs = [
