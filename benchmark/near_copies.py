@@ -61,19 +61,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _measure(images: np.ndarray, count: int, seed: int, wrong: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """Print the figures of one seed; returns the pairs of rows of the set that were found."""
     source, made = make(images, count, seed)
-    every = np.concatenate([images, made])
+    order = np.random.default_rng(seed).permutation(len(images) + len(made))  # a copy may well come first
+    every = np.concatenate([images, made])[order]
     began = _seconds()
     exact = _exact(every)
     tints = np.array([near_copies.tint(image) for image in every]) if every.ndim == 4 else None
     found = near_copies.find(near_copies.thumbnail(every), tints, exact >= 0)
     spent = _seconds() - began
-    origin = np.concatenate([np.arange(len(images)), source])
+    origin = np.concatenate([np.arange(len(images)), source])[order]
+    place = np.argsort(order)
+    old, new = place[source], place[len(images) :]
     pairs = {tuple(sorted(pair)) for pair in origin[found.pairs].tolist() if pair[0] != pair[1]}
     mistakes = sum(tuple(sorted(pair)) in wrong for pair in origin[found.pairs].tolist())
     whole = found.groups(len(every))
-    there = whole[source] == whole[len(images) :]
-    there &= whole[source] >= 0
-    there |= exact[len(images) :] == source  # a copy that a JPEG left as it was is an exact one
+    there = (whole[old] == whole[new]) & (whole[old] >= 0)
+    there |= (exact[new] == old) | (exact[old] == new)  # a copy that came out as it was is an exact one
     between = int((origin[found.pairs[:, 0]] != origin[found.pairs[:, 1]]).sum())
     print(
         f"seed {seed}: {there.mean():.1%} of {count} made copies found; {len(found.pairs)} pairs, {between} of them"

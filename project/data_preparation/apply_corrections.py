@@ -152,9 +152,9 @@ def _write_folder(target: Path, found: PictureList, pairs: list[tuple[Entry, Ent
     _refuse_no_files(found, pairs, " or give --to NEW.csv")
     if any(entry.box for entry, _ in pairs):
         raise UserError("the pictures are boxes of larger ones, which a folder cannot say: give --to NEW.csv")
-    root, inside = found.root.resolve(), target.resolve()
-    if root in inside.parents or inside in root.parents or root == inside:
-        raise UserError(f"{disk.shown(target)} and {disk.shown(root)} lie in one another: give --to another place")
+    taken = {os.path.dirname(os.path.realpath(found.root / entry.path)) for entry, _ in pairs}
+    if any(place.as_posix() in taken for place in (target.resolve(), *target.resolve().parents)):
+        raise UserError(f"{disk.shown(target)} would lie among the pictures themselves: give --to another place")
     paths = _places(found, pairs)
     if not link:
         _refuse_full(target, [found.root / entry.path for entry, _ in pairs])

@@ -116,7 +116,7 @@ def test_targets_that_are_there_or_lie_in_the_source_are_refused(photos: Path, t
         (tmp_path / "full", "already"),
         (file, "already"),
         (photos, "already"),
-        (photos / "new", "in one another"),
+        (photos / "train/cat/new", "among the pictures"),
     ):
         with pytest.raises(UserError, match=why):
             apply(f"--corrections={file}", f"--to={place}", f"--input={photos}")

@@ -18,7 +18,8 @@ import numpy as np
 
 SIDE = 32  # of a thumbnail
 COARSE = 8  # side of the descriptor by which neighbours are found
-NEIGHBOURS, MIRRORED = 5, 2  # candidates of each picture, as it is and mirrored
+NEIGHBOURS, CROPPED, MIRRORED = 5, 2, 2  # candidates of each picture: as it is, as a crop of another, mirrored
+MIDDLE = 0.92  # of either side, that is left in such a crop
 LEAST_COSINE = 0.4  # of a candidate's descriptor
 FLAT = 2.0  # standard deviation of grey below which a picture shows nothing that could be compared
 WHOLE, DETAIL = 0.85, 0.85  # correlations of a near copy: of the pictures, and of their fine detail
@@ -67,8 +68,8 @@ def find(
     compared, such as exact copies of others; watch: shows progress. Memory is some 400 bytes a row beside these; time
     grows with the square of N up to 20,000, then about as N.
     """
-    kept, descriptors = _described(thumbnails, left_out)
-    pairs, mirrored = _candidates(descriptors)
+    kept, *descriptors = _described(thumbnails, left_out)
+    pairs, mirrored = _candidates(*descriptors)
     pairs = kept[pairs]
     whole, detail = np.zeros(len(pairs), np.float32), np.full(len(pairs), -1.0, np.float32)
 
@@ -122,9 +123,15 @@ def compare(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     rows, place = np.arange(len(one)), np.tile(np.array([1.0, 1.0, 0.0, 0.0]), (len(one), 1))
     for side, steps, least_whole, least_detail in _STEPS:
         first, second = _shrunk(one[rows], side), _shrunk(other[rows], side)
+        # A crop was enlarged from a part of the other picture, so that this part is enlarged here, and never the
+        # crop shrunk: what interpolation takes away is then the same in both.
+        smaller = place[:, 0] * place[:, 1] > 1
+        first[smaller], second[smaller] = second[smaller], first[smaller]
+        place = np.where(smaller[:, None], _inverse(place), place)
         place, whole[rows] = _aligned(first, second, place, steps)
         if side > COARSE:
             detail[rows] = _detail(first, second, place)
+        place = np.where(smaller[:, None], _inverse(place), place)
         good = (whole[rows] >= least_whole) & (detail[rows] >= least_detail)
         rows, place = rows[good], place[good]
     failed = np.setdiff1d(np.arange(len(one)), rows)
@@ -132,32 +139,42 @@ def compare(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return whole, detail
 
 
-def _described(thumbnails: np.ndarray, left_out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that show something, and their descriptors float16 (n, COARSE ** 2), of mean 0 and length 1."""
-    kept, parts = [], []
-    for start in range(0, len(thumbnails), _BLOCK):
-        some = _shrunk(np.asarray(thumbnails[start : start + _BLOCK]), COARSE).reshape(-1, COARSE**2)
-        some -= some.mean(axis=1, keepdims=True)
-        length = np.linalg.norm(some, axis=1)
+def _described(thumbnails: np.ndarray, left_out: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows that show something, and descriptors, float16 (n, COARSE ** 2), of these and of their middles, as of a
+    copy that was cropped."""
+    kept, wholes, middles = [np.empty(0, np.int64)], [], []
+    for start in range(0, max(1, len(thumbnails)), _BLOCK):
+        some = np.asarray(thumbnails[start : start + _BLOCK])
+        inner = np.tile([MIDDLE, MIDDLE, 0.0, 0.0], (len(some), 1))
+        whole, length = _unit(_shrunk(some, COARSE))
+        middle, _ = _unit(_shrunk(_laid(some.astype(np.float32), inner), COARSE))
         good = length >= FLAT * COARSE
         if left_out is not None:
             good &= ~left_out[start : start + len(some)]
         kept.append(start + np.flatnonzero(good))
-        parts.append((some[good] / length[good, None]).astype(np.float16))
-    return np.concatenate([np.empty(0, np.int64), *kept]), np.concatenate(
-        [np.empty((0, COARSE**2), np.float16), *parts]
-    )
+        wholes.append(whole[good])
+        middles.append(middle[good])
+    return np.concatenate(kept), np.concatenate(wholes), np.concatenate(middles)
 
 
-def _candidates(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _unit(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures as rows of mean 0 and length 1, float16 (n, COARSE ** 2), and the length that they had."""
+    rows = pictures.reshape(-1, COARSE**2)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(rows, axis=1)
+    return (rows / np.maximum(length, 1e-6)[:, None]).astype(np.float16), length
+
+
+def _candidates(descriptors: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of places int64 (n, 2), the smaller first, each once a way, and whether the second is to be mirrored."""
     count = len(descriptors)
     turned = descriptors.reshape(-1, COARSE, COARSE)[:, :, ::-1].reshape(count, COARSE**2)
-    found = []
-    for queries, most in ((descriptors, NEIGHBOURS), (turned, MIRRORED)):
+    cells, found = _cells(descriptors), []
+    for ways in (((descriptors, NEIGHBOURS), (middles, CROPPED)), ((turned, MIRRORED),)):
         pairs = [
             np.sort(np.stack([members[at], members[near]], axis=1), axis=1)
-            for members in _cells(descriptors)
+            for members in cells
+            for queries, most in ways
             for at, near in _nearest(queries[members], descriptors[members], most)
         ]
         every = np.concatenate([np.empty((0, 2), np.int64), *pairs])
@@ -228,6 +245,11 @@ def _aligned(one: np.ndarray, other: np.ndarray, place: np.ndarray, steps: int) 
         better = now > reached
         best, reached = np.where(better[:, None], place, best), np.maximum(now, reached)
     return best, reached
+
+
+def _inverse(place: np.ndarray) -> np.ndarray:
+    """How the other picture lies on the one, (n, 4)."""
+    return np.concatenate([1 / place[:, :2], -place[:, 2:] / place[:, :2]], axis=1)
 
 
 def _step(one: np.ndarray, other: np.ndarray, place: np.ndarray) -> np.ndarray:
