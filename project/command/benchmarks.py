@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from project.work.settings.flags import setting
 
-SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup")
+SCRIPTS = (
+    "preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup",
+    "photo_preparation",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from project.data_preparation import apply_corrections, image_folder
 from project.data_preparation.options import CheckSettings, ImageFolderSettings
+from project.data_preparation.pictures import packing
 from project.data_preparation.pictures.entries import PictureList
 from project.data_preparation.pictures.listing import read_list, set_name
 from project.data_preparation.publishing import Target, publish
@@ -114,7 +115,7 @@ def _prepare(folder: Path, settings: ImageFolderSettings, found: PictureList) ->
         return
     (folder / LISTING).unlink(missing_ok=True)
     target = Target(str(folder), DATA, DATA, {})
-    published = publish(target, lambda scratch: image_folder.make(settings, found, scratch))
+    published = publish(target, lambda scratch: image_folder.make(settings, found, scratch), packing.begun)
     left = published.prepared.provenance["left_out"]
     if left["broken"]:
         print(f"{left['broken']:,} files cannot be read and are left out", file=sys.stderr)

@@ -9,9 +9,9 @@ if __name__ == "__main__":  # before anything that takes a while to load
 import dataclasses
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,19 @@ import numpy as np
 
 from project.data_preparation.finalize import counts
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import copies, framing, pixels
+from project.data_preparation.pictures import copies, framing, left_out, packing
 from project.data_preparation.pictures.dividing import Division, divide, thin
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few, check_counts
 from project.data_preparation.pictures.listing import FORMS, read_list, set_name, source_kind
+from project.data_preparation.pictures.packing import SMALL, Packing
 from project.data_preparation.pictures.reading import Reading, read_pictures
 from project.data_preparation.pictures.tree import UNREAD, suffix
-from project.data_preparation.publishing import READY, Target, publish, summarise
+from project.data_preparation.publishing import LEFT_OUT, READY, Target, publish, summarise
 from project.work.common import UserError
 from project.work.dataset import grouping, label_sets, storage
+from project.work.dataset.packed import PackedPictures
 from project.work.machine.process import run_command
+from project.work.picture_files import pixels
 from project.work.settings.flags import parse
 from project.work.settings.groups import DataSettings
 
@@ -51,13 +54,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     target = Target(settings.output, settings.dataset, set_name(settings), facts, same)
     if target.folder.resolve() == found.root.resolve():
         raise UserError(f"{target.folder} holds the pictures themselves: give another --dataset or --output")
-    published = publish(target, lambda scratch: make(settings, found, scratch))
-    summarise(published, source.resolve().name, _notes(published.prepared, found))
+    published = publish(target, lambda scratch: make(settings, found, scratch), packing.begun)
+    notes = _notes(published.prepared, found) | left_out.note(published.folder / LEFT_OUT)
+    summarise(published, source.resolve().name, notes)
 
 
 def make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
     """Make a data set of the pictures that were found, in a scratch folder: what `publish` is given."""
-    prepared, sets = prepare(settings, found)
+    shutil.rmtree(scratch / READY, ignore_errors=True)  # of a preparation that was killed
+    prepared, sets = prepare(settings, found, scratch)
     if sets:
         (scratch / READY).mkdir(parents=True, exist_ok=True)
         digests = {name: label_sets.write(scratch / READY, name, *rows) for name, rows in sets.items()}
@@ -69,13 +74,13 @@ def make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> st
 LabelSets = dict[str, tuple[list[str], list[str]]]  # keys of training pictures and their labels, by the set's name
 
 
-def prepare(settings: ImageFolderSettings, found: PictureList) -> tuple[storage.Prepared, LabelSets]:
-    """Read, shrink and divide the pictures that were found; nothing is written. Returns further labels beside the set.
+def prepare(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> tuple[storage.Prepared, LabelSets]:
+    """Read and divide the pictures that were found; left_out.csv is written. Returns further labels beside the set.
 
     Raises UserError for a picture that cannot be decoded, unless those are to be skipped.
     """
     chosen = thin(found.entries, settings.per_class, settings.seed)
-    read = _read(chosen, found, settings)
+    read = _read(chosen, found, settings, scratch)
     broken = {chosen[row]: fault for row, fault in sorted(read.faults.items())}
     if broken and not settings.skip_broken:
         entry, fault = next(iter(broken.items()))
@@ -84,25 +89,28 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> tuple[storage.
         advice = f"{mend}, or leave broken ones out with --skip-broken"
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
+    if not entries:
+        entry, fault = next(iter(broken.items()))
+        raise UserError(f"{found.root}: none of {len(chosen):,} pictures can be read; {entry.path}: {fault}")
     check_counts(entries, found.called)
-    images = np.delete(read.images, list(read.faults), axis=0) if broken else read.images
-    images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
-    if settings.invert:
-        np.subtract(255, images, out=images)
+    remarks = {chosen[row]: said for row, said in read.remarks().items()}
+    images = read.kept(settings)
     division = divide(entries, settings, found.together)
     train, test = (
-        storage.Pictures(images[part.rows], division.labels(part), division.keys(part))
+        storage.Pictures(images.take(part.rows, axis=0), division.labels(part), division.keys(part))
         for part in (division.train, division.test)
     )
     prepared = storage.Prepared(train, test, division.names)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
-    every = chain(prepared.train.images, prepared.test.images)
+    marks = np.concatenate([copies.digests(part.images) for part in (prepared.train, prepared.test)])
+    left_out.write(scratch / READY / LEFT_OUT, left_out.table(broken, found.unlike, remarks, prepared, marks))
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
         **_division_facts(division, settings),
-        "contradictions": copies.count_contradictions(every, labels),
+        "contradictions": copies.count_contradictions(marks, labels),
         "left_out": {"broken": len(broken) + len(found.unlike), "other_files": found.others},
         **({"reading": read.notes()} if read.notes() else {}),
+        **read.facts(),
     }
     learnt = division.train.entries
     sets = {name: ([entry.key for entry in learnt], [entry.labels[at] for entry in learnt])
@@ -110,9 +118,14 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> tuple[storage.
     return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts)), sets
 
 
-def _read(entries: Sequence[Entry], found: PictureList, settings: ImageFolderSettings) -> Reading:
+def _read(
+    entries: Sequence[Entry], found: PictureList, settings: ImageFolderSettings, scratch: Path
+) -> Reading | Packing:
+    """Small pictures as an array, larger ones as the bytes of their files."""
     contents = [partial(found.content, entry) for entry in entries]
-    return read_pictures(contents, settings, [entry.box for entry in entries])
+    if settings.size <= SMALL:
+        return read_pictures(contents, settings, [entry.box for entry in entries])
+    return packing.pack(contents, settings, scratch, [entry.box for entry in entries])
 
 
 def _division_facts(division: Division, settings: ImageFolderSettings) -> dict[str, Any]:
@@ -168,12 +181,14 @@ def _notes(prepared: storage.Prepared, found: PictureList) -> dict[str, str]:
 
 def _too_few(prepared: storage.Prepared) -> str:
     """What training and audits with their usual settings will refuse; empty where they refuse nothing."""
-    have = np.bincount(prepared.train.labels, minlength=len(prepared.names))
+    given = grouping.VALIDATION in prepared.provenance
+    learnt = (prepared.train.keys["part"] != grouping.VALID).to_numpy() if given else slice(None)
+    have = np.bincount(prepared.train.labels[learnt], minlength=len(prepared.names))
     rare = [f"{prepared.names[label]} {have[label]}" for label in np.flatnonzero(have < FOLDS)]
     said = []
-    if have.min() < 2:
+    if have.min() < 2 and not given:
         said.append("training needs 2 pictures of each class in the training part, one of them to validate")
-    if math.ceil(DataSettings.valid_rate * have.sum()) < len(have):
+    if math.ceil(DataSettings.valid_rate * have.sum()) < len(have) and not given:
         rate = math.ceil(100 * len(have) / have.sum()) / 100
         said.append(f"validation needs one picture of each class: train with --valid-rate {rate:.2f} or more")
     if rare:
@@ -196,7 +211,12 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     chosen = both[:: max(1, len(both) // COMPARED)]
     if not chosen:
         return False
-    read, images, same = _read(chosen, found, settings), older.train.images, 0
+    contents, images, same = [partial(found.content, entry) for entry in chosen], older.train.images, 0
+    if isinstance(images, PackedPictures):
+        seen = [images.take([rows[entry.key]]) for entry in chosen]
+        boxes = [entry.box for entry in chosen]
+        return 2 * packing.count_same(seen, contents, settings, boxes) >= len(chosen)
+    read = read_pictures(contents, settings, [entry.box for entry in chosen])
     for row, entry in enumerate(chosen):
         if row not in read.faults and read.images.shape[1:3] == images.shape[1:3]:
             fitted = pixels.as_channels(read.images[row : row + 1], 1 if images.ndim == 3 else 3)[0]

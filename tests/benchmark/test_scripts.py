@@ -17,6 +17,7 @@ NAMED = {
     "train_step": {"ours", "predecessor as it was", "limit: one resident batch", "mixup", "soft targets"},
     "method_cost": {"base", "margins off", "ELR", "co-teaching", "SAM", "mixup", "affine"},
     "large_data": {"mapped", "resident"},
+    "photo_preparation": {"packed", "packed, one core", "arrays", "PIL decode and bicubic, one process"},
     "startup": {"./inv --list", "main.py --help", "main.py, a setting refused"},
 }
 

@@ -5,6 +5,7 @@ import math
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import parts
 from project.data_preparation.pictures.columns import NO_GROUPS, TOGETHER, plain
-from project.data_preparation.pictures.entries import Content, Entry, PictureList, a_few
+from project.data_preparation.pictures.entries import Entry, PictureList, a_few
 from project.work.common import UserError
 from project.work.dataset.label_sets import NAME
 from project.work.files import arrays, disk
@@ -84,61 +85,53 @@ def read_arrays(path: Path, settings: ImageFolderSettings) -> PictureList:
     classes, one for each training picture, is a label set.
     """
     file = ArraysFile(path)
-    roles = _part_arrays(file)
-    train = roles["train"]
-    count = file.headers[train["images"]].shape[0]
-    beside = [name for name in file.headers if file.headers[name].shape in ((count,), (count, 1))
-              and name not in train.values() and _part_of(name) in ("", "train")]  # fmt: skip
-    index, group, truth, label = _beside(file, beside, train, settings)
-    if label is None:
-        raise UserError(f"{path} has no array labels, but {', '.join(file.headers)[:120]}: give --label-column")
-    numbers = file.read(label).reshape(-1)
+    found = _part_arrays(file)
+    role = _roles(file, found["train"], settings)
+    numbers = file.read(role.label).reshape(-1)
     names = _class_names(file, path, numbers)
-    used = {index, group, truth, label} - ({truth} if truth != label else set())
-    sets = _label_sets(file, [name for name in beside if name not in used], len(names), label)
-    named = {name: _named(file.read(name).reshape(-1), names, path, name) for name in {*sets, *filter(None, [truth])}}
-    keys = _keys(file.read(index).reshape(-1) if index else np.arange(count), train["images"])
-    columns = [_named(numbers, names, path, label), [""] * count if group is None else file.read(group).reshape(-1)]
-    columns += [named[truth] if truth else [""] * count]
-    entries = [
-        Entry(text, "", key, str(together), "train" if len(roles) > 1 else "", (), true, tuple(further))
-        for key, text, together, true, *further in zip(keys, *columns, *(named[name] for name in sets), strict=True)
-    ]
-    pictures = dict(zip(keys, _pictures(file, train["images"]), strict=True))
-    for part, found in roles.items():
-        if part != "train":
-            here = _keys(np.arange(file.headers[found["images"]].shape[0]), found["images"])
-            texts = _named(file.read(found["labels"]).reshape(-1), names, path, found["labels"])
-            pictures |= dict(zip(here, _pictures(file, found["images"]), strict=True))
-            entries += [Entry(text, "", key, "", part, (), "", ("",) * len(sets))
-                        for key, text in zip(here, texts, strict=True)]  # fmt: skip
-    return _list(path, entries, pictures, roles, label, truth, group, sets)
-
-
-def _list(
-    path: Path,
-    entries: list[Entry],
-    pictures: dict[str, np.ndarray],
-    roles: dict[str, dict[str, str]],
-    label: str,
-    truth: str | None,
-    group: str | None,
-    sets: list[str],
-) -> PictureList:
+    entries, pictures = [], dict[str, np.ndarray]()
+    for part, here in found.items():
+        array = role.label if part == "train" else here["labels"]
+        labels = _named(file.read(array).reshape(-1), names, path, array)
+        index = role.index if part == "train" else None
+        keys = _keys(np.arange(len(labels)) if index is None else file.read(index).reshape(-1), here["images"])
+        pictures |= dict(zip(keys, _pictures(file, here["images"]), strict=True))
+        said = part if len(found) > 1 else ""
+        entries += [Entry(label, "", key, said=said) for key, label in zip(keys, labels, strict=True)]
+    sets, unread = _label_sets(file, role.beside, names, {entry.label for entry in entries})
+    count = len(numbers)  # of the training part, which comes first
+    entries[:count] = _with_more(file, entries[:count], role, names, sets)
+    entries[count:] = [entry._replace(labels=("",) * len(sets)) for entry in entries[count:]]
     uses = parts.roles([entry.said for entry in entries], str(path))
     entries = [entry._replace(part=uses[entry.said]) for entry in entries]
-    notes = {"arrays": f"{roles['train']['images']} are the pictures, {label} their labels"}
-    if truth is not None:
-        notes["truth"] = f"{truth} are taken for the true labels"
+    notes = _notes(found["train"]["images"], role, sets, unread)
+    sets = [_plain(name) for name in sets]
+    return PictureList(path, entries, 0, (), notes, {}, role.group or "", sets, lambda entry: pictures[entry.path])
+
+
+def _with_more(
+    file: ArraysFile, entries: Sequence[Entry], role: "_Roles", names: list[str], sets: Sequence[str]
+) -> list[Entry]:
+    """The training pictures with their groups, true classes and further labels."""
+    nothing = [""] * len(entries)
+    groups = nothing if role.group is None else list(map(str, file.read(role.group).reshape(-1).tolist()))
+    truths = nothing if role.truth is None else _named(file.read(role.truth).reshape(-1), names, file.path, role.truth)
+    further = [_named(file.read(name).reshape(-1), names, file.path, name) for name in sets]
+    rows = zip(entries, groups, truths, *further, strict=True)
+    return [entry._replace(group=group, true_label=true, labels=tuple(labels)) for entry, group, true, *labels in rows]
+
+
+def _notes(images: str, role: "_Roles", sets: Sequence[str], unread: Sequence[str]) -> dict[str, str]:
+    notes = {"arrays": f"{images} are the pictures, {role.label} their labels"}
+    if role.truth is not None:
+        notes["truth"] = f"{role.truth} are taken for the true labels"
     if sets:
-        notes["labels"] = f"{label}, and --label-set chooses {a_few(sets, 8)} in its place"
-    if group is not None:
-        notes["groups"] = f"pictures of one {group} stay together, in one part and one fold"
-
-    def opened(entry: Entry) -> Content:
-        return pictures[entry.path]
-
-    return PictureList(path, entries, 0, (), notes, {}, group or "", [_plain(name) for name in sets], opened)
+        notes["labels"] = f"{role.label}, and --label-set chooses {a_few(sets, 8)} in its place"
+    if unread:
+        notes["unread"] = f"{a_few(unread, 8)}: no labels of the classes that are here"
+    if role.group is not None:
+        notes["groups"] = f"pictures of one {role.group} stay together, in one part and one fold"
+    return notes
 
 
 def _part_of(name: str) -> str:
@@ -188,31 +181,46 @@ def _check_pictures(file: ArraysFile, name: str) -> None:
         )
 
 
-def _beside(
-    file: ArraysFile, names: list[str], train: dict[str, str], settings: ImageFolderSettings
-) -> tuple[str | None, ...]:
-    """Which arrays are the index, the groups, the true labels and the labels."""
-    known = {plain(_plain(name)): name for name in reversed(names)}
+@dataclass(frozen=True)
+class _Roles:
+    """The arrays of one value a training picture: its class, index, group and true class; beside: and the others."""
+
+    label: str
+    index: str | None
+    group: str | None
+    truth: str | None
+    beside: list[str]
+
+
+def _roles(file: ArraysFile, train: dict[str, str], settings: ImageFolderSettings) -> _Roles:
+    """Which arrays are what. Raises UserError where none says the classes."""
+    count = file.headers[train["images"]].shape[0]
+    fitting = [name for name, header in file.headers.items() if header.shape in ((count,), (count, 1))]
+    fitting = [name for name in fitting if _part_of(name) in ("", "train")]
+    known = {plain(_plain(name)): name for name in reversed(fitting) if name not in train.values()}
 
     def first(likely: str) -> str | None:
         return next((known[name] for name in likely.split() if name in known), None)
 
-    for flag, name in (("--label-column", settings.label_column), ("--group-column", settings.group_column)):
-        there = [*names, *train.values()]
-        if name not in (None, NO_GROUPS if flag == "--group-column" else None, *there):
-            raise UserError(f"{flag} {name}: {file.path} has no such array of one value a picture, but"
-                            f" {', '.join(there)[:120]}")  # fmt: skip
     group = first(TOGETHER) if settings.group_column is None else settings.group_column
-    truth = first(_TRUE)
+    group = None if group == NO_GROUPS else group
+    for flag, asked in (("--label-column", settings.label_column), ("--group-column", group)):
+        if asked is not None and asked not in fitting:
+            raise UserError(f"{flag} {asked}: {file.path} has no such array of one value a picture, but"
+                            f" {', '.join(fitting)[:120]}")  # fmt: skip
+    index, truth = first(_INDEX), first(_TRUE)
     label = settings.label_column or train.get("labels") or truth
-    return first(_INDEX), None if group == NO_GROUPS else group, truth, label
+    if label is None:
+        raise UserError(f"{file.path} has no array labels, but {', '.join(file.headers)[:120]}: give --label-column")
+    return _Roles(label, index, group, truth, [name for name in fitting if name not in (label, index, group)])
 
 
 def _class_names(file: ArraysFile, path: Path, labels: np.ndarray) -> list[str]:
     """The class that each number means. Raises UserError for numbers that are none, or that have no name."""
     if labels.dtype.kind == "U":
         return sorted({canonical(text) for text in labels.tolist()})
-    name = next((name for name in file.headers if plain(name) in _NAMES.split()), None)
+    known = [name for name in file.headers if plain(name) in _NAMES.split()]
+    name = min(known, key=lambda name: _rank(plain(name), _NAMES), default=None)
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 1e6:
         raise UserError(f"{path}: labels are {labels.dtype}, and whole numbers from 0 on, or text, are needed")
     if name is None:
@@ -223,15 +231,23 @@ def _class_names(file: ArraysFile, path: Path, labels: np.ndarray) -> list[str]:
     return names
 
 
-def _label_sets(file: ArraysFile, names: list[str], classes: int, label: str) -> list[str]:
-    """The arrays that count classes, one for each training picture."""
-    found = []
+def _label_sets(
+    file: ArraysFile, names: Sequence[str], classes: list[str], there: set[str]
+) -> tuple[list[str], list[str]]:
+    """The arrays that count classes, one for each training picture, and those of numbers or text that do not.
+
+    classes: by number; there: those that some picture is labelled as.
+    """
+    found, others = list[str](), list[str]()
     for name in names:
-        if file.headers[name].dtype.kind in "iuU" and name != label and NAME.fullmatch(_plain(name)):
-            numbers = file.read(name)
-            if numbers.dtype.kind == "U" or (numbers.min() >= 0 and numbers.max() < classes):
-                found.append(name)
-    return found
+        if file.headers[name].dtype.kind in "iuU":
+            values = np.unique(file.read(name))
+            if values.dtype.kind == "U":
+                known = {canonical(text) for text in values.tolist()} <= there
+            else:
+                known = values[0] >= 0 and values[-1] < len(classes) and {classes[at] for at in values} <= there
+            (found if known and NAME.fullmatch(_plain(name)) else others).append(name)
+    return found, others
 
 
 def _named(numbers: np.ndarray, names: list[str], path: Path, array: str) -> list[str]:

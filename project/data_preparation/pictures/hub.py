@@ -17,6 +17,7 @@ from project.data_preparation.pictures import parts
 from project.data_preparation.pictures.columns import LABELS, columns_of, plain, roles_of
 from project.data_preparation.pictures.csv_list import listed, part_notes
 from project.data_preparation.pictures.entries import Content, Entry, PictureList
+from project.data_preparation.pictures.reading import free_memory
 from project.data_preparation.pictures.tree import Tree
 from project.work.common import UserError, progress
 from project.work.files import disk, tables
@@ -92,20 +93,20 @@ def read_parquet(files: Sequence[Path], root: Path, settings: ImageFolderSetting
     root: what they are called by; a file whose name says train, valid or test is that part. Labels are read first, the
     pictures row group by row group when the first of them is wanted. Raises UserError for files that are none.
     """
-    tables_, names = [], dict[str, list[str]]()
+    labelled, names = [], dict[str, list[str]]()
     for file in files:
         table, found = _labels(file)
         part = parts.spelled(file.stem.split("-")[0]) if len(files) > 1 else None
         if part is not None and not any(plain(name) == "split" for name in table.columns):
             table["split"] = part.part
-        tables_.append(table)
+        labelled.append(table)
         names |= found
-    table = pd.concat(tables_, ignore_index=True).fillna("")
+    table = pd.concat(labelled, ignore_index=True).fillna("")
     image = _image_column([*table.columns], files[0])
     paths = table[image]
     if (paths == "").any() or paths.duplicated().any():
-        stems = [file.stem for file, part in zip(files, tables_, strict=True) for _ in range(len(part))]
-        paths = [f"{stem}/{row:07d}" for stem, row in zip(stems, _rows(tables_), strict=True)]
+        stems = [file.stem for file, part in zip(files, labelled, strict=True) for _ in range(len(part))]
+        paths = [f"{stem}/{row:07d}" for stem, row in zip(stems, _rows(labelled), strict=True)]
     table[image] = paths
     columns = columns_of(root, list(table.columns), dataclasses.replace(settings, path_column=image))
     for column in {columns.label, columns.truth or "", *columns.label_sets.values()} & names.keys():
@@ -125,8 +126,8 @@ def read_parquet(files: Sequence[Path], root: Path, settings: ImageFolderSetting
     return PictureList(root, entries, 0, (), notes, {}, roles.together, roles.sets, spool.picture)
 
 
-def _rows(tables_: Sequence[pd.DataFrame]) -> Iterator[int]:
-    for table in tables_:
+def _rows(labelled: Sequence[pd.DataFrame]) -> Iterator[int]:
+    for table in labelled:
         yield from range(len(table))
 
 
@@ -173,19 +174,20 @@ def _labels(file: Path) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     nested = {kind.field(at).name for at in range(kind.num_fields)}
     if "bytes" not in nested and str(kind) not in ("binary", "large_binary"):
         raise UserError(f"{file}: the column {image} is {str(kind)[:60]}, but the bytes of pictures are needed")
-    wanted = [name for name in schema.names if name != image and schema.field(name).type.num_fields == 0]
-    wanted += [f"{image}.path"] if "path" in nested else []
+    flat = [name for name in schema.names if name != image and _is_flat(schema.field(name).type)]
     try:
-        read = parquet.read(columns=wanted)
+        read = parquet.read(columns=[*flat, f"{image}.path"] if "path" in nested else flat)
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({disk.said(error)})") from error
-    table = pd.DataFrame({name: [_text(value) for value in read[name].to_pylist()] for name in wanted[: len(wanted)]
-                          if "." not in name or name in read.column_names})  # fmt: skip
-    if "path" in nested:
-        table[image] = [_text((cell or {}).get("path")) for cell in read[image].to_pylist()]
-    else:
-        table[image] = [""] * parquet.metadata.num_rows
+    table = pd.DataFrame({name: [_text(value) for value in read[name].to_pylist()] for name in flat}, dtype=object)
+    paths = [(cell or {}).get("path") for cell in read[image].to_pylist()] if "path" in nested else []
+    table[image] = list(map(_text, paths)) or [""] * parquet.metadata.num_rows
     return table, _class_names(schema.metadata or {})
+
+
+def _is_flat(kind: Any) -> bool:
+    """Whether a column holds numbers or text, and no bytes or lists, which may be large."""
+    return kind.num_fields == 0 and "binary" not in str(kind)
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
@@ -240,18 +242,22 @@ class _Spool:
             _refuse_large(parquet.metadata, file)
             kind = parquet.schema_arrow.field(self.image).type
             column = f"{self.image}.bytes" if kind.num_fields else self.image
-            for batch in parquet.iter_batches(_ROWS, columns=[column], use_threads=False):
-                values = batch.column(0)
-                for cell in values.field("bytes") if kind.num_fields else values:
-                    yield cell.as_py() or b""
+            for group in range(parquet.metadata.num_row_groups):  # all groups at once would be kept to the end
+                for batch in parquet.iter_batches(_ROWS, row_groups=[group], columns=[column], use_threads=False):
+                    values = batch.column(0)
+                    for cell in values.field("bytes") if kind.num_fields else values:
+                        yield cell.as_py() or b""
 
 
 def _refuse_large(metadata: Any, file: Path) -> None:
+    """Raise UserError where a row group does not fit in memory: one is held at a time, and its footer says its size."""
+    free = free_memory()
+    most = _LARGEST_GROUP if free is None else min(free, _LARGEST_GROUP)
     for group in range(metadata.num_row_groups):
         size = metadata.row_group(group).total_byte_size
-        if size > _LARGEST_GROUP:
-            raise UserError(f"{file}: its row group {group} comes to {size:,} bytes, and at most {_LARGEST_GROUP:,} are"
-                            " read at once: write it with smaller row groups")  # fmt: skip
+        if size > most:
+            raise UserError(f"{file}: its row group {group} comes to {size:,} bytes, and at most {most:,} are read at"
+                            " once: write it with smaller row groups")  # fmt: skip
 
 
 def parquet_files(tree: Tree) -> list[Path]:

@@ -1,33 +1,24 @@
-"""Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound.
+"""Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound."""
 
-What decoders of pictures print by themselves is kept off the screen (`quiet`).
-"""
-
-import contextlib
-import io
-import logging
 import os
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import decoding, framing, pixels
+from project.data_preparation.pictures import framing, left_out
 from project.data_preparation.pictures.entries import Box, Content
-from project.data_preparation.pictures.pixels import Samples
 from project.work.common import UserError, progress
 from project.work.files import disk
+from project.work.machine.memory_budget import free_memory
+from project.work.picture_files import decoding, pixels
+from project.work.picture_files.pixels import Samples
+from project.work.picture_files.threads import Allowance, large_blocks, quiet
 
-_BLOCK = 64 << 20  # bytes
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts
 
 
@@ -36,7 +27,8 @@ class Reading:
     """images: uint8 (N, size, size, 3), undefined for files with a fault; faults: what is wrong, by row.
 
     deep: how many had 16 bits in their files without saying how many of them are used; bits: of those, so many are;
-    black: how many of them are black all over; more: how many had further frames or pages, which were left out.
+    black: how many of them are black all over; more: how many had further frames or pages, which were left out; narrow:
+    rows of those that are one pixel wide or high.
     """
 
     images: np.ndarray
@@ -45,6 +37,23 @@ class Reading:
     bits: int = 16
     black: int = 0
     more: int = 0
+    narrow: set[int] = field(default_factory=set)
+
+    def kept(self, settings: ImageFolderSettings) -> np.ndarray:
+        """Those without a fault, as the settings say: uint8 (n, size, size) or (n, size, size, 3). Changes images."""
+        images = np.delete(self.images, list(self.faults), axis=0) if self.faults else self.images
+        images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
+        return np.subtract(255, images, out=images) if settings.invert else images
+
+    def remarks(self) -> dict[int, str]:
+        """What a person should look at, by row; to be asked for before `kept`."""
+        blank = (row for row, image in enumerate(self.images) if pixels.is_blank(image))
+        said = {row: left_out.BLANK for row in blank if row not in self.faults}
+        return said | {row: left_out.NARROW for row in sorted(self.narrow)}
+
+    def facts(self) -> dict[str, Any]:
+        """How the pictures are kept, for provenance.json: nothing, as they are arrays."""
+        return {}
 
     def notes(self) -> dict[str, str]:
         """What a person should know of how these pictures were read, by the first word of its line."""
@@ -72,7 +81,7 @@ def read_pictures(
     _check_memory(shape)
     reader = _Reader(contents, settings, Reading(np.zeros(shape, np.uint8)), boxes)
     found = reader.found
-    with quiet(), _large_blocks(), ThreadPoolExecutor() as pool:  # decoders let other threads run
+    with quiet(), large_blocks(), ThreadPoolExecutor() as pool:  # decoders let other threads run
         _watched(pool.map(reader.read, range(len(contents))), len(contents), "reading pictures")
         deep = [row for row in reader.peaks if row not in found.faults]
         found.deep, found.more = len(deep), len(reader.more)
@@ -82,20 +91,6 @@ def read_pictures(
             _watched(pool.map(reader.read, deep), len(deep), "reading 16 bits again")
         found.black = sum(not found.images[row].any() for row in deep)
     return found
-
-
-@contextlib.contextmanager
-def _large_blocks() -> Iterator[None]:
-    """Have Pillow take memory in blocks that the system gets back; those up to 32 MB may stay with a thread for good.
-
-    Each of many threads would keep a large picture's memory, which the others cannot use.
-    """
-    size = Image.core.get_block_size()
-    Image.core.set_block_size(_BLOCK)
-    try:
-        yield
-    finally:
-        Image.core.set_block_size(size)
 
 
 def _watched(work: Iterable[None], total: int, what: str) -> None:
@@ -124,12 +119,8 @@ class _Reader:
         """Put one picture into its place, or what is wrong with it among the faults."""
         try:
             self._read(self.contents[row], row)
-        except (UserError, ValueError) as error:
-            self.found.faults[row] = str(error)
-        except OSError as error:
-            self.found.faults[row] = error.strerror or str(error)
-        except MemoryError:
-            self.found.faults[row] = "too little memory to decode it"
+        except (UserError, ValueError, OSError, MemoryError) as error:
+            self.found.faults[row] = said_of(error)
 
     def _read(self, content: Content | Callable[[], Content], row: int) -> None:
         content = content() if callable(content) else content
@@ -138,15 +129,9 @@ class _Reader:
         elif isinstance(content, bytes):
             self._decode(content, row)
         else:
-            self._read_file(content, row)
-
-    def _read_file(self, path: Path, row: int) -> None:
-        wrong = disk.fault(path, self.largest)
-        if wrong is not None:
-            hint = f" (--largest-file {self.settings.largest_file:g})" if disk.fault(path) is None else ""
-            raise ValueError(f"it {wrong}{hint}")
-        with open(path, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
-            self._decode(file.read(size), row)
+            check_file(content, self.settings)
+            with open(content, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
+                self._decode(file.read(size), row)
 
     def _decode(self, data: bytes, row: int) -> None:
         header = decoding.header(data, self.settings.largest_picture)
@@ -159,32 +144,27 @@ class _Reader:
             self._fit(whole, row)
         if header.more:
             self.more.add(row)
+        if min(header.width, header.height) == 1:
+            self.found.narrow.add(row)
 
     def _fit(self, whole: np.ndarray, row: int) -> None:
         whole = framing.framed(whole, self.boxes[row] if self.boxes else (), self.settings)
         self.found.images[row] = pixels.fit(whole, self.settings.size, self.settings.fit)
 
 
-class Allowance:
-    """So much of something, which threads take parts of and give back; what is larger than all of it takes all."""
+def said_of(error: BaseException) -> str:
+    """What is wrong with a picture, by what reading it raised."""
+    if isinstance(error, MemoryError):
+        return "too little memory to decode it"
+    return str((isinstance(error, OSError) and error.strerror) or error)
 
-    def __init__(self, whole: int) -> None:
-        self.whole = self.free = max(whole, 1)
-        self.changed = threading.Condition()
 
-    @contextlib.contextmanager
-    def of(self, part: int) -> Iterator[None]:
-        """Wait until so much is free, and hold it."""
-        part = min(part, self.whole)
-        with self.changed:
-            self.changed.wait_for(lambda: self.free >= part)
-            self.free -= part
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.free += part
-                self.changed.notify_all()
+def check_file(path: Path, settings: ImageFolderSettings) -> None:
+    """Raise ValueError for what is no plain file, or larger than is read."""
+    wrong = disk.fault(path, int(settings.largest_file * 1e6))
+    if wrong is not None:
+        hint = f" (--largest-file {settings.largest_file:g})" if disk.fault(path) is None else ""
+        raise ValueError(f"it {wrong}{hint}")
 
 
 def _check_memory(shape: tuple[int, ...]) -> None:
@@ -195,74 +175,3 @@ def _check_memory(shape: tuple[int, ...]) -> None:
             f"{count:,} pictures of {size}x{size} take {need / 1e9:,.1f} GB while they are prepared, and"
             f" {free / 1e9:,.1f} GB are free: give a smaller --size, or fewer pictures with --per-class"
         )
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that this process could still take; None where the system does not say."""
-    try:
-        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(facts["MemAvailable"].split()[0]) << 10
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
-    with contextlib.suppress(OSError, ValueError):  # a container's own limit
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
-    return max(free, 0)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the decoders' own reports of broken files from the screen; what Python itself prints goes there as ever.
-
-    The libraries below OpenCV and Pillow write to file number 2 whatever they are told, so that leads nowhere
-    meanwhile, and Python's standard error goes on by another number. To be entered once around all threads: nothing is
-    switched while they run.
-    """
-    level, most, log = cv2.utils.logging.getLogLevel(), Image.MAX_IMAGE_PIXELS, logging.getLogger("PIL")
-    heard = log.level
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    Image.MAX_IMAGE_PIXELS = None  # --largest-picture says it
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(), _silent_standard_error():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-        Image.MAX_IMAGE_PIXELS = most
-        log.setLevel(heard)
-
-
-@contextlib.contextmanager
-def _silent_standard_error() -> Iterator[None]:
-    stream = sys.stderr
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed: nothing is to be seen anyway
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        if stream is not None:
-            stream.flush()
-            if _number(stream) == 2:
-                sys.stderr = io.TextIOWrapper(
-                    io.FileIO(kept, "w", closefd=False), stream.encoding, stream.errors, write_through=True
-                )
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        if sys.stderr is not stream:
-            sys.stderr.flush()
-        sys.stderr = stream
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _number(stream: TextIO) -> int | None:
-    try:
-        return stream.fileno()
-    except (OSError, ValueError):  # a test's stand-in has none
-        return None

@@ -16,7 +16,8 @@ from project.work.files import disk
 FILES = (
     "label_name.csv",
     "provenance.json",
-    *(f"{part}_{kind}" for part in ("train", "test") for kind in ("labels.pkl.gz", "images.pkl.gz", "images.npy")),
+    *(f"{part}_labels.pkl.gz" for part in ("train", "test")),
+    *(f"{part}_images.{kind}" for part in ("train", "test") for kind in ("pkl.gz", "npy", "packed")),
 )
 _PICTURES = "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 PICTURES = frozenset(f".{kind}" for kind in _PICTURES.split())  # the pictures that are read
@@ -69,6 +70,8 @@ def _file(path: Path) -> str:
         return f"is a table and no prepared set; one of path,label: {_prepare_images(path, path.parent)}"
     if kind in PICTURES:
         return f"is a picture: {_prepare_images(path.parent, path.parent)}, with a sub-folder for each class there"
+    if kind in (".npz", ".parquet"):
+        return f"is no prepared set; if it holds pictures and labels: {_prepare_images(path, path.with_suffix(''))}"
     if kind in ARCHIVES:
         return "is an archive: unpack it, and run ./inv prepare-images --input with the folder of pictures in it"
     return "is a file, and a prepared set is a folder: give --dataset the name of a prepared set, or its folder"

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:  # a look needs no torch
-    from project.work.dataset.pictures import Mapped, Resident
+    from project.work.dataset.pictures import Home
 
 COLUMNS, CAPACITY = 32, 512  # pictures in a row of a sheet, and in a sheet: browsers refuse images that are too large
 PIXELS = 12_000_000  # in all sheets of a page, about; larger pictures are shrunk
@@ -28,7 +28,7 @@ class Sheets:
     height: int
 
 
-def gathered(pictures: "Resident | Mapped", rows: np.ndarray) -> np.ndarray:
+def gathered(pictures: "Home", rows: np.ndarray) -> np.ndarray:
     """These pictures, uint8 (n, H, W) for one channel or (n, H, W, 3)."""
     import torch
 
