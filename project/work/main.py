@@ -244,18 +244,18 @@ def audit(context: "RunContext") -> None:
 
     backbone = None
     if context.settings.features:
-        from project.work.features import weights
+        from project.work.features import extract
 
-        backbone = weights.open_backbone(context.settings)  # refused before the pictures are read
+        backbone = extract.needed(context.settings)
     stage.run(context, _load(context), backbone)
 
 
 def features(context: "RunContext") -> None:
     """Make one row of features a picture; with a head, train it on them, read the test split once, report."""
     from project.work import run_folder
-    from project.work.features import stage, weights
+    from project.work.features import extract, stage
 
-    backbone = weights.open_backbone(context.settings)
+    backbone = extract.needed(context.settings)
     dataset = _load(context)
     if context.settings.head == "none":
         stage.run(context, dataset, backbone)

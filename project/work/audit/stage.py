@@ -5,7 +5,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from project.work.common import UserError
 from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
+from project.work.features import extract, stage
+from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.naming import unpacked
@@ -28,9 +30,6 @@ from project.work.settings import resolve
 from project.work.settings.groups import Settings
 from project.work.teacher import oof, teachers
 
-if TYPE_CHECKING:
-    from project.work.features.weights import Backbone
-
 FORMAT = 3  # of what is written; an audit that an older version made is not taken for this one's
 ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv", "audit.json"
 
@@ -39,12 +38,12 @@ ROWS, CLASSES, TRANSITION, FACTS = "audit.csv", "classes.csv", "transition.csv",
 class Audit:
     """An audit of a data set with some settings: what its fold models are, and where it is kept.
 
-    backbone: the network whose features stand in for fold models; None without --features.
+    backbone: the network whose features stand in for fold models, where they are still to be made.
     """
 
     settings: Settings
     dataset: Dataset
-    backbone: "Backbone | None" = None
+    backbone: Backbone | None = None
 
     @property
     def teacher(self) -> Settings:
@@ -55,9 +54,9 @@ class Audit:
     def fingerprint(self) -> str:
         """A short name for all that decides it: the fold models', features', or that of a file of logits made
         elsewhere."""
-        if self.backbone is not None:
-            seen, folds = (self.backbone.digest, self.backbone.side), (self._folds, self.settings.split_seed)
-            name = f"features {seen} {folds} {self.dataset.train.shape} {self.dataset.fingerprint}"
+        if self.settings.features:
+            folds = self.settings.folds or DEFAULT_FOLDS, self.settings.split_seed
+            name = f"{extract.place(self.settings).name} {folds} {self.dataset.fingerprint}"
         elif self.settings.oof_logits is None:
             name = oof.fingerprint(self.teacher, self.dataset)
         else:
@@ -73,8 +72,8 @@ class Audit:
     def logits(self, context: RunContext) -> tuple[OofLogits | None, Path]:
         """Logits in the order of the rows, in process 0 alone, and the file they are in; made first when missing."""
         distributed = context.distributed
-        if self.backbone is not None:
-            return self._of_features(context, self.backbone)
+        if self.settings.features:
+            return self._of_features(context)
         if self.settings.oof_logits is None:
             kind, usable = teachers.OUT_OF_FOLD, distillation_dataset.has_margins
             path = teachers.logits_file(kind, context.using(self.teacher), self.dataset, usable)
@@ -88,11 +87,9 @@ class Audit:
                 raise UserError(f"{path}: {absent} rows of this data set were left out when it was made; make new ones")
         return made, path
 
-    def _of_features(self, context: RunContext, backbone: "Backbone") -> tuple[OofLogits, Path]:
+    def _of_features(self, context: RunContext) -> tuple[OofLogits, Path]:
         """Logits of regressions on features, which are kept in the audit's folder."""
-        from project.work.features import stage
-
-        made, path = stage.oof_logits(context, self.dataset, backbone), self.folder / run_folder.LOGITS_FILE
+        made, path = stage.oof_logits(context, self.dataset, self.backbone), self.folder / run_folder.LOGITS_FILE
         path.parent.mkdir(exist_ok=True)
         distillation_dataset.write(path, made)
         return made, path
@@ -100,13 +97,9 @@ class Audit:
     @property
     def method(self) -> str:
         """What gave the logits, in words."""
-        if self.backbone is not None:
-            return f"logistic regression on features of {self.backbone.name}"
+        if self.settings.features:
+            return f"logistic regression on features of {self.settings.model}"
         return method_name(self.teacher) if self.settings.oof_logits is None else "logits made elsewhere"
-
-    @property
-    def _folds(self) -> int:
-        return self.settings.folds or DEFAULT_FOLDS
 
     def votes(self, context: RunContext) -> np.ndarray | None:
         """See `votes.against`; None when no vote is asked for."""
@@ -124,7 +117,7 @@ class Audit:
         valid = np.isin(rows, self.dataset.valid.rows.cpu().numpy())
         labels, alike = records.labels.cpu().numpy()[some], copies.find(records.pictures).of(some)
         margins, votes, true = (None if each is None else each[some] for each in (logits.margins, voted, truth))
-        by_probability = self.backbone is not None
+        by_probability = self.settings.features
         return Evidence(rows, labels, logits.logits[some], valid, alike, margins, votes, true, by_probability)
 
     @property
@@ -152,7 +145,7 @@ def audit_file(context: RunContext, dataset: Dataset) -> Path:
     return first(lambda: path)  # the others wait until the first has written it
 
 
-def run(context: RunContext, dataset: Dataset, backbone: "Backbone | None" = None) -> None:
+def run(context: RunContext, dataset: Dataset, backbone: Backbone | None = None) -> None:
     """Audit a data set: train what is missing, write the audit's folder and say what is in it.
 
     backbone: see `Audit`.

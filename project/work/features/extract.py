@@ -24,7 +24,7 @@ from torch import Tensor
 
 from project.work import common, run_folder
 from project.work.common import UserError, progress
-from project.work.dataset import storage
+from project.work.dataset import prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.pictures import Records, resized
 from project.work.features import weights
@@ -32,6 +32,7 @@ from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.settings.groups import Settings
 
 FORMAT = 1  # of the folder
 PARTS = ("train", "test")
@@ -59,17 +60,14 @@ class Features:
 def features(context: RunContext, dataset: Dataset, backbone: Backbone | None = None) -> Features:
     """The features of a loaded data set, made first where they are not there yet, by one process at a time.
 
-    backbone: the network; that of the settings when not given. Raises UserError.
+    backbone: the network, as `needed` gives it; that of the settings is opened when it is None. Raises UserError.
     """
     settings = context.settings
-    backbone = backbone or weights.open_backbone(settings)
-    source = common.input_folder(settings.dataset)
-    name = _name(source, dataset, backbone)
-    folder = run_folder.output_folder(settings) / f"features-{name}"
+    folder = place(settings)
     folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock"):
         if disk.absent(folder / FACTS):
-            _make(context, dataset, backbone, folder)
+            _make(context, dataset, backbone or weights.open_backbone(settings), folder)
     context.send(folder)
     return read(folder)
 
@@ -100,11 +98,22 @@ def _mapped(path: Path) -> np.ndarray:
         raise UserError(f"{error}; delete the folder {path.parent}, to make its features again") from error
 
 
-def _name(source: Path, dataset: Dataset, backbone: Backbone) -> str:
-    """A short name for all that decides features."""
-    decided = [FORMAT, pictures_digest(source), dataset.train.shape, backbone.name.partition(".")[0], backbone.digest,
-               backbone.normaliser.mean, backbone.normaliser.std, backbone.side]  # fmt: skip
-    return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
+def place(settings: Settings) -> Path:
+    """The folder of the features that these settings ask for, made or not. Its name stands for all that decides them,
+    and is known without timm, which takes seconds to import. Raises UserError."""
+    digest = pictures_digest(prepared_data.find(settings.dataset))
+    decided = [FORMAT, digest, settings.model, weights.origin(settings), settings.image_size]
+    name = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
+    return run_folder.output_folder(settings) / f"features-{name}"
+
+
+def needed(settings: Settings) -> Backbone | None:
+    """The network, where features are still to be made: what is wrong with it is then said before pictures are read.
+
+    None where they are there. Raises UserError.
+    """
+    there = settings.data_uri is None and not disk.absent(place(settings) / FACTS)
+    return None if there else weights.open_backbone(settings)
 
 
 def pictures_digest(source: Path) -> str:

