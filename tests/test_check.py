@@ -63,6 +63,7 @@ def test_what_is_planted_stands_on_the_page(tmp_path: Path, capsys: pytest.Captu
     assert "red/blurred.jpg" in found["blurred"]
     assert found["shape"] == {"red/long.jpg"}
     assert "of the labels look wrong" in page
+    assert re.search(r"Files that cannot be read: 1.*red/broken.jpg", page, re.S)
     data = page_data(page)
     at = [picture[1] for picture in data["pictures"]].index("blue/was_red.jpg")
     assert data["links"][at] == (source / "blue" / "was_red.jpg").as_uri()

@@ -20,10 +20,10 @@ from project.data_preparation.options import CheckSettings, ImageFolderSettings
 from project.data_preparation.pictures import packing
 from project.data_preparation.pictures.entries import PictureList
 from project.data_preparation.pictures.listing import read_list, set_name
-from project.data_preparation.publishing import Target, publish
+from project.data_preparation.publishing import LEFT_OUT, Target, publish
 from project.work import common
 from project.work.common import UserError, progress
-from project.work.files import disk
+from project.work.files import disk, tables
 from project.work.machine.process import run_command
 from project.work.settings.flags import build, parse
 from project.work.settings.groups import Settings
@@ -36,7 +36,6 @@ NETWORK = {32: 160, 64: 160, 224: 224}  # pixels at which the network sees pictu
 SAMPLED = 200  # pictures whose size decides the side
 DATA = "data"  # in a check's folder, the prepared set
 LISTING = "listing.json"  # in a check's folder, by what its set was made
-SHOWN = 5  # files that could not be read
 
 
 _OF_SOURCE = ("class_depth", "path_column", "label_column", "group_column", "label_pattern")
@@ -68,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     apply_corrections.remember(folder, prepared)
     from project.work.look import check
 
-    made = check.run(folder, folder / DATA, run, backbone, _source(settings, found, sizes))
+    made = check.run(folder, folder / DATA, run, backbone, _source(settings, found, sizes, folder / DATA / LEFT_OUT))
     print(f"\nto look at and to mend: {made}\n{made.resolve().as_uri()}")
     print("then: ./inv apply-corrections corrections.csv --to NEW_FOLDER")
     if settings.browser:
@@ -115,10 +114,7 @@ def _prepare(folder: Path, settings: ImageFolderSettings, found: PictureList) ->
         return
     (folder / LISTING).unlink(missing_ok=True)
     target = Target(str(folder), DATA, DATA, {})
-    published = publish(target, lambda scratch: image_folder.make(settings, found, scratch), packing.begun)
-    left = published.prepared.provenance["left_out"]
-    if left["broken"]:
-        print(f"{left['broken']:,} files cannot be read and are left out", file=sys.stderr)
+    publish(target, lambda scratch: image_folder.make(settings, found, scratch), packing.begun)
     disk.replace_file(folder / LISTING, json.dumps(listing).encode())
 
 
@@ -140,14 +136,21 @@ def _digest(found: PictureList) -> str:
     return digest.hexdigest()[:16]
 
 
-def _source(settings: CheckSettings, found: PictureList, sizes: dict[str, tuple[int, int]]) -> "Source":
+def _source(settings: CheckSettings, found: PictureList, sizes: dict[str, tuple[int, int]], left_out: Path) -> "Source":
+    """What a person gave. left_out: the list of files that the prepared set lacks, where there is one."""
     from project.work.look import check
 
     links = {} if found.opened is not None else {
         entry.key: Path(os.path.abspath(found.root / entry.path)).as_uri() for entry in found.entries
     }  # fmt: skip
     title = set_name(build(ImageFolderSettings, {"input": settings.input}))
-    return check.Source(title, links, sizes)
+    unread: list[tuple[str, str]] = []
+    if not disk.absent(left_out):
+        table = tables.read_table(left_out, ("path", "kept", "reason", "detail"))
+        rows = zip(table["path"], table["kept"], table["reason"], table["detail"], strict=True)
+        unread = [(path, f"{reason}: {detail}" if detail else reason) for path, kept, reason, detail in rows
+                  if kept == "no"]  # fmt: skip
+    return check.Source(title, links, sizes, unread)
 
 
 def _open(page: Path) -> None:

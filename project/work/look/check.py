@@ -21,9 +21,11 @@ from project.work.audit.find.strength import NOTHING
 from project.work.audit.page import page as audit_page
 from project.work.dataset import storage, transforms
 from project.work.dataset.base_dataset import Dataset, Split, fold_numbers
-from project.work.dataset.pictures import LAST, loaded
+from project.work.dataset.packed import PackedPictures
+from project.work.dataset.pictures import Encoded, Home, Records, hold
 from project.work.features import extract, heads
 from project.work.files import disk
+from project.work.labels.naming import packed
 from project.work.look import page, plane, stage
 from project.work.look.overview import Collection, Overview, look
 from project.work.machine.device import choose_device
@@ -36,16 +38,18 @@ if TYPE_CHECKING:
 
 FILE = "check.html"
 FOLDS = 5
+LISTED = 200  # files that cannot be read
 
 
 @dataclass(frozen=True)
 class Source:
     """What a person gave. title: what it is called; links: where the file of each picture is, by key; sizes: width and
-    height of these, by key."""
+    height of these, by key; unread: files that cannot be read, and why."""
 
     title: str
     links: dict[str, str]
     sizes: dict[str, tuple[int, int]]
+    unread: list[tuple[str, str]]
 
 
 def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", source: Source) -> Path:
@@ -54,12 +58,9 @@ def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", sour
     settings: of features and of their place, see `features.extract`; source: where the pictures come from.
     """
     context = RunContext(settings, choose_device(settings))
-    dataset = _dataset(context, data)
-    rows = extract.features(context, dataset, backbone)
-    LAST.forget()  # the pictures that were held for the network
-    points = np.concatenate([rows.train, rows.test])
-    del dataset, rows
     prepared = storage.read(data, settings.largest_set)
+    rows = extract.features(context, _dataset(context, prepared), backbone)
+    points = np.concatenate([rows.train, rows.test])
     collection = _collection(data, prepared, source)
     overview = look(collection, stage.watched, extract.unit(points))
     found = audit(overview, points, settings.split_seed)
@@ -68,7 +69,7 @@ def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", sour
     names = collection.names
     print(audit_stage.write(folder, found, collection.keys.astype(str), names, report.facts(found) | facts))
     print("\n".join(stage.summary(overview)[1:]))
-    return _write(folder, overview, found, points)
+    return _write(folder, overview, found, points, source)
 
 
 def audit(overview: Overview, points: np.ndarray, seed: int) -> Findings:
@@ -88,15 +89,24 @@ def audit(overview: Overview, points: np.ndarray, seed: int) -> Findings:
     return findings.find(evidence, "channel", seed)
 
 
-def _dataset(context: RunContext, data: Path) -> Dataset:
-    """A prepared set of which all training rows are to train: a set too small to validate has features too."""
-    read = loaded(data, None, context.device, context.settings.largest_set)
-    normalise = transforms.Normaliser((0.5,), (0.5,))
-    count = len(read.names)
-    train, valid = torch.arange(len(read.train.labels)), torch.empty(0, dtype=torch.int64)
-    splits = [Split(read.train, rows, normalise, count) for rows in (train, valid)]
-    test = Split(read.test, torch.arange(len(read.test.labels)), normalise, count)
-    return Dataset(splits[0], splits[1], test, read.names, read.keys, read.fingerprint)
+def _dataset(context: RunContext, prepared: storage.Prepared) -> Dataset:
+    """A prepared set of which all training rows are to train: one that is too small to validate has features too.
+
+    Its pictures are read once, so that encoded ones are decoded as they are needed and never held.
+    """
+    normalise, count = transforms.Normaliser((0.5,), (0.5,)), len(prepared.names)
+    records = [
+        Records(_home(part.images, context.device), torch.as_tensor(part.labels).to(context.device))
+        for part in (prepared.train, prepared.test)
+    ]
+    train, test = (Split(each, torch.arange(len(each.labels)), normalise, count) for each in records)
+    valid = train.subset(slice(0, 0))
+    keys, fingerprint = packed(prepared.train.keys["key_id"]), storage.fingerprint(prepared.train)
+    return Dataset(train, valid, test, prepared.names, keys, fingerprint)
+
+
+def _home(images: np.ndarray | PackedPictures, device: torch.device) -> Home:
+    return Encoded(images, device) if isinstance(images, PackedPictures) else hold(images, None, device)
 
 
 def _collection(data: Path, prepared: storage.Prepared, source: Source) -> Collection:
@@ -140,7 +150,7 @@ def bracket(found: Findings) -> Bracket:
     )
 
 
-def _write(folder: Path, overview: Overview, found: Findings, points: np.ndarray) -> Path:
+def _write(folder: Path, overview: Overview, found: Findings, points: np.ndarray, source: Source) -> Path:
     """Write check.html, and look.csv with all that it has no room for; returns the page's path."""
     some = overview.collection
     disk.replace_file(folder / page.TABLE, page.table(overview).to_csv(index=False).encode())
@@ -151,6 +161,8 @@ def _write(folder: Path, overview: Overview, found: Findings, points: np.ndarray
         "overview": half,
         "title": f"Check of {some.title}",
         "bracket": bracket(found),
+        "unread": source.unread[:LISTED],
+        "unread_count": len(source.unread),
         "plane": plane.values(made, some.labels, found.flagged, some.keys, some.names),
     }
     folders = [page.TEMPLATE, audit_page.TEMPLATE]
