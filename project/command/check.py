@@ -150,7 +150,8 @@ def _source(settings: CheckSettings, found: PictureList, sizes: dict[str, tuple[
         rows = zip(table["path"], table["kept"], table["reason"], table["detail"], strict=True)
         unread = [(path, f"{reason}: {detail}" if detail else reason) for path, kept, reason, detail in rows
                   if kept == "no"]  # fmt: skip
-    return check.Source(title, links, sizes, unread)
+    parts = {entry.key: entry.said or entry.part for entry in found.entries if entry.said or entry.part}
+    return check.Source(title, links, sizes, parts, unread)
 
 
 def _open(page: Path) -> None:

@@ -38,17 +38,20 @@ if TYPE_CHECKING:
 
 FILE = "check.html"
 FOLDS = 5
+REVIEWED = 200  # pictures to review at least, where so many labels differ from the prediction
 LISTED = 200  # files that cannot be read
 
 
 @dataclass(frozen=True)
 class Source:
     """What a person gave. title: what it is called; links: where the file of each picture is, by key; sizes: width and
-    height of these, by key; unread: files that cannot be read, and why."""
+    height of these, by key; parts: what the source calls the part of each picture, by key, none where it has no parts;
+    unread: files that cannot be read, and why."""
 
     title: str
     links: dict[str, str]
     sizes: dict[str, tuple[int, int]]
+    parts: dict[str, str]
     unread: list[tuple[str, str]]
 
 
@@ -113,8 +116,9 @@ def _collection(data: Path, prepared: storage.Prepared, source: Source) -> Colle
     found = stage.collection(data, prepared)
     links = [source.links.get(key, "") for key in found.keys]
     sizes = np.array([source.sizes.get(key, (0, 0)) for key in found.keys]) if source.sizes else found.sizes
+    parts = np.array([source.parts.get(key, "") for key in found.keys], dtype=object)  # none are as they were drawn
     return Collection(
-        source.title, found.images, found.labels, found.keys, found.parts, found.names,
+        source.title, found.images, found.labels, found.keys, parts, found.names,
         links if any(links) else (), sizes,
     )  # fmt: skip
 
@@ -155,7 +159,10 @@ def _write(folder: Path, overview: Overview, found: Findings, points: np.ndarray
     some = overview.collection
     disk.replace_file(folder / page.TABLE, page.table(overview).to_csv(index=False).encode())
     made = plane.place(points, found.flagged)
-    half, review = page.values(overview), audit_page.values(folder, some.gather, some.names, links=some.links)
+    half, review = (
+        page.values(overview),
+        audit_page.values(folder, some.gather, some.names, links=some.links, least=REVIEWED),
+    )
     shown = {
         **review,
         "overview": half,

@@ -14,7 +14,7 @@ from project.work.look.problems import Problem
 from project.work.look.survey import Survey, plain, survey
 
 Watch = Callable[[Iterable, int], Iterable]
-ACROSS_LABELS, ACROSS_PARTS, WITHIN = "different labels", "in several parts", "same label and part"
+ACROSS_LABELS, ACROSS_PARTS, WITHIN = "different labels", "in several parts", "same label"
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ def _copied(what: str, groups: list[Group]) -> str:
 
 
 _KINDS = {
-    ACROSS_LABELS: "under different labels, of which one at least is wrong",
+    ACROSS_LABELS: "under different labels, of which one is wrong",
     ACROSS_PARTS: "with members in several parts, so that a test knows what was trained on",
-    WITHIN: "within a class and part",
+    WITHIN: "under one label",
 }
 
 

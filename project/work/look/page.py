@@ -101,7 +101,7 @@ def values(found: Overview) -> dict[str, Any]:
     means = sheets.packed(found.survey.means)
     return {
         "lines": found.lines,
-        "columns": ["class", *class_counts(found.collection), "all", "share"],
+        "columns": ["class", *_parts(found), "pictures", "share"],
         "classes": _class_lines(found, means),
         "facts": _facts(found),
         "copies": copies,
@@ -148,25 +148,31 @@ def _shelf(shown: _Shown, group: Group) -> Shelf:
 
 
 def _class_lines(found: Overview, means: Sheets) -> list[Line]:
-    counts = class_counts(found.collection)
-    every = per_class(found.collection)
+    counts, every = list(_parts(found).values()), per_class(found.collection)
     largest = max(1, int(every.max()))
     lines = []
     for label, name in enumerate(found.collection.names):
-        numbers = [cell("count", int(count[label])) for count in (*counts.values(), every)]
+        numbers = [cell("count", int(count[label])) for count in (*counts, every)]
         share = cell("share", float(every[label] / max(1, every.sum())))
         lines.append(Line(name, [*numbers, share], 100 * float(every[label]) / largest, tile(label)))
     return lines
 
 
+def _parts(found: Overview) -> dict[str, np.ndarray]:
+    """How many pictures each class has in each part; empty where there is one part alone."""
+    counts = class_counts(found.collection)
+    return counts if len(counts) > 1 else {}
+
+
 def _facts(found: Overview) -> list[tuple[str, str]]:
     """What there is to know of the whole, in words and numbers."""
-    some, counts = found.collection, class_counts(found.collection)
+    some, counts = found.collection, _parts(found)
+    divided = ", ".join(f"{count.sum():,} {part}" for part, count in counts.items())
     most, least = imbalance(some)
     every = per_class(some)
     shape = some.images[0].shape[1:]
     facts = [
-        ("pictures", f"{len(some):,} ({', '.join(f'{count.sum():,} {part}' for part, count in counts.items())})"),
+        ("pictures", f"{len(some):,} ({divided})" if divided else f"{len(some):,}"),
         ("classes", f"{len(some.names):,}"),
         ("largest class", f"{some.names[most]}, {every[most]:,} pictures"),
         ("smallest class", f"{some.names[least]}, {every[least]:,} pictures"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-POINTS = 2500  # that t-SNE places, in about half a minute on one core; of larger sets a sample, suspicious ones first
+POINTS = 3000  # that t-SNE places, in half a minute on one core; of larger sets a sample, suspicious ones first
 FEWEST = 12  # for t-SNE; the first two principal components place fewer
 NAMED = 24  # classes that a legend can tell apart
 SIZE = 1000  # of the map's own lengths

@@ -51,18 +51,19 @@ def write_page(folder: Path, pictures: Home, names: list[str], limit: int = LIMI
 
 
 def values(
-    folder: Path, gather: Gather, names: list[str], limit: int = LIMIT, links: Sequence[str] = ()
+    folder: Path, gather: Gather, names: list[str], limit: int = LIMIT, links: Sequence[str] = (), least: int = 0
 ) -> dict[str, Any]:
     """What page.html, or a template that extends it, shows of an audit's folder. Raises UserError.
 
-    gather: gives the pictures of some rows of audit.csv, uint8 (n, H, W[, 3]); links: where the file of each row is.
+    gather: gives the pictures of some rows of audit.csv, uint8 (n, H, W[, 3]); links: where the file of each row is;
+    least: see `chosen`.
     """
     table, facts = read_table(folder / "audit.csv"), _read_facts(folder / "audit.json")
     if len(table) > 0 and table["given_label"].max() >= len(names):
         raise UserError(f"{folder}/audit.csv: of other classes than these {len(names)}; run ./inv audit again")
     decisions = earlier.read(folder, names)
     judged = table["key_id"].isin([key for _, key, _, _ in decisions]).to_numpy()
-    shown = table.iloc[chosen(table, judged, limit)]
+    shown = table.iloc[chosen(table, judged, limit, least)]
     images = gather(shown["row"].to_numpy())
     labels = np.unique(shown[["given_label", "suggested_label"]])
     usual = examples(table, labels)
@@ -76,7 +77,7 @@ def values(
     return {
         **_head(facts, table),
         **_lists(folder, table, names, set(shown["row"])),
-        "note": parts.note(table, len(shown)) + earlier.note(decisions),
+        "note": parts.note(table, len(shown), least) + earlier.note(decisions),
         "facts": parts.facts(facts),
         "data": data | {"cells": confusions.cells(matrix), "earlier": decisions},
         "map": confusions.heat_map(matrix, names),
@@ -105,13 +106,17 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.sort_values("rank", kind="stable", ignore_index=True)
 
 
-def chosen(table: pd.DataFrame, judged: np.ndarray, limit: int) -> np.ndarray:
+def chosen(table: pd.DataFrame, judged: np.ndarray, limit: int, least: int = 0) -> np.ndarray:
     """Which rows of an audit, sorted by rank, a page shows: positions int (n,), n <= limit, the most suspicious first.
 
     The flagged ones, then blank and identical pictures that are not flagged; where none is flagged, the first ones.
-    judged: bool (N,), the rows that a person has decided on, which give way to the others where not all fit.
+    judged: bool (N,), the rows that a person has decided on, which give way to the others where not all fit; least: at
+    least so many suspicious ones, where so many labels differ from the prediction, whether flagged or not.
     """
     flagged = table["flagged"].to_numpy() == 1
+    if flagged.sum() < least:
+        flagged = flagged | (table["given_label"] != table["suggested_label"]).to_numpy()
+        flagged &= np.cumsum(flagged) <= least
     strange = (table["blank"] == 1) | table["copy"]
     first = np.flatnonzero(flagged) if flagged.any() else np.arange(min(WITHOUT_FLAGS, len(table)))
     wanted = np.concatenate([first, np.setdiff1d(np.flatnonzero(strange), first)])
