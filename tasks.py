@@ -14,7 +14,13 @@ from project.command.compare import CompareSettings, run_compare
 from project.command.sweep import SweepSettings, run_sweep
 from project.command.tasking import run, takes
 from project.command.training_job import JobSettings, PullSettings, PushSettings
-from project.data_preparation.options import FigureSettings, ImageFolderSettings, PreparationSettings
+from project.data_preparation.options import (
+    ApplySettings,
+    CheckSettings,
+    FigureSettings,
+    ImageFolderSettings,
+    PreparationSettings,
+)
 from project.work.common import ROOT
 from project.work.machine.process import run_command
 from project.work.reporter.sheet.resend import ResendSettings
@@ -61,6 +67,24 @@ def audit(c: Context, **values: Any) -> None:
 def features(c: Context, **values: Any) -> None:
     """Make one row of features a picture by a pretrained network; --head trains on them in a moment."""
     run(c, make_command.script("project/work/main.py", {**values, "stage": "features"}))
+
+
+@takes(Settings, without=NOT_READ["look"])
+def look(c: Context, **values: Any) -> None:
+    """Describe a prepared set on one page: classes, sizes, copies, blank and blurred pictures, outliers."""
+    run(c, make_command.script("project/work/main.py", {**values, "stage": "look"}))
+
+
+@takes(CheckSettings, without=("input",))
+def check(c: Context, path: str, **values: Any) -> None:
+    """See what is wrong with your pictures: wrong labels, copies, blurred ones, outliers, on one page for review."""
+    run(c, make_command.script("project/command/check.py", {"input": path, **values}))
+
+
+@takes(ApplySettings, without=("corrections",))
+def apply_corrections(c: Context, corrections: str, **values: Any) -> None:
+    """Take a review back to your own files: corrections.csv -> a new folder, or a new CSV; nothing is changed."""
+    run(c, make_command.script("project/data_preparation/apply_corrections.py", {**values, "corrections": corrections}))
 
 
 @takes(PushSettings)

@@ -15,6 +15,7 @@ FLOORS = (
     ("project.command",),
     ("make_command", "ai_platform", "project.data_preparation"),
     ("project.work.main",),
+    ("project.work.look",),
     ("project.work.audit", "project.work.study"),
     ("project.work.teacher",),
     ("project.work.features",),

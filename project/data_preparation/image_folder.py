@@ -54,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     target = Target(settings.output, settings.dataset, set_name(settings), facts, same)
     if target.folder.resolve() == found.root.resolve():
         raise UserError(f"{target.folder} holds the pictures themselves: give another --dataset or --output")
-    published = publish(target, lambda scratch: _make(settings, found, scratch), packing.begun)
+    published = publish(target, lambda scratch: make(settings, found, scratch), packing.begun)
     notes = _notes(published.prepared, found) | left_out.note(published.folder / LEFT_OUT)
     summarise(published, source.resolve().name, notes)
 
 
-def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
+def make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
+    """Make a data set of the pictures that were found, in a scratch folder: what `publish` is given."""
     shutil.rmtree(scratch / READY, ignore_errors=True)  # of a preparation that was killed
     prepared, sets = prepare(settings, found, scratch)
     if sets:

@@ -100,6 +100,56 @@ class ImageFolderSettings:
 
 
 @dataclass(frozen=True)
+class CheckSettings:
+    """What to check, and where what is found goes."""
+
+    input: str | None = setting(
+        None, "folder with a folder a class, CSV of path,label, or any other form of prepare-images", value="PATH"
+    )
+    output: str | None = setting(
+        None, "folder in which the check has its own; project/output when not given", value="FOLDER", usual=True
+    )
+    size: int | None = setting(
+        None, "side in pixels at which pictures are looked at; by their own sizes when not given, 224 for photos",
+        within="[8, 1024]", usual=True,
+    )  # fmt: skip
+    browser: bool = setting(True, "open the page, where there is a terminal and a browser", usual=True)
+    class_depth: int | None = setting(
+        None, "levels below the folder at which the classes are; by default found out", within="[1, 99]"
+    )
+    path_column: str | None = setting(None, "column of a CSV with the paths", value="NAME")
+    label_column: str | None = setting(None, "column of a CSV with the classes", value="NAME")
+    group_column: str | None = setting(None, "column whose groups belong together", value="NAME")
+    label_pattern: str | None = setting(None, "how the files of one folder are named: {id}_{label}", value="PATTERN")
+    model: str = setting("tf_efficientnet_lite0", "pretrained network of timm that gives features", value="NAME")
+    weights: str | None = setting(None, "file with its weights; those installed when not given", value="FILE")
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+
+
+@dataclass(frozen=True)
+class ApplySettings:
+    """Which corrections, of which pictures, and where to."""
+
+    corrections: str | None = setting(None, "corrections.csv, as the page of a check exports it", value="FILE")
+    to: str | None = setting(
+        None, "new folder with a folder a class, or new CSV of path,label", value="FOLDER|FILE.csv", usual=True
+    )
+    input: str | None = setting(
+        None, "the folder or list that the corrections are of; by default that of the check that has these pictures",
+        value="PATH", usual=True,
+    )  # fmt: skip
+    link: bool = setting(False, "link the files instead of copying them, where that takes no room", usual=True)
+    output: str | None = setting(
+        None, "folder in which checks are looked for; project/output when not given", value="FOLDER"
+    )
+    class_depth: int | None = setting(None, "as for prepare-images, where it was given there", within="[1, 99]")
+    path_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
+    label_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
+    group_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
+    label_pattern: str | None = setting(None, "as for prepare-images, where it was given there", value="PATTERN")
+
+
+@dataclass(frozen=True)
 class FigureSettings:
     """What to draw and where to put it."""
 

@@ -1,4 +1,4 @@
-"""Train and report one run, make out-of-fold logits, audit the labels, or compute features by a pretrained network."""
+"""Train and report a run, make out-of-fold logits or features, audit the labels, or look at a set."""
 
 if __name__ == "__main__":  # before the slow imports
     import os
@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if launch.WORKER in os.environ:
         launch.watch_parent()
     settings = resolve.parse(argv)
+    if settings.stage == "look":
+        look(settings)
+        return
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
             print(f"warning: {flag(name)} belongs to a method that is off; it has no effect", file=sys.stderr)
@@ -266,6 +269,13 @@ def features(context: "RunContext") -> None:
             trained.classifier.save(run.folder / MODEL_FILE)
         data_digest = prepared_data.digest(common.input_folder(run.settings.dataset))
         report(run, stage.row(run.settings, dataset, trained, data_digest), context, trained.words)
+
+
+def look(settings: Settings) -> None:
+    """Describe a prepared set on a page; nothing is trained."""
+    from project.work.look import stage
+
+    stage.run(settings)
 
 
 def _load(context: "RunContext") -> "Dataset":

@@ -139,12 +139,12 @@ def warning(facts: Mapping[str, Any]) -> str:
         return (
             f"The fold models learnt nothing about these labels: they agree with {agreement:.1%} of them; always"
             f" predicting the commonest class would agree with {facts['chance_agreement']:.1%}. There is no estimate,"
-            " no label is flagged, and the ranks mean nothing. Try more --epoch."
+            f" no label is flagged, and the ranks mean nothing.{_advice(facts)}"
         )
     if models == WEAK:
         return (
             f"The fold models agree with only {agreement:.1%} of the labels: they learnt too little, or most labels are"
-            " wrong. The estimate may be far off, and flags and ranks mean little. Try more --epoch."
+            f" wrong. The estimate may be far off, and flags and ranks mean little.{_advice(facts)}"
         )
     if models == ENOUGH and facts["noise_rate"] < facts["noise_rate_least"]:
         return (
@@ -152,6 +152,11 @@ def warning(facts: Mapping[str, Any]) -> str:
             " towards a class that the models confuse with the true one."
         )
     return ""
+
+
+def _advice(facts: Mapping[str, Any]) -> str:
+    """What may make models better that learn for epochs; those on features do not."""
+    return "" if str(facts.get("method", "")).startswith("logistic regression on features") else " Try more --epoch."
 
 
 SHOWN = 8  # rows and classes that are named

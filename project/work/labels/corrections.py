@@ -42,14 +42,16 @@ class Corrections:
         return f"{len(self.rows) - dropped - kept} relabelled, {dropped} dropped, {kept} kept as they were"
 
 
-def read(path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str]) -> Corrections:
+def read(
+    path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str], among: str = naming.TRAINING
+) -> Corrections:
     """Corrections of a training file. labels: int64 (N,), as they are now; keys: (N,), see `naming.packed`.
 
-    Raises UserError when they belong to other data or labels.
+    among: what a message calls these rows. Raises UserError when they belong to other data or labels.
     """
     table = tables.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
     key_ids = table["key_id"]
-    rows = naming.rows(key_ids, keys, path)
+    rows = naming.rows(key_ids, keys, path, among)
     given, new = decided(table, names, path)
     other = np.flatnonzero(labels[rows] != given)
     if len(other) > 0:

@@ -12,6 +12,7 @@ import pandas as pd
 from project.work.common import UserError
 
 SOME_KEYS = 100_000
+TRAINING = "the training rows of this data set"
 _SPOILT = r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+|[0-9]+[.,]0*"
 
 
@@ -47,8 +48,8 @@ def _refuse_spoilt(key_ids: pd.Series, path: Path) -> None:
                         " take the file as it was exported, or keep that column as text")  # fmt: skip
 
 
-def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:
-    """The row of each key id, int64 (n,). keys: of the training file, see `packed`.
+def rows(key_ids: pd.Series, keys: np.ndarray, path: Path, among: str = TRAINING) -> np.ndarray:
+    """The row of each key id, int64 (n,). keys: of the training file, see `packed`; among: what a message calls it.
 
     Raises UserError for a key that the training file lacks or has twice, and for a key that is given twice.
     """
@@ -65,7 +66,7 @@ def rows(key_ids: pd.Series, keys: np.ndarray, path: Path) -> np.ndarray:
     if len(strange) > 0:
         _refuse_spoilt(strange, path)
         raise UserError(f"{path}: {len(strange)} of its {len(key_ids)} key ids, {strange.iloc[0]} the first, are not"
-                        " among the training rows of this data set")  # fmt: skip
+                        f" among {among}")  # fmt: skip
     return found.to_numpy(dtype=np.int64)
 
 

@@ -4,6 +4,7 @@ Each package keeps its own templates. They extend base.html and use the macros o
 Everything is escaped except the text of `source`, which is our own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,16 +26,17 @@ class Cell:
     order: str | None = None
 
 
-def render(folder: Path, template: str, **values: Any) -> str:
-    """Render a template of a folder with these values."""
-    return _environment(folder).get_template(template).render(values)
+def render(folder: Path | Sequence[Path], template: str, **values: Any) -> str:
+    """Render a template of a folder, or of the first of several that has it, with these values."""
+    folders = [folder] if isinstance(folder, Path) else list(folder)
+    return _environment(folders).get_template(template).render(values)
 
 
-def _environment(folder: Path) -> "Environment":
+def _environment(folders: list[Path]) -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # here, as only a page needs it
 
     made = Environment(
-        loader=FileSystemLoader([folder, SHARED]),
+        loader=FileSystemLoader([*folders, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -42,16 +44,16 @@ def _environment(folder: Path) -> "Environment":
     )
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     made.filters |= {"number": number, "fact": fact}
-    made.globals["source"] = lambda name: _source(folder, name)
+    made.globals["source"] = lambda name: _source(folders, name)
     return made
 
 
-def _source(folder: Path, name: str) -> "Markup":
-    """The raw text of a style sheet or script, from the folder or the shared ones."""
+def _source(folders: list[Path], name: str) -> "Markup":
+    """The raw text of a style sheet or script, from the folders or the shared ones."""
     from markupsafe import Markup
 
-    own = folder / name
-    return Markup((own if own.exists() else SHARED / name).read_text(encoding="utf-8"))
+    found = next((folder / name for folder in folders if (folder / name).exists()), SHARED / name)
+    return Markup(found.read_text(encoding="utf-8"))
 
 
 def fact(value: Any) -> str:

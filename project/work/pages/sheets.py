@@ -4,12 +4,13 @@ import base64
 import io
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
-from project.work.dataset.pictures import Home
+if TYPE_CHECKING:  # a look needs no torch
+    from project.work.dataset.pictures import Home
 
 COLUMNS, CAPACITY = 32, 512  # pictures in a row of a sheet, and in a sheet; browsers refuse larger images
 PIXELS = 12_000_000  # in all sheets of a page, about; beyond it pictures are shrunk
@@ -27,8 +28,10 @@ class Sheets:
     height: int
 
 
-def gathered(pictures: Home, rows: np.ndarray) -> np.ndarray:
+def gathered(pictures: "Home", rows: np.ndarray) -> np.ndarray:
     """These pictures, uint8 (n, H, W) for one channel or (n, H, W, 3)."""
+    import torch
+
     places = torch.from_numpy(rows.astype(np.int64)).to(pictures.home).split(CAPACITY)
     parts = [some.cpu().numpy() for some in pictures.stream(places)]
     channels, height, width = pictures.shape

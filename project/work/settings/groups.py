@@ -199,8 +199,8 @@ class FolderSettings:
 
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
-        " (audit, costs 4x); or make features",
-        choices=("train", "oof", "audit", "features"), usual=True,
+        " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
+        choices=("train", "oof", "audit", "features", "look"), usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -274,4 +274,5 @@ NOT_READ: Mapping[str, frozenset[str]] = {
     "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
     | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
+    "look": _names(Settings) - {"dataset", "output", "largest_set"},
 }

@@ -1,7 +1,9 @@
 """The page of an audit: one file, opened without a server, on which a person reviews the suspects."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,10 +20,15 @@ from project.work.pages.sheets import Sheets
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+Gather: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
 FILE = "audit.html"
 FACTS = 1 << 20  # bytes of audit.json
 LIMIT = 2000  # pictures on a page, at most
 WITHOUT_FLAGS = 100  # the same where no label is flagged
+PHOTO = 64  # pixels from which pictures count as photos, whose pixels need not be seen one by one
+PHOTO_SIZES = (64, 160, 320)  # pixels of a photo beside its class, in the gallery, and alone
+PHOTO_PIXELS = 40_000_000  # in all sheets of a page of photos, about
 EXAMPLES = 4  # pictures that show what a class usually looks like
 TEMPLATE = Path(__file__).with_name("template")
 _NUMBERS = {
@@ -38,34 +45,46 @@ def write_page(folder: Path, pictures: Home, names: list[str], limit: int = LIMI
     pictures: of the training file, indexed by the rows of audit.csv; names: of the K classes, as in the files; limit:
     pictures on the page.
     """
+    page = rendering.render(TEMPLATE, "page.html", **values(folder, partial(sheets.gathered, pictures), names, limit))
+    disk.replace_file(folder / FILE, page.encode())
+    return folder / FILE
+
+
+def values(
+    folder: Path, gather: Gather, names: list[str], limit: int = LIMIT, links: Sequence[str] = (), least: int = 0
+) -> dict[str, Any]:
+    """What page.html, or a template that extends it, shows of an audit's folder. Raises UserError.
+
+    gather: gives the pictures of some rows of audit.csv, uint8 (n, H, W[, 3]); links: where the file of each row is;
+    least: see `chosen`.
+    """
     table, facts = read_table(folder / "audit.csv"), _read_facts(folder / "audit.json")
     if len(table) > 0 and table["given_label"].max() >= len(names):
         raise UserError(f"{folder}/audit.csv: has other classes than these {len(names)}; run ./inv audit again")
     decisions = earlier.read(folder, names)
     judged = table["key_id"].isin([key for _, key, _, _ in decisions]).to_numpy()
-    shown = table.iloc[chosen(table, judged, limit)]
-    images = sheets.gathered(pictures, shown["row"].to_numpy())
+    shown = table.iloc[chosen(table, judged, limit, least)]
+    images = gather(shown["row"].to_numpy())
     labels = np.unique(shown[["given_label", "suggested_label"]])
     usual = examples(table, labels)
-    drawn = sheets.packed(images)
-    usual_drawn = sheets.packed(sheets.gathered(pictures, usual["row"].to_numpy()))
+    photos = min(images.shape[1:3]) >= PHOTO
+    drawn = sheets.packed(images, PHOTO_PIXELS if photos else None)
+    usual_drawn = sheets.packed(gather(usual["row"].to_numpy()))
     matrix = read_matrix(folder / "transition.csv", names)
     data = _data(shown, facts, names, drawn) | {"examples": _places(usual), "exampleRows": usual_drawn.rows}
-    page = rendering.render(
-        TEMPLATE,
-        "page.html",
+    if links:
+        data["links"] = [links[row] for row in shown["row"].tolist()]
+    return {
         **_head(facts, table),
         **_lists(folder, table, names, set(shown["row"])),
-        note=parts.note(table, len(shown)) + earlier.note(decisions),
-        facts=parts.facts(facts),
-        data=data | {"cells": confusions.cells(matrix), "earlier": decisions},
-        map=confusions.heat_map(matrix, names),
-        pairs=confusions.pair_rows(confusions.largest_pairs(matrix), table, names),
-        rules=_rules(drawn, usual_drawn, images),
-        white_ink=sheets.white_ink(images),
-    )
-    disk.replace_file(folder / FILE, page.encode())
-    return folder / FILE
+        "note": parts.note(table, len(shown), least) + earlier.note(decisions),
+        "facts": parts.facts(facts),
+        "data": data | {"cells": confusions.cells(matrix), "earlier": decisions},
+        "map": confusions.heat_map(matrix, names),
+        "pairs": confusions.pair_rows(confusions.largest_pairs(matrix), table, names),
+        "rules": _rules(drawn, usual_drawn, photos),
+        "white_ink": sheets.white_ink(images),
+    }
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -90,13 +109,17 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.sort_values("rank", kind="stable", ignore_index=True)
 
 
-def chosen(table: pd.DataFrame, judged: np.ndarray, limit: int) -> np.ndarray:
+def chosen(table: pd.DataFrame, judged: np.ndarray, limit: int, least: int = 0) -> np.ndarray:
     """Which rows of an audit, sorted by rank, a page shows: positions int (n,), n <= limit, the most suspicious first.
 
     The flagged rows, then blank and identical pictures that are not flagged; if none is flagged, the first rows.
-    judged: bool (N,), rows that a person has decided on; they are left out first where not all fit.
+    judged: bool (N,), rows that a person has decided on; they are left out first where not all fit; least: show at
+    least this many suspicious rows, flagged or not, as far as labels differ from the prediction.
     """
     flagged = table["flagged"].to_numpy() == 1
+    if flagged.sum() < least:
+        flagged = flagged | (table["given_label"] != table["suggested_label"]).to_numpy()
+        flagged &= np.cumsum(flagged) <= least
     strange = (table["blank"] == 1) | table["copy"]
     first = np.flatnonzero(flagged) if flagged.any() else np.arange(min(WITHOUT_FLAGS, len(table)))
     wanted = np.concatenate([first, np.setdiff1d(np.flatnonzero(strange), first)])
@@ -179,13 +202,16 @@ def _lists(folder: Path, table: pd.DataFrame, names: list[str], shown: set[int])
     }
 
 
-def _rules(drawn: Sheets, usual: Sheets, images: np.ndarray) -> "Markup":
-    """The sheets of pictures as CSS. Small pictures are shown at integer multiples of their size."""
+def _rules(drawn: Sheets, usual: Sheets, photos: bool) -> "Markup":
+    """The sheets of pictures as CSS. Photos are large enough to judge, small pictures at integer multiples."""
     from markupsafe import Markup  # the text is our own: numbers and base64
 
     side = max(drawn.width, drawn.height)
-    small, (tile, large) = min(2, 48 / side), (max(1, round(size / side)) for size in (96, 192))
-    smooth = "auto" if min(images.shape[1:3]) >= 64 else "pixelated"
+    sizes: tuple[float, ...] = (min(2, 48 / side), max(1, round(96 / side)), max(1, round(192 / side)))
+    if photos:
+        sizes = tuple(round(size / side, 4) for size in PHOTO_SIZES)
+    small, tile, large = sizes
+    smooth = "auto" if photos else "pixelated"
     rules = [f":root{{--pw:{drawn.width}px;--ph:{drawn.height}px;--small:{small:.4g};--tile:{tile};--large:{large};"
              f"--aspect:{drawn.width}/{drawn.height};--smooth:{smooth}}}"]  # fmt: skip
     for kind, some in (("p", drawn), ("e", usual)):

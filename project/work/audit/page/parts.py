@@ -66,9 +66,14 @@ class Identical:
     members: list[Named]
 
 
-def note(table: pd.DataFrame, shown: int) -> str:
-    """Says which pictures the page shows."""
+def note(table: pd.DataFrame, shown: int, least: int = 0) -> str:
+    """Says which pictures the page shows. least: see `page.chosen`."""
     flagged = int(table["flagged"].sum())
+    if flagged < least:
+        return (
+            f"Most suspicious first: {flagged:,} flagged, then other labels that differ from the prediction. Go on as"
+            " long as you find wrong ones. Blank pictures and copies come last, where there are any."
+        )
     if flagged == 0:
         return f"No label is flagged. These {shown:,} are the most suspicious ones."
     if shown < flagged:

@@ -36,6 +36,7 @@ function showCurrent() {
   usual(by("suggested-usual"), suggested);
   const disagree = votes === null ? "" : `, ${votes} ${votes === 1 ? "model votes" : "models vote"} against it`;
   by("scores").textContent = `predicted probability of this label: ${probability(current())}${disagree}`;
+  if (data.links) by("original").href = data.links[gallery.at];
   const [kind, words] = gallery.said(current());
   const when = store.isEarlier(current()) ? ", decided before this audit" : "";
   by("decision").textContent = kind === "" ? "not reviewed" : words + when;

@@ -1,0 +1,263 @@
+"""Take a review back to a person's own files: corrections.csv -> a new folder of their pictures, or a new list of them.
+
+Nothing of theirs is changed: files are copied, or linked where that is asked for. What is made appears whole or not at
+all. Without --input the source is that of the newest check that has all the pictures which the corrections name.
+"""
+
+if __name__ == "__main__":  # before anything that takes a while to load
+    from project.work.machine import process
+
+    process.begin()
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from project.data_preparation.options import ApplySettings, ImageFolderSettings
+from project.data_preparation.pictures.entries import Entry, PictureList
+from project.data_preparation.pictures.listing import read_list
+from project.work import common
+from project.work.common import UserError, progress
+from project.work.files import disk
+from project.work.labels import corrections
+from project.work.labels.corrections import DROPPED, Corrections
+from project.work.labels.naming import canonical, packed
+from project.work.machine import process
+from project.work.machine.process import Interrupted, run_command
+from project.work.settings.flags import build, parse
+
+SOURCE = "source.json"  # in a check's folder: what it was made of
+CHECKS = 50  # of the newest, in which the source of corrections is looked for
+LONGEST = 255  # bytes of a file's name
+_OF_SOURCE = ("input", "class_depth", "path_column", "label_column", "group_column", "label_pattern")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Apply corrections from the command line."""
+    settings = parse(ApplySettings, argv, "Take a review back to your own files: copied or linked, never changed.")
+    if settings.corrections is None or settings.to is None:
+        raise UserError(
+            "give the file and where to: ./inv apply-corrections corrections.csv --to NEW_FOLDER (or NEW.csv)"
+        )
+    file, target = (Path(os.path.expanduser(text)) for text in (settings.corrections, settings.to))
+    wrong = disk.fault(file)
+    if wrong is not None:
+        raise UserError(f"{disk.shown(file)} {wrong}: give the corrections.csv that the page of a check exports")
+    as_list = target.suffix.lower() == ".csv"
+    _refuse_target(target, as_list, settings.link)
+    found, made = _source(settings, file)
+    new = _relabelled(found, made)
+    if as_list:
+        _write_list(target, found, new)
+    else:
+        _write_folder(target, found, new, settings.link)
+    how = "listed" if as_list else "linked" if settings.link else "copied"
+    print(f"{made}\n{len(new):,} pictures {how} in {target}; {disk.shown(found.root)} is as it was")
+
+
+def remember(folder: Path, settings: ImageFolderSettings) -> None:
+    """Note in a check's folder what it was made of, for corrections that name no source."""
+    values = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
+    values["input"] = os.path.abspath(os.path.expanduser(values["input"]))
+    disk.replace_file(folder / SOURCE, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def _refuse_target(target: Path, as_list: bool, link: bool) -> None:
+    if as_list and link:
+        raise UserError("--link is for a folder: a list of pictures copies none")
+    if as_list and os.path.lexists(target):
+        raise UserError(f"{disk.shown(target)} is there already: give --to a new name")
+    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
+        raise UserError(f"{disk.shown(target)} is there already and no empty folder: give --to a new name")
+
+
+def _source(settings: ApplySettings, file: Path) -> tuple[PictureList, Corrections]:
+    """The pictures that corrections are of, and these as rows and labels of them. Raises UserError."""
+    if settings.input is not None:
+        wanted = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
+        found = read_list(build(ImageFolderSettings, wanted | {"skip_broken": True}))
+        return found, _read(file, found)
+    known = sorted(common.output_folder(settings.output).glob(f"check-*/{SOURCE}"), key=_age, reverse=True)
+    last = "no check has been made here"
+    for path in known[:CHECKS]:
+        try:
+            values = disk.read_json(path)
+            found = read_list(build(ImageFolderSettings, {**values, "skip_broken": True}))
+            made = _read(file, found)
+        except (UserError, TypeError) as error:  # of another source, which is perhaps gone
+            last = str(error)
+            continue
+        print(f"source: {values['input']}, as checked before; --input names another")
+        return found, made
+    raise UserError(f"{disk.shown(file)}: of no known source ({last}); give --input with the folder or list that"
+                    " was checked")  # fmt: skip
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _read(file: Path, found: PictureList) -> Corrections:
+    """Corrections of the pictures of a list, whose rows are its entries. Raises UserError."""
+    names = sorted({entry.label for entry in found.entries})
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = np.array([numbers[entry.label] for entry in found.entries], dtype=np.int64)
+    keys = packed(pd.Series([entry.key for entry in found.entries], dtype=object))
+    return corrections.read(file, labels, keys, names, f"the pictures of {disk.shown(found.root)}")
+
+
+def _relabelled(found: PictureList, made: Corrections) -> list[tuple[Entry, Entry]]:
+    """Each picture that stays, as it was and as it is to be. Raises UserError where none does."""
+    names = sorted({entry.label for entry in found.entries})
+    new = dict(zip(made.rows.tolist(), made.new.tolist(), strict=True))
+    pairs = []
+    for row, entry in enumerate(found.entries):
+        label = new.get(row)
+        if label != DROPPED:
+            pairs.append((entry, entry if label is None else entry._replace(label=names[label])))
+    if not pairs:
+        raise UserError("the corrections drop every picture: there is nothing to write")
+    return pairs
+
+
+def _write_list(target: Path, found: PictureList, pairs: list[tuple[Entry, Entry]]) -> None:
+    """A CSV of path,label and what else the source knows, whose paths start from its folder."""
+    _refuse_no_files(found, pairs, "")
+    root, place = os.path.abspath(found.root), os.path.abspath(target.parent)
+    far = os.path.relpath(root, place)
+    start = root if far.startswith(os.path.join("..", "..", "..")) else far
+    new = [entry for _, entry in pairs]
+    columns: dict[str, list[object]] = {
+        "path": [os.path.normpath(os.path.join(start, entry.path)) for entry in new],
+        "label": [entry.label for entry in new],
+    }
+    columns |= {name: [getattr(each, name) for each in new] for name in ("group", "true_label")
+                if any(getattr(each, name) for each in new)}  # fmt: skip
+    if any(entry.said or entry.part for entry in new):
+        columns["part"] = [entry.said or entry.part for entry in new]
+    if any(entry.box for entry in new):
+        for at, name in enumerate(("x", "y", "width", "height")):
+            columns[name] = [entry.box[at] if entry.box else "" for entry in new]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    disk.replace_file(target, pd.DataFrame(columns).to_csv(index=False).encode())
+
+
+def _write_folder(target: Path, found: PictureList, pairs: list[tuple[Entry, Entry]], link: bool) -> None:
+    """A folder a class, with the source's parts above where it has some."""
+    _refuse_no_files(found, pairs, " or give --to NEW.csv")
+    if any(entry.box for entry, _ in pairs):
+        raise UserError("the pictures are boxes of larger ones, which a folder cannot say: give --to NEW.csv")
+    taken = {os.path.dirname(os.path.realpath(found.root / entry.path)) for entry, _ in pairs}
+    if any(place.as_posix() in taken for place in (target.resolve(), *target.resolve().parents)):
+        raise UserError(f"{disk.shown(target)} would lie among the pictures themselves: give --to another place")
+    paths = _places(found, pairs)
+    if not link:
+        _refuse_full(target, [found.root / entry.path for entry, _ in pairs])
+    scratch = target.parent / f".{target.name}.partial"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with process.stoppable():
+            work = zip(pairs, paths, strict=True)
+            for (entry, _), path in progress(work, desc="linking" if link else "copying", total=len(pairs)):
+                _put(found.root / entry.path, scratch / path, link)
+            os.replace(scratch, target)
+    except KeyboardInterrupt as stop:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise Interrupted("stopped; nothing was made, and the same command starts again", stop) from None
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _put(source: Path, place: Path, link: bool) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not link:
+        shutil.copy2(source, place)
+        return
+    real = os.path.realpath(source)
+    try:
+        os.link(real, place)
+    except OSError:  # another file system, or one without hard links
+        os.symlink(real, place)
+
+
+def _places(found: PictureList, pairs: list[tuple[Entry, Entry]]) -> list[str]:
+    """Where each picture goes: as it lies in the source where its folders are its classes and its label stays."""
+    homes = _homes(found)
+    taken: set[str] = set()
+    places = [""] * len(pairs)
+    for moved in (False, True):  # those that stay have the first choice of names
+        for at, (old, new) in enumerate(pairs):
+            if (old.label != new.label) != moved:
+                continue
+            stays = homes is not None and not moved
+            wanted = old.path if stays else "/".join((_home(homes, new), os.path.basename(old.path)))
+            places[at] = _free(wanted, old.label, taken)
+            taken.add(places[at].casefold())  # as some file systems have it
+    return places
+
+
+def _homes(found: PictureList) -> dict[tuple[str, str, str], str] | None:
+    """The folder of each part, group and class of the source; None where its folders are not called as its classes."""
+    paths: dict[tuple[str, str, str], list[str]] = {}
+    for entry in found.entries:
+        paths.setdefault((entry.said or entry.part, entry.group, entry.label), []).append(os.path.dirname(entry.path))
+    if any(os.path.isabs(path) or path.startswith("..") for each in paths.values() for path in each):
+        return None
+    homes = {key: os.path.commonpath(each) if all(each) else "" for key, each in paths.items()}
+    named = all(label in map(canonical, home.split("/")) for (_, _, label), home in homes.items())
+    return homes if named else None
+
+
+def _home(homes: dict[tuple[str, str, str], str] | None, entry: Entry) -> str:
+    """The folder that a picture goes to. Raises UserError for a class that no folder can be called."""
+    part = entry.said or entry.part
+    if homes is not None:
+        known = homes.get((part, entry.group, entry.label)) or next(
+            (home for (other, _, label), home in homes.items() if (other, label) == (part, entry.label)), None
+        )
+        if known is not None:
+            return known
+    name = entry.label
+    if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > LONGEST:
+        raise UserError(f"no folder can be called {disk.shown(name[:60])}, as a class is: give --to NEW.csv")
+    return os.path.join(part, name) if part else name
+
+
+def _free(wanted: str, label: str, taken: set[str]) -> str:
+    """A path that nothing has: the one that is wanted, or one that says where the picture comes from."""
+    if wanted.casefold() not in taken:
+        return wanted
+    stem, suffix = os.path.splitext(wanted)
+    from_class = "".join(letter if letter.isalnum() else "_" for letter in label)[:40]
+    candidates = (f"{stem}-from-{from_class}{f'-{number}' if number > 1 else ''}{suffix}" for number in range(1, 10**6))
+    return next(each for each in candidates if each.casefold() not in taken)
+
+
+def _refuse_no_files(found: PictureList, pairs: list[tuple[Entry, Entry]], other: str) -> None:
+    """Raise UserError for pictures that are no files of their own, or are gone."""
+    if found.opened is not None:
+        raise UserError(f"{disk.shown(found.root)}: its pictures are no files of their own; train on the set with"
+                        " --corrections corrections.csv instead")  # fmt: skip
+    gone = [entry.path for entry, _ in pairs if not (found.root / entry.path).is_file()]
+    if gone:
+        raise UserError(f"{disk.shown(found.root / gone[0])} is gone ({len(gone)} pictures are): put it back{other}")
+
+
+def _refuse_full(target: Path, files: list[Path]) -> None:
+    """Raise UserError where the copies would not fit the disk."""
+    place = next(folder for folder in (target, *target.absolute().parents) if folder.exists())
+    free, needed = shutil.disk_usage(place).free, sum(os.stat(file).st_size for file in files)
+    if needed > free:
+        raise UserError(f"the pictures take {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free at {place}: make"
+                        " room, or link them with --link")  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""What a set of pictures is like, before anything is trained on it: one page, for any prepared set."""
