@@ -22,7 +22,7 @@ FLOORS = (
     ("project.work.classifier",),
     ("project.work.pages",),
     ("project.work.dataset", "project.work.model"),
-    ("project.work.raster", "project.work.labels"),
+    ("project.work.raster", "project.work.labels", "project.work.picture_files"),
     ("project.work.machine",),
     ("project.work.run_folder",),
     ("project.work.settings",),

@@ -20,7 +20,7 @@ import pandas as pd
 
 from project.data_preparation.finalize import counts, split
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import copies, pixels
+from project.data_preparation.pictures import copies
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few, check_counts
 from project.data_preparation.pictures.listing import FORMS, read_list, set_name
 from project.data_preparation.pictures.parts import PARTS
@@ -30,6 +30,7 @@ from project.data_preparation.publishing import READY, Target, publish, summaris
 from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.machine.process import run_command
+from project.work.picture_files import pixels
 from project.work.settings.flags import parse
 from project.work.settings.groups import DataSettings
 

@@ -6,7 +6,7 @@ from project.work.settings.flags import setting
 
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
 RASTERS = ("distance", "upstream")  # the methods of project/work/raster/raster.py, which is costly to import
-FITS = ("pad", "crop", "stretch")  # what project/data_preparation/pictures/pixels.py can do
+FITS = ("pad", "crop", "stretch")  # what project/work/picture_files/pixels.py can do
 
 
 @dataclass(frozen=True)

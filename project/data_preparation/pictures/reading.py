@@ -1,31 +1,20 @@
-"""Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound.
+"""Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound."""
 
-What decoders of pictures print by themselves is kept off the screen (`quiet`).
-"""
-
-import contextlib
-import io
-import logging
 import os
-import sys
-import threading
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import decoding, pixels
 from project.work.common import UserError, progress
 from project.work.files import disk
+from project.work.machine.memory_budget import free_memory
+from project.work.picture_files import decoding, pixels
+from project.work.picture_files.threads import Allowance, large_blocks, quiet
 
-_BLOCK = 64 << 20  # bytes
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts
 
 
@@ -65,7 +54,7 @@ def read_pictures(paths: Sequence[Path], settings: ImageFolderSettings) -> Readi
     _check_memory(shape)
     reader = _Reader(paths, settings, Reading(np.zeros(shape, np.uint8)))
     found = reader.found
-    with quiet(), _large_blocks(), ThreadPoolExecutor() as pool:  # decoders let other threads run
+    with quiet(), large_blocks(), ThreadPoolExecutor() as pool:  # decoders let other threads run
         _watched(pool.map(reader.read, range(len(paths))), len(paths), "reading pictures")
         deep = [row for row in reader.peaks if row not in found.faults]
         found.deep, found.more = len(deep), len(reader.more)
@@ -75,20 +64,6 @@ def read_pictures(paths: Sequence[Path], settings: ImageFolderSettings) -> Readi
             _watched(pool.map(reader.read, deep), len(deep), "reading 16 bits again")
         found.black = sum(not found.images[row].any() for row in deep)
     return found
-
-
-@contextlib.contextmanager
-def _large_blocks() -> Iterator[None]:
-    """Have Pillow take memory in blocks that the system gets back; those up to 32 MB may stay with a thread for good.
-
-    Each of many threads would keep a large picture's memory, which the others cannot use.
-    """
-    size = Image.core.get_block_size()
-    Image.core.set_block_size(_BLOCK)
-    try:
-        yield
-    finally:
-        Image.core.set_block_size(size)
 
 
 def _watched(work: Iterable[None], total: int, what: str) -> None:
@@ -136,28 +111,6 @@ class _Reader:
                 self.more.add(row)
 
 
-class Allowance:
-    """So much of something, which threads take parts of and give back; what is larger than all of it takes all."""
-
-    def __init__(self, whole: int) -> None:
-        self.whole = self.free = max(whole, 1)
-        self.changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def of(self, part: int) -> Iterator[None]:
-        """Wait until so much is free, and hold it."""
-        part = min(part, self.whole)
-        with self.changed:
-            self.changed.wait_for(lambda: self.free >= part)
-            self.free -= part
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.free += part
-                self.changed.notify_all()
-
-
 def _check_memory(shape: tuple[int, ...]) -> None:
     need, free = int(_COPIES * np.prod(shape, dtype=float)), free_memory()
     if free is not None and need > free:
@@ -166,74 +119,3 @@ def _check_memory(shape: tuple[int, ...]) -> None:
             f"{count:,} pictures of {size}x{size} take {need / 1e9:,.1f} GB while they are prepared, and"
             f" {free / 1e9:,.1f} GB are free: give a smaller --size, or fewer pictures with --per-class"
         )
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that this process could still take; None where the system does not say."""
-    try:
-        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(facts["MemAvailable"].split()[0]) << 10
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
-    with contextlib.suppress(OSError, ValueError):  # a container's own limit
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        free = min(free, limit - int((group / "memory.current").read_text()))
-    return max(free, 0)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the decoders' own reports of broken files from the screen; what Python itself prints goes there as ever.
-
-    The libraries below OpenCV and Pillow write to file number 2 whatever they are told, so that leads nowhere
-    meanwhile, and Python's standard error goes on by another number. To be entered once around all threads: nothing is
-    switched while they run.
-    """
-    level, most, log = cv2.utils.logging.getLogLevel(), Image.MAX_IMAGE_PIXELS, logging.getLogger("PIL")
-    heard = log.level
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    Image.MAX_IMAGE_PIXELS = None  # --largest-picture says it
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(), _silent_standard_error():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-        Image.MAX_IMAGE_PIXELS = most
-        log.setLevel(heard)
-
-
-@contextlib.contextmanager
-def _silent_standard_error() -> Iterator[None]:
-    stream = sys.stderr
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed: nothing is to be seen anyway
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        if stream is not None:
-            stream.flush()
-            if _number(stream) == 2:
-                sys.stderr = io.TextIOWrapper(
-                    io.FileIO(kept, "w", closefd=False), stream.encoding, stream.errors, write_through=True
-                )
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        if sys.stderr is not stream:
-            sys.stderr.flush()
-        sys.stderr = stream
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _number(stream: TextIO) -> int | None:
-    try:
-        return stream.fileno()
-    except (OSError, ValueError):  # a test's stand-in has none
-        return None

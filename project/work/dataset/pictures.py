@@ -1,4 +1,4 @@
-"""All pictures of one file: resident on the device, or mapped from disk where memory would not hold them.
+"""All pictures of one file: resident on the device, or read from disk where memory would not hold them.
 
 A data set is held once: a second run in this process on the same files reads nothing again.
 """
@@ -17,13 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from project.work.common import progress
 from project.work.dataset import storage
+from project.work.dataset.packed import PackedPictures
 from project.work.files import disk
 from project.work.labels.naming import packed
+from project.work.machine.memory_budget import cores, free_memory
 
 CHUNK = 2**24  # bytes that are copied or counted at once
 READERS = 2  # threads: on a disk that is read for the first time, one picture's wait is another's read
 AHEAD = 4  # batches that are on their way
+DECODED = 64  # pictures that one thread decodes at once
+UNKNOWN = 1 << 30  # bytes, where the system does not say how much memory is free
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,7 @@ class Mapped:
 
     def stream(self, positions: Iterable[Tensor]) -> Iterator[Tensor]:
         """For each int64 (b,) of positions its pictures, uint8 (b, C, H, W) on the device."""
-        with ThreadPoolExecutor(READERS, "pictures") as readers:
-            coming: deque[Future[Tensor]] = deque()
-            for at in positions:
-                coming.append(readers.submit(self._read, at))
-                if len(coming) > AHEAD:
-                    yield self._arrived(coming.popleft().result())
-            while coming:
-                yield self._arrived(coming.popleft().result())
+        return (self._arrived(batch) for batch in _read_ahead(self._read, positions, READERS))
 
     def _read(self, at: Tensor) -> Tensor:
         batch = torch.empty(len(at), *self.pixels.shape[1:], dtype=torch.uint8, pin_memory=self.device.type == "cuda")
@@ -85,11 +83,57 @@ class Mapped:
         return resized(channels_first(batch.to(self.device, non_blocking=True)), self.side)
 
 
-def hold(images: np.ndarray, side: int | None, device: torch.device) -> Resident | Mapped:
+@dataclass(frozen=True)
+class Encoded:
+    """Left on disk as files that threads decode: batches come ahead and go to the device. pixels: at their side."""
+
+    pixels: PackedPictures
+    device: torch.device
+    home = torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture: (C, H, W)."""
+        side = self.pixels.view.side
+        return self.pixels.view.channels, side, side
+
+    def stream(self, positions: Iterable[Tensor]) -> Iterator[Tensor]:
+        """For each int64 (b,) of positions its pictures, uint8 (b, C, H, W) on the device. Raises UserError."""
+        return (self._arrived(batch) for batch in _read_ahead(self._read, positions, cores()))
+
+    def _read(self, at: Tensor) -> Tensor:
+        batch = torch.empty(len(at), *self.pixels.shape[1:], dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        self.pixels.read(at.numpy(), batch.numpy())
+        return batch
+
+    def _arrived(self, batch: Tensor) -> Tensor:
+        return channels_first(batch.to(self.device, non_blocking=True))
+
+
+Home = Resident | Mapped | Encoded
+
+
+def _read_ahead(read: Callable[[Tensor], Tensor], positions: Iterable[Tensor], readers: int) -> Iterator[Tensor]:
+    """What is read at each of the positions, in their order, by threads that are a few batches ahead."""
+    with ThreadPoolExecutor(readers, "pictures") as pool:
+        coming: deque[Future[Tensor]] = deque()
+        for at in positions:
+            coming.append(pool.submit(read, at))
+            if len(coming) > AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def hold(images: np.ndarray | PackedPictures, side: int | None, device: torch.device) -> Home:
     """Pictures uint8 (N, H, W[, C]) for a device, `side` pixels wide and high where it is given.
 
-    A map stays one, unless half of a GPU's free memory holds it.
+    A map stays one, unless half of a GPU's free memory holds it. Encoded pictures are decoded once where half of the
+    free memory holds them, the GPU's or this machine's.
     """
+    if isinstance(images, PackedPictures):
+        encoded = Encoded(images.at(side), device)
+        return Resident(_decoded(encoded)) if _fits_decoded(encoded) else encoded
     if isinstance(images, np.memmap) and not (device.type == "cuda" and _fits(images, side, device)):
         if hasattr(mmap, "MADV_RANDOM"):  # or the kernel reads 128 KB around each picture that it has not read yet
             images._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
@@ -129,6 +173,27 @@ def _fits(images: np.ndarray, side: int | None, device: torch.device) -> bool:
     return wanted <= torch.cuda.mem_get_info(device)[0] // 2
 
 
+def _fits_decoded(encoded: Encoded) -> bool:
+    cuda = encoded.device.type == "cuda"
+    free = torch.cuda.mem_get_info(encoded.device)[0] if cuda else free_memory()
+    return encoded.pixels.nbytes <= (UNKNOWN if free is None else free) // 2
+
+
+def _decoded(encoded: Encoded) -> Tensor:
+    """All of them, uint8 (N, side, side, C) on the device."""
+    from project.work.picture_files.threads import quiet
+
+    count, (channels, height, width) = len(encoded.pixels), encoded.shape
+    whole = torch.empty(count, height, width, channels, dtype=torch.uint8, device=encoded.device)
+    places, start = torch.arange(count).split(DECODED), 0
+    with quiet(), progress(total=count, desc="decoding pictures", unit="picture") as bar:
+        for some in encoded.stream(places):
+            whole[start : start + len(some)] = some.permute(0, 2, 3, 1)
+            start += len(some)
+            bar.update(len(some))
+    return whole
+
+
 def _copied(images: np.ndarray, side: int | None, device: torch.device) -> Tensor:
     count, height, width, *channels = images.shape
     whole = torch.empty(
@@ -148,7 +213,7 @@ class Records:
     """All that one file holds. labels: int64 (N,), where the pictures go; soft_targets: float (N, K) or None; weights:
     float (N,), how much each row counts, or None."""
 
-    pictures: Resident | Mapped
+    pictures: Home
     labels: Tensor
     soft_targets: Tensor | None = None
     weights: Tensor | None = None

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from project.work.common import UserError
+from project.work.dataset import packed
+from project.work.dataset.packed import PackedPictures
 from project.work.files import arrays, disk, tables
 from project.work.files.disk import replace_file
 from project.work.labels.naming import canonical
@@ -23,6 +25,7 @@ PROVENANCE = "provenance.json"
 PARTS = ("train", "test")
 RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
 _JUDGED = 1 << 13  # of mapped pictures, so many tell whether they are the same
+_JUDGED_PACKED = 1 << 10  # and of packed ones, whose lengths and marks tell it too
 _ROW = 128  # bytes that a row takes beside its picture: its label, its keys and their text
 _NAMES = 1 << 23  # bytes of label_name.csv: a hundred thousand classes
 LARGEST_FACTS = 1 << 24  # bytes of provenance.json
@@ -34,12 +37,12 @@ _KEY = 1 << 10  # bytes of that text for each row: long paths
 class Pictures:
     """One part (train or test) of a prepared data set.
 
-    images: uint8 (N, H, W) or (N, H, W, C), a np.memmap when they are too large for memory; labels: int64 (N,); keys:
-    one row a picture, with a column key_id (text) and whatever the source knows (countrycode, recognized, path,
-    true_label).
+    images: uint8 (N, H, W) or (N, H, W, C), a np.memmap when they are too large for memory, PackedPictures where they
+    are kept encoded; labels: int64 (N,); keys: one row a picture, with a column key_id (text) and whatever the source
+    knows (countrycode, recognized, path, true_label).
     """
 
-    images: np.ndarray
+    images: np.ndarray | PackedPictures
     labels: np.ndarray
     keys: pd.DataFrame
 
@@ -61,7 +64,9 @@ def write(folder: Path, prepared: Prepared) -> None:
     for part in PARTS:
         pictures: Pictures = getattr(prepared, part)
         members, shape = None, pictures.images.shape
-        if mapped(shape):
+        if isinstance(pictures.images, PackedPictures):
+            checksums[packed_file(folder, part).name] = packed.write(packed_file(folder, part), pictures.images)
+        elif mapped(shape):
             arrays.create_map(map_file(folder, part), shape)
             arrays.write_map(map_file(folder, part), 0, pictures.images)
         else:
@@ -88,7 +93,7 @@ def write_part(
     """Write one part; returns the checksums of its files.
 
     keys: its key file, compressed, in pieces; images: the numbers of its pictures, uint8 of this shape, likewise, taken
-    before keys are; None when they are in its map_file already.
+    before keys are; None when they are in its map_file or its packed_file already.
     """
     checksums = {}
     if images is not None:
@@ -96,8 +101,8 @@ def write_part(
         members = arrays.pickle_members(shape, np.dtype(np.uint8), images)
         checksums[name] = arrays.write_members(folder / name, members)
     checksums[f"{part}_keys.csv.gz"] = arrays.write_members(folder / f"{part}_keys.csv.gz", keys)
-    if images is None:
-        path = map_file(folder, part)
+    path = map_file(folder, part)
+    if images is None and path.exists():
         checksums[path.name] = arrays.file_digest(path)
     name = _file(part, "labels")
     return checksums | {name: arrays.write_pickle(folder / name, labels.astype(np.int64))}
@@ -112,12 +117,21 @@ def write_facts(folder: Path, names: list[str], provenance: dict[str, Any], chec
 
 def image_files() -> set[str]:
     """The names of files with pictures, of which a set has one a part."""
-    return {map_file(Path(), part).name for part in PARTS} | {_file(part, "images") for part in PARTS}
+    return {file(Path(), part).name for part in PARTS for file in (map_file, packed_file, _pickle_file)}
 
 
 def map_file(folder: Path, part: str) -> Path:
     """Where the pictures of a part are when they are mapped."""
     return folder / f"{part}_images.npy"
+
+
+def packed_file(folder: Path, part: str) -> Path:
+    """Where the pictures of a part are when they are kept encoded."""
+    return folder / f"{part}_images.packed"
+
+
+def _pickle_file(folder: Path, part: str) -> Path:
+    return folder / _file(part, "images")
 
 
 @dataclass
@@ -164,7 +178,9 @@ def read(folder: Path, largest: float = RunSettings.largest_set) -> Prepared:
 def fingerprint(pictures: Pictures) -> str:
     """A short name for exactly these pictures, labels and keys: what was learnt from others does not fit them."""
     digest, images = hashlib.sha256(), pictures.images
-    if isinstance(images, np.memmap) and len(images) > _JUDGED:
+    if isinstance(images, PackedPictures):
+        images = np.frombuffer(images.digest(_JUDGED_PACKED), np.uint8)
+    elif isinstance(images, np.memmap) and len(images) > _JUDGED:
         images = images[np.linspace(0, len(images) - 1, _JUDGED).astype(int)]
     for array in (images, pictures.labels):
         digest.update(f"{array.dtype}{array.shape}".encode())
@@ -219,7 +235,7 @@ def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
     where = f"{folder}/{part}"
     if images.dtype != np.uint8 or images.ndim not in (3, 4):
         raise UserError(f"{where}_images: {images.dtype} {images.shape}, but uint8 (N, H, W) or (N, H, W, C) is needed")
-    if images.size == 0:
+    if isinstance(images, np.ndarray) and images.size == 0:
         raise UserError(f"{where}: no pictures; prepare the data again")
     room.take(f"{where}: {len(images):,} rows", _ROW * len(images))
     labels = _read_labels(folder / _file(part, "labels"), len(images))
@@ -233,15 +249,17 @@ def _read_part(folder: Path, part: str, classes: int, room: _Room) -> Pictures:
     return Pictures(images, labels.astype(np.int64), _read_keys(folder / f"{part}_keys.csv.gz", len(labels)))
 
 
-def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray:
-    mapped, pickled = map_file(folder, part), folder / _file(part, "images")
-    if disk.absent(mapped):
-        images = arrays.read_pickle(_present(pickled), room.left, room.advice)
-        room.take(f"{pickled}", images.nbytes)
-        return images
-    if pickled.exists():
-        raise UserError(f"{mapped} and {pickled.name}: one of both is of another set; prepare the data again")
-    return arrays.read_map(mapped)
+def _read_images(folder: Path, part: str, room: _Room) -> np.ndarray | PackedPictures:
+    pickled, *larger = (file(folder, part) for file in (_pickle_file, map_file, packed_file))
+    there = [path for path in larger if not disk.absent(path)]
+    if len(there) > 1 or (there and pickled.exists()):
+        other = there[1] if len(there) > 1 else pickled
+        raise UserError(f"{there[0]} and {other.name}: one of both is of another set; prepare the data again")
+    if there:
+        return arrays.read_map(there[0]) if there[0] == map_file(folder, part) else packed.read(there[0])
+    images = arrays.read_pickle(_present(pickled), room.left, room.advice)
+    room.take(f"{pickled}", images.nbytes)
+    return images
 
 
 def _read_labels(path: Path, rows: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from project.work.dataset.pictures import Mapped, Resident, at_once
+from project.work.dataset.pictures import Home, Resident, at_once
 from project.work.settings.groups import Settings
 
 ROTATION = math.radians(12)
@@ -69,7 +69,7 @@ AUGMENTATIONS: Mapping[str, Augmentation | None] = {
     "flip": Augmentation(mirrors, flip),
     "affine": Augmentation(affine_matrices, affine),
 }
-SAMPLE = 65_536  # pictures of a mapped set that are measured
+SAMPLE = 65_536  # pictures of a set on disk that are measured
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class DeviceNormaliser:
         return torch.addcmul(self.offset, images.float(), self.scale)
 
 
-def chosen(settings: Settings, pictures: Resident | Mapped, rows: Tensor) -> Normaliser:
+def chosen(settings: Settings, pictures: Home, rows: Tensor) -> Normaliser:
     """The normaliser that the settings give, or else the pictures at these positions, int64 (n,)."""
     if settings.pixel_mean is None:
         return measured(pictures, rows)
@@ -110,9 +110,9 @@ def chosen(settings: Settings, pictures: Resident | Mapped, rows: Tensor) -> Nor
     return Normaliser((settings.pixel_mean,) * channels, (settings.pixel_std,) * channels)
 
 
-def measured(pictures: Resident | Mapped, rows: Tensor) -> Normaliser:
-    """By histogram: exact, and without a float copy; of a mapped set an even sample, as reading all takes minutes."""
-    if isinstance(pictures, Mapped) and len(rows) > SAMPLE:
+def measured(pictures: Home, rows: Tensor) -> Normaliser:
+    """By histogram: exact, and without a float copy; of a set on disk an even sample, as reading all takes minutes."""
+    if not isinstance(pictures, Resident) and len(rows) > SAMPLE:
         rows = rows[torch.linspace(0, len(rows) - 1, SAMPLE, dtype=torch.float64).long()]
     counts = torch.zeros(pictures.shape[0], 256, dtype=torch.int64)
     for some in pictures.stream(rows.to(pictures.home).split(at_once(pictures.shape))):

@@ -16,7 +16,8 @@ from project.work.files import disk
 FILES = (
     "label_name.csv",
     "provenance.json",
-    *(f"{part}_{kind}" for part in ("train", "test") for kind in ("labels.pkl.gz", "images.pkl.gz", "images.npy")),
+    *(f"{part}_labels.pkl.gz" for part in ("train", "test")),
+    *(f"{part}_images.{kind}" for part in ("train", "test") for kind in ("pkl.gz", "npy", "packed")),
 )
 _PICTURES = "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 PICTURES = frozenset(f".{kind}" for kind in _PICTURES.split())  # the pictures that are read

@@ -1,11 +1,13 @@
-"""How many networks can be trained on one device at once: what one takes there, and what there is.
+"""How many networks can be trained on one device at once: what one takes there, and what there is; memory here.
 
 Standard library only at import; torch is asked where it is loaded.
 """
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 SHARE = 0.9  # of the free memory: what fragments, and what others take meanwhile, must fit too
 LARGEST_CONTEXT = 1 << 30  # bytes; what CUDA and its libraries take for a process themselves is below this
@@ -32,6 +34,20 @@ def how_many_fit(free: int, peak: int, cores: int) -> int:
 def cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this process could still take; None where the system does not say."""
+    try:
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(facts["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+    with contextlib.suppress(OSError, ValueError):  # a container's own limit
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        free = min(free, limit - int((group / "memory.current").read_text()))
+    return max(free, 0)
 
 
 def usage() -> Usage:

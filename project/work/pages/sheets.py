@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from project.work.dataset.pictures import Mapped, Resident
+from project.work.dataset.pictures import Home
 
 COLUMNS, CAPACITY = 32, 512  # pictures in a row of a sheet, and in a sheet: browsers refuse images that are too large
 PIXELS = 12_000_000  # in all sheets of a page, about; larger pictures are shrunk
@@ -27,7 +27,7 @@ class Sheets:
     height: int
 
 
-def gathered(pictures: Resident | Mapped, rows: np.ndarray) -> np.ndarray:
+def gathered(pictures: Home, rows: np.ndarray) -> np.ndarray:
     """These pictures, uint8 (n, H, W) for one channel or (n, H, W, 3)."""
     places = torch.from_numpy(rows.astype(np.int64)).to(pictures.home).split(CAPACITY)
     parts = [some.cpu().numpy() for some in pictures.stream(places)]

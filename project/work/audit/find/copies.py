@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from project.work.dataset.pictures import Mapped, Resident, at_once
+from project.work.dataset.pictures import Home, Mapped, at_once
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Copies:
         return Copies(self.first[rows], self.blank[rows])
 
 
-def find(pictures: Resident | Mapped) -> Copies:
+def find(pictures: Home) -> Copies:
     """The copies and the blank ones among N pictures, as they are held: byte for byte, and of one colour only."""
     count = len(pictures.pixels)
     first, blank = np.full(count, -1), np.zeros(count, dtype=bool)
@@ -40,7 +40,7 @@ def find(pictures: Resident | Mapped) -> Copies:
     return Copies(first, blank)
 
 
-def _parts(pictures: Resident | Mapped) -> Iterator[np.ndarray]:
+def _parts(pictures: Home) -> Iterator[np.ndarray]:
     """uint8 (n, H, W[, C]) a few at a time; pages of a map are let go of, for they would count as memory."""
     pixels, step = pictures.pixels, at_once(tuple(pictures.pixels.shape[1:]))
     for start in range(0, len(pixels), step):

@@ -9,7 +9,7 @@ import pandas as pd
 from project.work.audit import report
 from project.work.audit.page import confusions, earlier, parts
 from project.work.common import UserError
-from project.work.dataset.pictures import Mapped, Resident
+from project.work.dataset.pictures import Home
 from project.work.files import disk
 from project.work.labels.noise import read_matrix
 from project.work.pages import rendering, sheets
@@ -32,7 +32,7 @@ _NUMBERS = {
 _TEXTS = ("key_id", "split")
 
 
-def write_page(folder: Path, pictures: Resident | Mapped, names: list[str], limit: int = LIMIT) -> Path:
+def write_page(folder: Path, pictures: Home, names: list[str], limit: int = LIMIT) -> Path:
     """Write audit.html from the other files of an audit's folder; returns its path. Raises UserError.
 
     pictures: of the training file, which audit.csv gives the rows of; names: of the K classes, as they are in the

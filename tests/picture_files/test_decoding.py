@@ -8,8 +8,8 @@ import pytest
 from picture_files import png, saved, shorts, tiff
 from PIL import Image
 
-from project.data_preparation.pictures.decoding import decode, header
-from project.data_preparation.pictures.reading import quiet
+from project.work.picture_files.decoding import decode, header
+from project.work.picture_files.threads import quiet
 
 W = 255
 

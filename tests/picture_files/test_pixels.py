@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from project.data_preparation.pictures.decoding import decode
-from project.data_preparation.pictures.pixels import as_channels, fit
+from project.work.picture_files.decoding import decode
+from project.work.picture_files.pixels import as_channels, fit
 
 WIDE = np.array([[0, 100, 10, 30], [50, 150, 20, 40]], np.uint8)
 

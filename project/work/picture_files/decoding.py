@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImagePalette, TiffImagePlugin
 
-from project.data_preparation.pictures import png_file
-from project.data_preparation.pictures.pixels import Samples, shown
+from project.work.picture_files import png_file
+from project.work.picture_files.pixels import Samples, shown
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP", "AVIF")
 MEGAPIXELS = 100.0  # of a picture, at most: decoding takes up to 12 bytes a pixel
@@ -28,6 +28,7 @@ _ORIENTATION = ExifTags.Base.Orientation
 _BITS, _WHITE_IS_ZERO, _CHANNELS, _PLANES, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339  # TIFF's tags
 _LARGEST, _COLOURS, _TILES = 281, 320, (322, 323)
 _BAND = 1 << 20  # pixels
+_REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 _OTHERS = {
     b"<!": "a web page",
     b"<html": "a web page",
@@ -44,12 +45,16 @@ _OTHERS = {
 
 @dataclass
 class Header:
-    """What a file says of its picture. decode: gives the Samples; raises ValueError. more: frames or pages left out."""
+    """What a file says of its picture. decode: gives the Samples; raises ValueError. more: frames or pages left out.
+
+    reduced: gives them at a half, a quarter or an eighth of their size, three times as fast; None but for plain JPEG.
+    """
 
     width: int
     height: int
     decode: Callable[[], Samples]
     more: bool = False
+    reduced: Callable[[int], Samples] | None = None
 
 
 def header(data: bytes, megapixels: float = MEGAPIXELS) -> Header:
@@ -102,7 +107,12 @@ def _plain_jpeg(data: bytes) -> Header | None:
             if bits != 8 or channels not in (1, 3):
                 return None
             _check_scans(data)
-            return Header(width, height, lambda: _opencv(data, cv2.IMREAD_COLOR))  # which turns it upright, too
+            return Header(  # cv2 turns it upright, too
+                width,
+                height,
+                lambda: _opencv(data, cv2.IMREAD_COLOR),
+                reduced=lambda by: _opencv(data, _REDUCED[by]),
+            )
         alone = kind in _ALONE
         place += (1 if kind == 0xFF else 2) if alone else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return None
