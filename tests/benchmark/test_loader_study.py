@@ -123,7 +123,7 @@ def test_dali_shows_the_same_photos_within_its_black_bars(photos: Photos) -> Non
     for row, image in delivered(ways.dali(photos.files, SIDE, 2)):
         theirs = image.permute(1, 2, 0).cpu().numpy().astype(int)
         inside = slice(8, SIDE - 8)  # 35 of 48 rows are the photo's
-        assert np.abs(theirs - ours(photos.files[row].read_bytes()))[inside].mean() < 4
+        assert np.abs(theirs - ours(photos.files[row].read_bytes()))[inside].mean() < 8
         assert theirs[0].max() == 0
 
 
