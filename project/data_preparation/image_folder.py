@@ -9,9 +9,10 @@ if __name__ == "__main__":  # before anything that takes a while to load
 import dataclasses
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ import pandas as pd
 
 from project.data_preparation.finalize import counts, split
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import copies
+from project.data_preparation.pictures import copies, left_out, packing
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few, check_counts
 from project.data_preparation.pictures.listing import FORMS, read_list, set_name
+from project.data_preparation.pictures.packing import SMALL, Packing
 from project.data_preparation.pictures.parts import PARTS
-from project.data_preparation.pictures.reading import read_pictures
+from project.data_preparation.pictures.reading import Reading, read_pictures
 from project.data_preparation.pictures.tree import UNREAD, suffix
-from project.data_preparation.publishing import READY, Target, publish, summarise
+from project.data_preparation.publishing import LEFT_OUT, READY, Target, publish, summarise
 from project.work.common import UserError
 from project.work.dataset import storage
+from project.work.dataset.packed import PackedPictures
 from project.work.machine.process import run_command
 from project.work.picture_files import pixels
 from project.work.settings.flags import parse
@@ -50,23 +53,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     target = Target(settings.output, settings.dataset, set_name(settings), facts, same)
     if target.folder.resolve() == found.root.resolve():
         raise UserError(f"{target.folder} holds the pictures themselves: give another --dataset or --output")
-    published = publish(target, lambda scratch: _make(settings, found, scratch))
-    summarise(published, source.resolve().name, _notes(published.prepared, found))
+    published = publish(target, lambda scratch: _make(settings, found, scratch), packing.begun)
+    notes = _notes(published.prepared, found) | left_out.note(published.folder / LEFT_OUT)
+    summarise(published, source.resolve().name, notes)
 
 
 def _make(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
-    prepared = prepare(settings, found)
+    shutil.rmtree(scratch / READY, ignore_errors=True)  # of a preparation that was killed
+    prepared = prepare(settings, found, scratch)
     storage.write(scratch / READY, prepared)
     return prepared
 
 
-def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepared:
-    """Read, shrink and divide the pictures that were found; nothing is written.
+def prepare(settings: ImageFolderSettings, found: PictureList, scratch: Path) -> storage.Prepared:
+    """Read, shrink and divide the pictures that were found; left_out.csv is written, and what is packed.
 
     Raises UserError for a picture that cannot be decoded, unless those are to be skipped.
     """
     chosen = _thin(found.entries, settings.per_class, settings.seed)
-    read = read_pictures([found.root / entry.path for entry in chosen], settings)
+    read = _read([found.root / entry.path for entry in chosen], settings, scratch)
     broken = {chosen[row]: fault for row, fault in sorted(read.faults.items())}
     if broken and not settings.skip_broken:
         entry, fault = next(iter(broken.items()))
@@ -75,21 +80,28 @@ def prepare(settings: ImageFolderSettings, found: PictureList) -> storage.Prepar
         advice = f"{mend}, or leave broken ones out with --skip-broken"
         raise UserError(f"{found.root / entry.path} cannot be read: {fault}{others}; {advice}")
     entries = [entry for entry in chosen if entry not in broken]
+    if not entries:
+        fault = next(iter(broken.values()))
+        raise UserError(f"{found.root}: none of its {len(chosen):,} pictures can be read: {fault}")
     check_counts(entries, found.called)
-    images = np.delete(read.images, list(read.faults), axis=0) if broken else read.images
-    images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
-    if settings.invert:
-        np.subtract(255, images, out=images)
-    prepared = _divide(images, entries, settings)
+    remarks = {chosen[row]: said for row, said in read.remarks().items()}
+    prepared = _divide(read.kept(settings), entries, settings)
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
-    every = chain(prepared.train.images, prepared.test.images)
+    marks = np.concatenate([copies.digests(part.images) for part in (prepared.train, prepared.test)])
+    left_out.write(scratch / READY / LEFT_OUT, left_out.table(broken, found.unlike, remarks, prepared))
     facts = {
         "divided": "by the source" if entries[0].part else "at random",
-        "contradictions": copies.count_contradictions(every, labels),
+        "contradictions": copies.count_contradictions(marks, labels),
         "left_out": {"broken": len(broken) + len(found.unlike), "other_files": found.others},
         **({"reading": read.notes()} if read.notes() else {}),
+        **read.facts(),
     }
     return dataclasses.replace(prepared, provenance=_provenance(settings, prepared, facts))
+
+
+def _read(paths: Sequence[Path], settings: ImageFolderSettings, scratch: Path) -> Reading | Packing:
+    """Small pictures as an array, larger ones as the bytes of their files."""
+    return read_pictures(paths, settings) if settings.size <= SMALL else packing.pack(paths, settings, scratch)
 
 
 def _thin(entries: list[Entry], per_class: int | None, seed: int) -> list[Entry]:
@@ -104,7 +116,9 @@ def _thin(entries: list[Entry], per_class: int | None, seed: int) -> list[Entry]
     return kept
 
 
-def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSettings) -> storage.Prepared:
+def _divide(
+    images: np.ndarray | PackedPictures, entries: list[Entry], settings: ImageFolderSettings
+) -> storage.Prepared:
     """Both parts, each class after the other; entries are sorted by class."""
     names = sorted({entry.label for entry in entries})
     numbers = {name: label for label, name in enumerate(names)}
@@ -115,7 +129,8 @@ def _divide(images: np.ndarray, entries: list[Entry], settings: ImageFolderSetti
     else:
         rows = _draw_parts(labels, names, settings)
     train, test = (
-        storage.Pictures(images[chosen], labels[chosen], keys.iloc[chosen].reset_index(drop=True)) for chosen in rows
+        storage.Pictures(images.take(chosen, axis=0), labels[chosen], keys.iloc[chosen].reset_index(drop=True))
+        for chosen in rows
     )
     return storage.Prepared(train, test, names)
 
@@ -206,7 +221,11 @@ def _holds_these(settings: ImageFolderSettings, found: PictureList, folder: Path
     chosen = both[:: max(1, len(both) // COMPARED)]
     if not chosen:
         return False
-    read, images, same = read_pictures([found.root / entry.path for entry in chosen], settings), older.train.images, 0
+    images, same, paths = older.train.images, 0, [found.root / entry.path for entry in chosen]
+    if isinstance(images, PackedPictures):
+        seen = [images.take([rows[entry.path]]) for entry in chosen]
+        return 2 * sum(map(packing.is_same, seen, paths)) >= len(chosen)
+    read = read_pictures(paths, settings)
     for row, entry in enumerate(chosen):
         if row not in read.faults and read.images.shape[1:3] == images.shape[1:3]:
             fitted = pixels.as_channels(read.images[row : row + 1], 1 if images.ndim == 3 else 3)[0]

@@ -7,10 +7,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from project.work.dataset import storage
+from project.work.dataset.packed import PackedPictures
 from project.work.pages import fonts
 
 CLASSES, PER_CLASS = 10, 10  # rows and columns of a sheet
 TILE, GAP = 64, 8  # pixels: a small picture is enlarged by whole steps up to a tile of about this side
+PHOTO = 96  # pixels that a large picture is shrunk to where it is kept encoded
 RED = (214, 39, 40)
 _TOP, _BOTTOM, _RIGHT = 44, 34, 14
 
@@ -48,6 +50,8 @@ def shown_labels(count: int, classes: int = CLASSES) -> np.ndarray:
 def sheet(prepared: storage.Prepared, labels: Sequence[int] | np.ndarray, per_class: int) -> tuple[np.ndarray, bool]:
     """Pixels uint8 (H, W, 3) of the tiles, one row of tiles a label, and whether any of them is framed."""
     images = prepared.train.images
+    if isinstance(images, PackedPictures):
+        images = images.at(min(PHOTO, images.view.side))
     scale = max(1, round(TILE / max(images.shape[1:3])))
     height, width = images.shape[1] * scale + GAP, images.shape[2] * scale + GAP
     pixels = np.full((height * len(labels), width * per_class, 3), 255, np.uint8)

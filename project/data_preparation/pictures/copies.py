@@ -1,7 +1,7 @@
 """Pictures of one's own that equal others to the pixel: within a class, across classes, and across train and test.
 
-They are in memory, and may be of any size and kind. finalize.py compares drawings, whose sets may be larger than
-memory; its compiled marks would cost half a second of imports here.
+They are in memory or packed, and may be of any size and kind. finalize.py compares drawings, whose sets may be larger
+than memory; its compiled marks would cost half a second of imports here.
 """
 
 import hashlib
@@ -10,12 +10,15 @@ from collections.abc import Iterable
 import numpy as np
 
 from project.work.dataset import storage
+from project.work.dataset.packed import PackedPictures
 
 _BYTES = 16  # of a digest: two different pictures of a million share one with a probability of 1e-27
 
 
 def digests(images: Iterable[np.ndarray]) -> np.ndarray:
-    """A digest of each picture, uint8 (N, 16), equal where the pictures are. images: uint8 (N, ...)."""
+    """A digest of each picture, uint8 (N, 16), equal where the pictures are. images: uint8 (N, ...), or packed."""
+    if isinstance(images, PackedPictures):
+        return images.marks
     found = b"".join(
         hashlib.blake2b(np.ascontiguousarray(image), digest_size=_BYTES).digest() for image in images
     )  # digests alone are kept, not the bytes of all pictures
@@ -36,13 +39,16 @@ def across_parts(train: np.ndarray, test: np.ndarray) -> list[tuple[int, int]]:
     return [(row, rows[mark.tobytes()]) for row, mark in enumerate(test) if mark.tobytes() in rows]
 
 
-def count_contradictions(images: Iterable[np.ndarray], labels: np.ndarray) -> int:
-    """How many pictures equal, pixel by pixel, one with another label: at least one of the two labels is wrong."""
-    marks = [mark.tobytes() for mark in digests(images)]
+def count_contradictions(marks: np.ndarray, labels: np.ndarray) -> int:
+    """How many pictures equal, pixel by pixel, one with another label: at least one of the two labels is wrong.
+
+    marks: `digests`.
+    """
+    keys = [mark.tobytes() for mark in marks]
     seen: dict[bytes, set[int]] = {}
-    for mark, label in zip(marks, labels.tolist(), strict=True):
-        seen.setdefault(mark, set()).add(label)
-    return sum(len(seen[mark]) > 1 for mark in marks)
+    for key, label in zip(keys, labels.tolist(), strict=True):
+        seen.setdefault(key, set()).add(label)
+    return sum(len(seen[key]) > 1 for key in keys)
 
 
 def describe(prepared: storage.Prepared) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from project.data_preparation.options import ImageFolderSettings
+from project.data_preparation.pictures import left_out
 from project.work.common import UserError, progress
 from project.work.files import disk
 from project.work.machine.memory_budget import free_memory
@@ -23,7 +25,8 @@ class Reading:
     """images: uint8 (N, size, size, 3), undefined for files with a fault; faults: what is wrong, by row.
 
     deep: how many had 16 bits in their files without saying how many of them are used; bits: of those, so many are;
-    black: how many of them are black all over; more: how many had further frames or pages, which were left out.
+    black: how many of them are black all over; more: how many had further frames or pages, which were left out; narrow:
+    rows of those that are one pixel wide or high.
     """
 
     images: np.ndarray
@@ -32,6 +35,23 @@ class Reading:
     bits: int = 16
     black: int = 0
     more: int = 0
+    narrow: set[int] = field(default_factory=set)
+
+    def kept(self, settings: ImageFolderSettings) -> np.ndarray:
+        """Those without a fault, as the settings say: uint8 (n, size, size) or (n, size, size, 3). Changes images."""
+        images = np.delete(self.images, list(self.faults), axis=0) if self.faults else self.images
+        images = pixels.as_channels(images, None if settings.channels is None else int(settings.channels))
+        return np.subtract(255, images, out=images) if settings.invert else images
+
+    def remarks(self) -> dict[int, str]:
+        """What a person should look at, by row; to be asked for before `kept`."""
+        blank = (row for row, image in enumerate(self.images) if (image == image[0, 0]).all())
+        said = {row: left_out.BLANK for row in blank if row not in self.faults}
+        return said | {row: left_out.NARROW for row in sorted(self.narrow)}
+
+    def facts(self) -> dict[str, Any]:
+        """How the pictures are kept, for provenance.json: nothing, as they are arrays."""
+        return {}
 
     def notes(self) -> dict[str, str]:
         """What a person should know of how these pictures were read, by the first word of its line."""
@@ -86,18 +106,11 @@ class _Reader:
         """Put one picture into its place, or what is wrong with it among the faults."""
         try:
             self._read(self.paths[row], row)
-        except (UserError, ValueError) as error:
-            self.found.faults[row] = str(error)
-        except OSError as error:
-            self.found.faults[row] = error.strerror or str(error)
-        except MemoryError:
-            self.found.faults[row] = "too little memory to decode it"
+        except (UserError, ValueError, OSError, MemoryError) as error:
+            self.found.faults[row] = said_of(error)
 
     def _read(self, path: Path, row: int) -> None:
-        wrong = disk.fault(path, self.largest)
-        if wrong is not None:
-            hint = f" (--largest-file {self.settings.largest_file:g})" if disk.fault(path) is None else ""
-            raise ValueError(f"it {wrong}{hint}")
+        check_file(path, self.settings)
         with open(path, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
             header = decoding.header(file.read(size), self.settings.largest_picture)
             with self.pixels.of(header.width * header.height):
@@ -109,6 +122,23 @@ class _Reader:
                 self.found.images[row] = pixels.fit(whole, self.settings.size, self.settings.fit)
             if header.more:
                 self.more.add(row)
+            if min(header.width, header.height) == 1:
+                self.found.narrow.add(row)
+
+
+def said_of(error: BaseException) -> str:
+    """What is wrong with a picture, by what reading it raised."""
+    if isinstance(error, MemoryError):
+        return "too little memory to decode it"
+    return str((isinstance(error, OSError) and error.strerror) or error)
+
+
+def check_file(path: Path, settings: ImageFolderSettings) -> None:
+    """Raise ValueError for what is no plain file, or larger than is read."""
+    wrong = disk.fault(path, int(settings.largest_file * 1e6))
+    if wrong is not None:
+        hint = f" (--largest-file {settings.largest_file:g})" if disk.fault(path) is None else ""
+        raise ValueError(f"it {wrong}{hint}")
 
 
 def _check_memory(shape: tuple[int, ...]) -> None:

@@ -22,12 +22,18 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "JPEG2000", "PPM", "TIFF", "WEBP", "AVIF
 MEGAPIXELS = 100.0  # of a picture, at most: decoding takes up to 12 bytes a pixel
 _SCANS = 200  # of a progressive JPEG; each is worked through over the whole picture
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers of a frame, and those that stand alone
+_JPEG, _JPEG_END, _TRAILER = b"\xff\xd8", b"\xff\xd9", 1 << 16  # bytes that may follow a picture
 _ALONE = {0x01, 0xFF, *range(0xD0, 0xD9)}
 _UNKNOWN = "not a picture that can be decoded"
 _ORIENTATION = ExifTags.Base.Orientation
 _BITS, _WHITE_IS_ZERO, _CHANNELS, _PLANES, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339  # TIFF's tags
 _LARGEST, _COLOURS, _TILES = 281, 320, (322, 323)
 _BAND = 1 << 20  # pixels
+_REDUCED_GREY = {
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 _OTHERS = {
     b"<!": "a web page",
@@ -47,14 +53,15 @@ _OTHERS = {
 class Header:
     """What a file says of its picture. decode: gives the Samples; raises ValueError. more: frames or pages left out.
 
-    reduced: gives them at a half, a quarter or an eighth of their size, three times as fast; None but for plain JPEG.
+    reduced: gives them at a half, a quarter or an eighth of their size, three times as fast, and in grey where that is
+    asked for; None but for plain JPEG.
     """
 
     width: int
     height: int
     decode: Callable[[], Samples]
     more: bool = False
-    reduced: Callable[[int], Samples] | None = None
+    reduced: Callable[[int, bool], Samples] | None = None
 
 
 def header(data: bytes, megapixels: float = MEGAPIXELS) -> Header:
@@ -99,7 +106,7 @@ def _png(data: bytes) -> Header:
 
 def _plain_jpeg(data: bytes) -> Header | None:
     """A JPEG of grey or of three colours, 8 bits each; None for all else. Pillow reads headers too, but not as fast."""
-    place = 2 if data.startswith(b"\xff\xd8") else len(data)
+    place = 2 if data.startswith(_JPEG) else len(data)
     while place + 10 <= len(data) and data[place] == 0xFF:
         kind = data[place + 1]
         if kind in _FRAMES:
@@ -111,7 +118,7 @@ def _plain_jpeg(data: bytes) -> Header | None:
                 width,
                 height,
                 lambda: _opencv(data, cv2.IMREAD_COLOR),
-                reduced=lambda by: _opencv(data, _REDUCED[by]),
+                reduced=lambda by, grey: _opencv(data, (_REDUCED_GREY if grey else _REDUCED)[by]),
             )
         alone = kind in _ALONE
         place += (1 if kind == 0xFF else 2) if alone else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
@@ -130,7 +137,8 @@ def _opencv(data: bytes, flags: int) -> Samples:
     except cv2.error:
         picture = None
     if picture is None:
-        raise ValueError(f"{_UNKNOWN}: it is damaged or cut off")
+        cut = data.startswith(_JPEG) and data.rfind(_JPEG_END, -_TRAILER) < 0
+        raise ValueError(f"{_UNKNOWN}: it is {'cut off' if cut else 'damaged or cut off'}")
     if picture.ndim == 2:
         return Samples(picture)
     if picture.shape[2] == 3:

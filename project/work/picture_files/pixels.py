@@ -94,11 +94,11 @@ def _upright(picture: np.ndarray, orientation: int) -> np.ndarray:
     return picture
 
 
-def fit(picture: np.ndarray, size: int, how: str) -> np.ndarray:
+def fit(picture: np.ndarray, size: int, how: str, *, longest: int = 0, shortest: int = 0) -> np.ndarray:
     """Make a picture square. picture: uint8 (H, W, 3); returns uint8 (size, size, 3).
 
     how: pad keeps all of it and fills up with the colour of its border, crop keeps the middle square, stretch
-    keeps all of it and its proportions not.
+    keeps all of it and its proportions not. longest, shortest: its sides in its file, where it was reduced since.
     """
     height, width = picture.shape[:2]
     if how == "crop":
@@ -107,8 +107,8 @@ def fit(picture: np.ndarray, size: int, how: str) -> np.ndarray:
         picture = picture[top : top + side, left : left + side]
     if how != "pad" or height == width:
         return _resize(picture, size, size)
-    longest = max(height, width)
-    return _pad(_resize(picture, *(max(1, round(side * size / longest)) for side in (height, width))), size)
+    less = max(1, round((shortest or min(height, width)) * size / (longest or max(height, width))))
+    return _pad(_resize(picture, *((less, size) if height < width else (size, less))), size)
 
 
 def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -18,9 +18,9 @@ def decode(data: bytes, view: View, megapixels: float = MEGAPIXELS) -> np.ndarra
     than so many megapixels are refused before anything is decoded.
     """
     found = decoding.header(data, megapixels)
-    across = max(found.width, found.height) if view.fit == "pad" else min(found.width, found.height)
-    whole = shown(found, reduction(across, view.side), view.bits)
-    return _as_viewed(pixels.fit(whole, view.side, view.fit), view)
+    shortest, longest = sorted((found.width, found.height))
+    whole = shown(found, reduction(longest if view.fit == "pad" else shortest, view.side), view.bits)
+    return _as_viewed(pixels.fit(whole, view.side, view.fit, longest=longest, shortest=shortest), view)
 
 
 def decode_upright(data: bytes, longest: int | None = None, megapixels: float = MEGAPIXELS) -> np.ndarray:
@@ -41,7 +41,7 @@ def reduction(across: int, least: int) -> int:
 def shown(found: Header, by: int = 1, bits: int = 16) -> np.ndarray:
     """What a file shows, RGB uint8 (H, W, 3), upright; a plain JPEG at 1/by of its size. Raises ValueError."""
     reduced = found.reduced is not None and by > 1
-    return pixels.shown(found.reduced(by) if reduced else found.decode(), bits)  # type: ignore[misc]
+    return pixels.shown(found.reduced(by, False) if reduced else found.decode(), bits)  # type: ignore[misc]
 
 
 def shrunk(picture: np.ndarray, longest: int) -> np.ndarray:

@@ -26,10 +26,12 @@ class Allowance:
         self.whole = self.free = max(whole, 1)
         self.changed = threading.Condition()
 
+    def of(self, part: int, little: int = 0) -> contextlib.AbstractContextManager[None]:
+        """Wait until so much is free, and hold it; less than a little is nothing, and nobody waits for it."""
+        return contextlib.nullcontext() if part < little else self._hold(min(part, self.whole))
+
     @contextlib.contextmanager
-    def of(self, part: int) -> Iterator[None]:
-        """Wait until so much is free, and hold it."""
-        part = min(part, self.whole)
+    def _hold(self, part: int) -> Iterator[None]:
         with self.changed:
             self.changed.wait_for(lambda: self.free >= part)
             self.free -= part
