@@ -6,16 +6,26 @@ from pathlib import Path
 import measure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from table import Row
 
+from project.work.common import UserError
+
 PANELS = (  # beginnings of the groups; what is on the axis; the first row is this project's
-    ("Reading alone", "ms a photo, on the clock"),
+    ("Reading alone", "ms a photo, on the clock (log scale)"),
     ("One thread", "CPU-ms a photo"),
     ("Decoders", "CPU-ms a photo"),
     ("{cores} threads or processes", "ms a photo, on the clock"),
 )
+SUFFIXES = (".png", ".svg", ".pdf")
 WIDTH, DPI, BAR, HEAD = 12.0, 120, 0.2, 0.75  # inches; heights of a bar and of a title
 OURS, OTHERS, COLD, INK = "#4c78a8", "#bbbbbb", "#e4893c", "#333333"
+
+
+def check(path: str | None) -> None:
+    """Raises UserError where no picture could be drawn to."""
+    if path is not None and not (Path(path).suffix in SUFFIXES and Path(path).absolute().parent.is_dir()):
+        raise UserError(f"--fig {path}: name a file that ends with {' or '.join(SUFFIXES)}, in a folder that is there")
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -46,7 +56,13 @@ def _panel(axes: Axes, title: str, rows: Sequence[Row], label: str) -> None:
         axes.annotate(f"{value:.2g}", (value, at), (4, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, 1.12 * max(clock, default=1))
+    if "log scale" in label:
+        axes.set_xscale("log")
+        axes.set_xlim(min(clock) / 2, 2 * max(clock))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_xlim(0, 1.12 * max(clock))
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlabel(label, fontsize=7)
     axes.set_title(title, loc="left", fontsize=8)

@@ -250,6 +250,7 @@ def _check_room(found: Sequence[Photos], scratch: Path, memory: Path | None) -> 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the tables and draw them."""
     options = parse(StudyOptions, argv, "Compare ways of keeping and reading photos.")
+    loader_chart.check(options.fig)
     if options.quick:
         options = dataclasses.replace(options, pictures=24, batch=8, step=1)
     torch.set_num_threads(1)

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 from project.work.settings.flags import setting
 
-SCRIPTS = ("preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup")
+SCRIPTS = (
+    "preparation",
+    "sampling",
+    "rasters",
+    "loaders",
+    "train_step",
+    "method_cost",
+    "large_data",
+    "startup",
+    "loader_study",
+)
 
 
 @dataclass(frozen=True)

@@ -204,3 +204,9 @@ def test_photos_that_cannot_be_read_are_named_before_anything_is_measured(
         loader_study.main([f"--input={tmp_path / 'own'}", f"--folder={tmp_path}"])
     assert "a CPU-second" not in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
+
+
+def test_a_picture_that_could_not_be_written_is_refused_first(tmp_path: Path) -> None:
+    for fig in (tmp_path / "absent" / "a.png", tmp_path / "a.jpeg"):
+        with pytest.raises(UserError, match=r"--fig .*: name a file that ends with"):
+            loader_study.main([f"--fig={fig}", f"--folder={tmp_path}"])
