@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import photos
 import processes
 import pytest
 import torch
@@ -20,8 +21,10 @@ from stand_ins.storage import StorageStandIn, uploaded
 from stand_ins.vertex import Vertex
 
 from project.command import cloud, pull_results
+from project.data_preparation import image_folder
 from project.work import common
 from project.work.common import ROOT, UserError
+from project.work.dataset import remote_data
 from project.work.machine.bucket import BucketFolder, connect
 from project.work.reporter.table.result_table import ResultTable
 
@@ -279,3 +282,23 @@ def test_pushing_again_sends_what_changed(storage: StorageStandIn, here: dict, t
 def test_a_data_set_that_is_not_prepared_is_not_pushed(here: dict) -> None:
     with pytest.raises(UserError, match=r"input/nothing is missing: run \./inv prepare first"):
         cloud.push(here, {"dataset": "nothing"})
+
+
+def test_a_set_of_encoded_photos_is_trained_on_where_it_was_sent(
+    storage: StorageStandIn, here: dict, tmp_path: Path
+) -> None:
+    source = photos.folder(tmp_path / "photos", count=12)
+    (source / "cat" / "copy.jpg").write_bytes((source / "cat" / "000.jpg").read_bytes())
+    image_folder.main([f"--input={source}", f"--output={tmp_path / 'input'}", "--dataset=own", "--size=72"])
+    cloud.push(here, {"dataset": "own"})
+    remote_data.fetch(tmp_path / "far" / "own", "gs://my-bucket/input")
+    made, fetched = tmp_path / "input" / "own", tmp_path / "far" / "own"
+    names = sorted(path.name for path in made.iterdir())
+    assert {"train_images.packed", "test_images.packed", "left_out.csv"} <= {*names}
+    assert sorted(path.name for path in fetched.iterdir()) == names
+    assert all((made / name).read_bytes() == (fetched / name).read_bytes() for name in names)
+    words = [f"--dataset={fetched}", f"--output={tmp_path / 'out'}", "--image-size=24", "--epoch=1", "--device=cpu"]
+    code, said = run(tmp_path / "log", *words, "--valid-rate=0.2", "--uuid=photos")
+    assert code == 0, said
+    row = json.loads((tmp_path / "out" / "base-photos" / "result.json").read_text())
+    assert 0 <= row["best_test_accuracy"] <= 100

@@ -5,16 +5,9 @@ from dataclasses import dataclass
 from project.work.settings.flags import setting
 
 SCRIPTS = (
-    "preparation",
-    "sampling",
-    "rasters",
-    "loaders",
-    "train_step",
-    "method_cost",
-    "large_data",
-    "startup",
-    "loader_study",
-)
+    "preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup",
+    "photo_preparation", "loader_study",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

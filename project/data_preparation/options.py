@@ -7,6 +7,7 @@ from project.work.settings.flags import setting
 SOURCES = ("kaggle", "ndjson", "bucket", "sample")
 RASTERS = ("distance", "upstream")  # the methods of project/work/raster/raster.py, which is costly to import
 FITS = ("pad", "crop", "stretch")  # what project/work/picture_files/pixels.py can do
+BORDERS = ("median", "replicate", "white", "black")  # and what it fills up with
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,35 @@ class ImageFolderSettings:
     """Which pictures, how many, and how each becomes a small square."""
 
     input: str | None = setting(
-        None, "folder with one sub-folder a class, or a CSV with the columns path,label", value="PATH"
-    )
+        None, "folder with one sub-folder a class, a CSV with the columns path,label, or an .npz or .parquet file",
+        value="PATH",
+    )  # fmt: skip
     dataset: str | None = setting(None, "name of the prepared set; by default that of the folder or CSV", value="NAME")
     output: str | None = setting(None, "folder that holds prepared sets; by default project/input", value="FOLDER")
     size: int = setting(32, "side of a picture in pixels", within="[8, 1024]")
     channels: str | None = setting(None, "grey or colour; by default 1 when all pictures are grey", choices=("1", "3"))
     fit: str = setting("pad", "how a picture becomes square: padded, cut to its middle, or stretched", choices=FITS)
+    margin: float = setting(
+        0.0, "how much longer than the longer side of a picture its padded square is: 0.1 leaves a twentieth on either"
+        " side",
+        within="[0, 2]",
+    )  # fmt: skip
+    border: str = setting(
+        "median", "what a picture is padded with: the median of its border, its border drawn on, white or black (before"
+        " --invert)",
+        choices=BORDERS,
+    )  # fmt: skip
     invert: bool = setting(False, "turn dark ink on white into white ink on black")
     train_ratio: float = setting(0.8, "share of each class that becomes training data", within="(0, 1)")
     seed: int = setting(0, "seed of the choice and of the split", within="[0, inf)")
     per_class: int | None = setting(None, "at most so many pictures a class; by default all", within="[2, inf)")
+    valid_per_class: int | None = setting(
+        None, "so many training pictures of each class become the validation part; by default training draws it",
+        within="[1, inf)",
+    )  # fmt: skip
+    balance: int | None = setting(
+        None, "exactly so many training pictures of each class: more are thinned, fewer are repeated", within="[1, inf)"
+    )
     skip_broken: bool = setting(False, "leave out pictures that cannot be read, instead of stopping")
     largest_picture: float = setting(100.0, "megapixels of a picture file that is decoded, at most", within="(0, 1000]")
     largest_file: float = setting(256.0, "megabytes of a picture file that is read, at most", within="(0, 16000]")
@@ -62,8 +81,22 @@ class ImageFolderSettings:
         None, "column of a CSV with the paths; by default path, filename or the like", value="NAME"
     )
     label_column: str | None = setting(
-        None, "column of a CSV with the classes; by default label, class or the like", value="NAME"
-    )
+        None, "column of a table (or array of an .npz) with the classes; by default label, class or the like",
+        value="NAME",
+    )  # fmt: skip
+    label_columns: str | None = setting(
+        None, "further columns of labels, a,b, for --label-set of training; by default label_NAME or NAME_label",
+        value="NAMES",
+    )  # fmt: skip
+    group_column: str | None = setting(
+        None, "column whose groups (a person, a writer) stay in one part; by default group, person or the like; none"
+        " divides them",
+        value="NAME",
+    )  # fmt: skip
+    label_pattern: str | None = setting(
+        None, "how the files of one folder are named: {id}_{label}, with {group} and {part} where they have some",
+        value="PATTERN",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

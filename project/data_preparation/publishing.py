@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from project.data_preparation.sample_sheet import draw_samples
 from project.work.common import INPUT, UserError
-from project.work.dataset import storage
+from project.work.dataset import label_sets, storage
 from project.work.files import disk
 from project.work.machine import process
 from project.work.machine.process import Interrupted
@@ -136,7 +136,8 @@ def _replace(prepared: storage.Prepared, ready: Path, folder: Path) -> None:
     made = sorted(ready.iterdir())
     for path in made:
         os.replace(path, folder / path.name)
-    for name in (storage.image_files() | {LEFT_OUT}) - {path.name for path in made}:
+    older = {path.name for path in folder.glob(label_sets.PATTERN)}
+    for name in (storage.image_files() | {LEFT_OUT} | older) - {path.name for path in made}:
         (folder / name).unlink(missing_ok=True)
 
 

@@ -18,6 +18,7 @@ NAMED = {
     "method_cost": {"base", "margins off", "ELR", "co-teaching", "SAM", "mixup", "affine"},
     "large_data": {"mapped", "resident"},
     "loader_study": {"packed", "raw files", "LMDB, processes", "raw files, Pillow, one thread", "DALI"},
+    "photo_preparation": {"packed", "packed, one core", "arrays", "PIL decode and bicubic, one process"},
     "startup": {"./inv --list", "main.py --help", "main.py, a setting refused"},
 }
 

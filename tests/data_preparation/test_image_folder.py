@@ -139,6 +139,10 @@ def test_broken_pictures_are_named_or_left_out(tmp_path, capfd):
     for path in (source / "cat").iterdir():
         path.write_bytes(b"")
     refuses("at least 2 classes, but there is 1", source, out, "--skip-broken")
+    for path in (source / "dog").iterdir():
+        path.unlink()
+        path.write_bytes(b"")
+    refuses("none of 21 pictures can be read; cat/00.png: the file is empty", source, out, "--skip-broken")
 
 
 def test_the_summary_says_what_was_left_out_what_contradicts_and_what_to_type(tmp_path, capsys):

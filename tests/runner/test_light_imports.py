@@ -7,7 +7,10 @@ import startup
 
 pytestmark = pytest.mark.slow
 
-HEAVY = ("sklearn", "scipy", "torchvision", "timm", "sympy", "torch._dynamo", "torch._inductor", "requests", "gspread")
+HEAVY = (
+    "cv2", "sklearn", "scipy", "torchvision", "timm", "sympy", "torch._dynamo", "torch._inductor", "requests",
+    "gspread",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

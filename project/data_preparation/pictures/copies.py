@@ -56,7 +56,9 @@ def describe(prepared: storage.Prepared) -> str:
     marks = [digests(part.images) for part in (prepared.train, prepared.test)]
     paths = [part.keys["path"].tolist() for part in (prepared.train, prepared.test)]
     labels = np.concatenate([prepared.train.labels, prepared.test.labels])
-    within, every = within_classes(np.concatenate(marks), labels), [*paths[0], *paths[1]]
+    every = [*paths[0], *paths[1]]
+    pairs = within_classes(np.concatenate(marks), labels)
+    within = [(row, before) for row, before in pairs if every[row] != every[before]]  # --balance repeats some
     across, said = across_parts(*marks), []
     if within:
         row, before = within[0]

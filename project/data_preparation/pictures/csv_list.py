@@ -1,4 +1,4 @@
-"""A CSV of pictures: which columns say where each is, what it shows and which part of the set it belongs to."""
+"""A CSV of pictures, or a list without a header: where each picture is and what it shows."""
 
 import os
 import re
@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import parts
+from project.data_preparation.pictures.columns import LABELS, PATHS, Columns, columns_of, plain, roles_of
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few
 from project.data_preparation.pictures.tree import UNREAD, suffix
 from project.work.common import UserError
@@ -19,68 +21,86 @@ from project.work.dataset.unprepared import ARCHIVES, PICTURES
 from project.work.files import disk, tables
 from project.work.labels.naming import canonical
 
-# Names of columns without blanks and signs, the likeliest first.
-PATHS = """path imagepath filepath filepaths filename filenames file imagefilepath imagefile imagefilename imagename
-image images imgpath imgfile imgname img picturepath picturename picture photo fname relpath relativepath imageid
-imgid id"""
-LABELS = """label labels class classname classlabel category categoryname target labelname classes y tag species breed
-diagnosis classid labelid categoryid"""
-DIVISIONS = "split part subset partition usage set dataset phase fold"
-GROUPS = "fold kfold group"
-_FLAG = re.compile(r"is(train|training|valid|validation|test)(image|set)?")
-_MAY_DIVIDE = re.compile(r"split|subset|partition|train|mode|stage")  # within a name, where every row says a part
-_TRUTH = {text: True for text in ("1", "1.0", "true", "t", "yes", "y")}
-_TRUTH |= {text: False for text in ("0", "0.0", "false", "f", "no", "n")}
-_TABLES = ".xlsx .xlsm .xls .ods .numbers .parquet .feather .arrow .json .jsonl .npy .npz .pkl .h5 .hdf5 .mat .db"
+_TABLES = ".xlsx .xlsm .xls .ods .numbers .feather .arrow .json .jsonl .npy .pkl .h5 .hdf5 .mat .db"
 _NO_CSV = (  # suffixes, and what to do with such a file
     ({*_TABLES.split()}, "is no CSV: save its table as one with the columns path,label"),
     (ARCHIVES, "is packed: unpack it, and give what is in it"),
     (PICTURES | UNREAD, "is one picture: give the folder that holds those of each class in one sub-folder"),
 )
+_SIGNS = {"\t": "a tab", ",": "a comma", " ": "a blank"}  # between path and class, where there is no header
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://|data:")
 
 
-@dataclass(frozen=True)
-class CsvColumns:
-    """The header's names for what is read; others are those that may be read too, or are not."""
+def read_csv(file: Path, settings: ImageFolderSettings) -> PictureList:
+    """List the pictures of a CSV, or of a list of paths and labels without a header, and say how it was understood.
 
-    path: str
-    label: str
-    others: Sequence[str] = ()
-
-
-def read_csv(file: Path, path_column: str | None, label_column: str | None, skip: bool) -> PictureList:
-    """List the pictures of a CSV and say how it was understood. Raises UserError for a file or row that is not clear.
-
-    path_column, label_column: what the header calls them; None: found out. skip: leave out pictures that are missing.
+    Raises UserError for a file or row that is not clear.
     """
     _refuse_other_kinds(file)
     data = disk.read_bytes(file)
     text = disk.text_of(data, file)
     hint = re.match(r"sep=.(?=\r?\n)", text)  # for Excel; its line stays, empty
     text = text[hint.end() :] if hint else text
-    columns = _columns(file, text, path_column, label_column)
-    beside = [name for name in columns.others if _may_divide(name, columns) or _plain(name) in GROUPS.split()]
-    table = tables.parse_table(text, file, (columns.path, columns.label), "a list of pictures", beside, ragged=True)
+    given = [name.strip() for name in (settings.path_column, settings.label_column) if name is not None]
+    header = tables.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
+    table = None if given else _without_header(file, text, header)
+    notes = {}
+    if table is None:
+        columns = columns_of(file, header, settings, text)
+        wanted = (columns.path, columns.label)
+        table = tables.parse_table(text, file, wanted, "a list of pictures", columns.beside, ragged=True)
+    else:
+        columns = columns_of(file, list(table.columns), settings)
+        notes["header"] = "none: each line is the path of a picture and its class"
     if not len(table):
         raise UserError(f"{file} lists no pictures: add lines of path,label")
-    division, said = _division(file, table, beside)
-    group = next((name for name in beside if name != division and _is_group(table[name], name)), None)
-    groups = [""] * len(table) if group is None else table[group].str.strip()
+    if not disk.is_unicode(data):
+        notes["encoding"] = "not UTF-8, so read as Windows-1252: where names look wrong, save the CSV as UTF-8"
+    return listed(file, table, columns, settings.skip_broken, notes)
+
+
+def listed(file: Path, table: pd.DataFrame, columns: Columns, skip: bool, notes: dict[str, str]) -> PictureList:
+    """The pictures of a table, whose paths start from the folder of its file. Raises UserError for a row that is not
+    clear. table: of text, its index the lines; skip: leave out pictures that are missing; notes: further ones."""
+    roles = roles_of(file, table, columns)
     rows = _CsvRows(file)
-    for line, *cells in zip(table.index, table[columns.path], table[columns.label], said, groups, strict=True):
+    more = zip(roles.groups, roles.boxes, roles.truths, roles.labels, strict=True)
+    for line, *cells in zip(table.index, table[columns.path], table[columns.label], roles.said, more, strict=True):
         rows.add(line, *cells)
     if rows.missing and (not skip or not rows.entries):
         raise UserError(rows.first_missing(len(table)))
-    roles = parts.roles(said, str(file))
-    entries = [entry._replace(part=roles[entry.said]) for entry in rows.entries]
-    read = {columns.path, columns.label, division, group}
-    notes = _notes(columns, [name for name in columns.others if name not in read], division, group)
-    notes |= _part_notes(roles, Counter(entry.said for entry in entries), division, entries) | rows.notes()
-    if not disk.is_unicode(data):
-        notes["encoding"] = "not UTF-8, so read as Windows-1252: where names look wrong, save the CSV as UTF-8"
-    called = {role: f"a row of {' or '.join(part for part in roles if roles[part] == role)}" for role in parts.PARTS}
-    return PictureList(file.parent, entries, 0, rows.missing, notes, called)
+    uses = parts.roles(roles.said, str(file))
+    entries = [entry._replace(part=uses[entry.said]) for entry in rows.entries]
+    counts = Counter(entry.said for entry in entries)
+    notes = roles.notes | part_notes(uses, counts, roles.division, entries) | rows.notes() | notes
+    called = {role: f"a row of {' or '.join(part for part in uses if uses[part] == role)}" for role in parts.PARTS}
+    return PictureList(file.parent, entries, 0, rows.missing, notes, called, roles.together, roles.sets)
+
+
+def _without_header(file: Path, text: str, header: Sequence[str]) -> pd.DataFrame | None:
+    """A list whose first line is a picture already: path and class, apart by a tab, a comma or the last blank.
+
+    None where it is not; its first line is then the header. Raises UserError for a line without a class.
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if {plain(name) for name in header} & {*PATHS.split(), *LABELS.split()}:
+        return None
+    sign = next((sign for sign in _SIGNS if sign in first.strip() and _is_picture(file, first, sign)), None)
+    if sign is None:
+        return None
+    rows: dict[int, list[str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            rows[number] = [cell.strip().strip('"') for cell in line.strip().rsplit(sign, 1)]
+            if len(rows[number]) < 2:
+                raise UserError(f"{file} line {number}: no label: each line is a path, {_SIGNS[sign]} and a class")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["path", "label"], dtype=object)
+
+
+def _is_picture(file: Path, line: str, sign: str) -> bool:
+    """Whether a line begins with the path of a picture."""
+    path = line.strip().rsplit(sign, 1)[0].strip().strip('"')
+    return suffix(path) in PICTURES or any(os.path.isfile(file.parent / form) for form in _spellings(path))
 
 
 def _refuse_other_kinds(file: Path) -> None:
@@ -90,91 +110,7 @@ def _refuse_other_kinds(file: Path) -> None:
             raise UserError(f"{file} {what}")
 
 
-def _columns(file: Path, text: str, path_column: str | None, label_column: str | None) -> CsvColumns:
-    given = [name.strip() for name in (path_column, label_column) if name is not None]
-    header = tables.header(text, [*given, "path", "label"] if given else [*PATHS.split(), *LABELS.split()])
-    for flag, name in (("--path-column", path_column), ("--label-column", label_column)):
-        if name is not None and name.strip() not in header:
-            raise UserError(f"{flag} {name}: {file} has no such column, but {','.join(header)[:80]}")
-    path, label = path_column and path_column.strip(), label_column and label_column.strip()
-    path = path or _first(header, PATHS, label)
-    label = label or _first(header, LABELS, path)
-    if len(set(header)) == 2 and (path is None) != (label is None):  # what the other column must be
-        other = next(name for name in header if name not in (path, label))
-        path, label = path or other, label or other
-    if path is None or label is None:
-        missing, line = "label" if label is None else "path", ",".join(header)[:80] or text.strip()[:40] or "empty"
-        raise UserError(
-            f"{file} has no column {missing}: line 1 must be path,label, but is {line!r}; --path-column and"
-            " --label-column name others"
-        )
-    return CsvColumns(path, label, [name for name in header if name and name not in (path, label)])
-
-
-def _first(header: Sequence[str], names: str, but: str | None) -> str | None:
-    """The column with the likeliest of some names."""
-    plain = {_plain(name): name for name in reversed(header) if name != but}
-    return next((plain[name] for name in names.split() if name in plain), None)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", canonical(name).casefold())
-
-
-def _flag(name: str) -> str | None:
-    """The part that a column such as is_valid asks for."""
-    found = _FLAG.fullmatch(_plain(name))
-    return getattr(parts.spelled(found[1]), "part", None) if found else None
-
-
-def _may_divide(name: str, columns: CsvColumns) -> bool:
-    """Whether a column may say which part of the set a row belongs to."""
-    usual = _plain(name) in DIVISIONS.split() or _flag(name) is not None
-    return usual or bool(_MAY_DIVIDE.search(_plain(name)) and columns.others.count(name) == 1)
-
-
-def _division(file: Path, table: pd.DataFrame, names: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The column that divides the set and the part that each row says; "" where there is none.
-
-    Raises UserError for a row that says no part where others do.
-    """
-    for name in names:
-        texts, asked = table[name].str.strip(), _flag(name)
-        known: dict[str, Any]
-        if asked is not None:
-            either: dict[bool | None, str] = {True: asked, False: "test" if asked == "train" else "train"}
-            known = {text: either.get(_TRUTH.get(text.casefold())) for text in texts.unique()}
-        else:
-            known = {text: getattr(parts.spelled(text), "part", None) for text in texts.unique()}
-        wrong = [text for text, part in known.items() if part in (None, parts.UNLABELLED)]
-        usual = asked is not None or _plain(name) in DIVISIONS.split()
-        if len(wrong) == len(known) or (not usual and (wrong or len(known) < 2)):
-            continue
-        if wrong:
-            line = texts.index[texts == wrong[0]][0]
-            advice = "write train, valid or test there, or call the column something else"
-            raise UserError(f"{file} line {line}: {wrong[0]!r} in the column {name} names no part of the set: {advice}")
-        return name, [known[text] for text in texts]
-    return None, [""] * len(table)
-
-
-def _is_group(texts: pd.Series, name: str) -> bool:
-    """Whether a column says which pictures belong together: it is called so, or numbers the parts of a division."""
-    numbered = texts.str.strip().str.fullmatch(r"\d+").all()
-    return _plain(name) in GROUPS.split() or bool(numbered and _plain(name) in DIVISIONS.split())
-
-
-def _notes(columns: CsvColumns, unread: Sequence[str], division: str | None, group: str | None) -> dict[str, str]:
-    notes = {}
-    if (_plain(columns.path), _plain(columns.label)) != ("path", "label") or unread:
-        also = f"; not read: {a_few(unread, 8)}" if unread else ""
-        notes["columns"] = f"{columns.path} is the path, {columns.label} the class{also}"
-    if group is not None:
-        notes["groups"] = f"the column {group} is kept as the group of a picture"
-    return notes
-
-
-def _part_notes(
+def part_notes(
     roles: dict[str, str], counts: Counter[str], division: str | None, entries: Sequence[Entry]
 ) -> dict[str, str]:
     """How the rows are divided, and whether the folders that they lie in say more than the CSV."""
@@ -185,7 +121,10 @@ def _part_notes(
         return {"parts": text} if len(set(said.values())) > 1 else {}
     if len(roles) == 1:
         return {"parts": f"every row is of {next(iter(roles))} by the column {division}, so the set is divided here"}
-    uses = (f"{counts[part]} of {part}{f' are {role}' if role != part else ''}" for part, role in roles.items())
+    uses = (
+        f"{counts[part]} of {part}{f' are {role}' if role != part and not parts.validates(part, role) else ''}"
+        for part, role in roles.items()
+    )
     return {"parts": f"by the column {division}: {', '.join(uses)}"}
 
 
@@ -213,14 +152,15 @@ class _CsvRows:
     guessed: int = 0
     _folder: str = field(init=False)
     _forms: dict[str, str] = field(default_factory=dict)
-    _seen: dict[str, tuple[str, str, int]] = field(default_factory=dict)
+    _seen: dict[tuple, tuple[str, str, int]] = field(default_factory=dict)
     _names: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._folder = str(self.file.parent)
 
-    def add(self, line: int, written: str, label: str, said: str, group: str) -> None:
-        """Take one row. Raises UserError for one that is not whole, or contradicts another."""
+    def add(self, line: int, written: str, label: str, said: str, more: tuple[Any, ...]) -> None:
+        """Take one row. more: its group, box, true class and further labels. Raises UserError for one that is not
+        whole, or contradicts another."""
         where, written, label = f"{self.file} line {line}", written.strip(), label.strip()
         if not (written and label):
             raise UserError(f"{where}: no {'label' if written else 'path'}: fill it in, or remove the line")
@@ -231,17 +171,18 @@ class _CsvRows:
         path = self._relative(found or written)
         if label not in self._forms:
             self._forms[label] = canonical(label)
-        says = (self._forms[label], said)
-        if path in self._seen:
-            *before, first = self._seen[path]
+        says, (group, box, *beside) = (self._forms[label], said), more
+        key = path, *box[:4]
+        if key in self._seen:
+            *before, first = self._seen[key]
             if says != tuple(before):
                 other = f"with the label {before[0]}" if before[0] != says[0] else f"as of {before[1]}"
                 raise UserError(f"{where}: {path} stands in line {first} already, {other}; leave one of them")
             self.repeated += 1
             return
-        self._seen[path] = (*says, line)
+        self._seen[key] = (*says, line)
         if found is not None:
-            self.entries.append(Entry(label, "", path, group, said))
+            self.entries.append(Entry(label, "", path, group, said, box, *beside))
             return
         if not self.missing:
             wrong = disk.fault(self.file.parent / written) or "could be several files"

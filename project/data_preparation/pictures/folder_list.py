@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import parts
 from project.data_preparation.pictures.entries import Entry, PictureList, a_few
+from project.data_preparation.pictures.hub import parquet_files, read_metadata, read_parquet
+from project.data_preparation.pictures.named_files import read_names, read_pattern
 from project.data_preparation.pictures.tree import FolderPath, Tree, convert, scan
 from project.work.common import UserError
 
@@ -24,16 +27,19 @@ class Branch:
     group: str = ""
 
 
-def read_folder(folder: Path, depth: int | None, skip: bool) -> PictureList:
-    """List the pictures of a folder, each with its class, part and group, and say how the folders were understood.
+def read_folder(folder: Path, settings: ImageFolderSettings) -> PictureList:
+    """List the pictures of a folder, each with its class, part and group, and say how it was understood.
 
-    depth: how many folders down the classes are; None: found out. skip: leave out what is no plain file.
     Raises UserError for a folder whose classes are not clear.
     """
-    tree = scan(folder)
+    tree, depth, skip = scan(folder), settings.class_depth, settings.skip_broken
     if not tree.files():
         raise UserError(f"{folder} is empty: give the folder that holds the pictures with --input")
+    if depth is None and (found := _otherwise(tree, settings)) is not None:
+        return found
     branches = _understand(tree) if depth is None else _at_depth(tree, depth)
+    if len({branch.label for branch in branches}) < 2 and depth is None and (named := read_names(tree)) is not None:
+        return named
     if not branches:
         down = "" if depth in (None, 1) else f" {depth} folders down, as --class-depth says"
         advice = f"put the pictures of each class in one, as {folder}/cat/1.jpg{_or_table(tree)}"
@@ -57,6 +63,15 @@ def read_folder(folder: Path, depth: int | None, skip: bool) -> PictureList:
     others = tree.files() - len(entries) - len(unlike)
     notes = _notes(tree, owners, roles, sorted(alone), sorted(nested))
     return PictureList(folder, entries, others, unlike, notes, _called(branches, roles))
+
+
+def _otherwise(tree: Tree, settings: ImageFolderSettings) -> PictureList | None:
+    """The pictures of a folder whose classes are told by names that a person describes, or by files beside them."""
+    if settings.label_pattern is not None:
+        return read_pattern(tree, settings.label_pattern)
+    if files := parquet_files(tree):
+        return read_parquet(files, tree.root, settings)
+    return read_metadata(tree, settings)
 
 
 def _or_table(tree: Tree) -> str:
@@ -275,6 +290,8 @@ def _called(branches: Iterable[Branch], roles: dict[str, str]) -> dict[str, str]
 
 def _use(folders: str, part: str, role: str) -> str:
     verb = "are" if " and " in folders else "is"
+    if parts.validates(part, role):
+        return f"{folders} {verb} valid"
     beside = "" if part in (role, "train") else f" (but {part} in the keys, as its part)" if role == "train" else ""
     return f"{folders} {verb} {role or 'the only part, and divided'}{beside}"
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.data_preparation.pictures import copies
 from project.data_preparation.pictures.entries import Entry
 from project.work.dataset import storage
 from project.work.dataset.packed import PackedPictures
@@ -19,18 +18,24 @@ EMPTY, TRUNCATED, UNREADABLE = "empty", "truncated", "unreadable"
 
 
 def table(
-    broken: Mapping[Entry, str], unlike: Iterable[str], remarks: Mapping[Entry, str], prepared: storage.Prepared
+    broken: Mapping[Entry, str],
+    unlike: Iterable[str],
+    remarks: Mapping[Entry, str],
+    prepared: storage.Prepared,
+    marks: np.ndarray,
 ) -> pd.DataFrame:
     """A row for each picture that is not in a set, and for each that is but is blank, too narrow or a copy.
 
     broken: what is wrong with those that cannot be read; unlike: names of what is no plain file; remarks: NARROW or
-    BLANK for pictures of the set. kept says yes or no; copy_of is the path of the first picture that is the same.
+    BLANK for pictures of the set; marks: `copies.digests` of its pictures, those to train first. kept says yes or no;
+    copy_of is the path of the first picture that is the same.
     """
     rows = [(path, "no", UNREADABLE, "", "", "", "no plain file") for path in unlike]
     rows += [(entry.path, "no", reason(fault), entry.label, "", "", fault) for entry, fault in broken.items()]
     parts = {path: part for part in storage.PARTS for path in getattr(prepared, part).keys["path"]}
-    rows += [(entry.path, "yes", said, entry.label, parts[entry.path], "", "") for entry, said in remarks.items()]
-    return pd.DataFrame([*rows, *_copies(prepared)], columns=list(COLUMNS))
+    there = {entry: said for entry, said in remarks.items() if entry.path in parts}
+    rows += [(entry.path, "yes", said, entry.label, parts[entry.path], "", "") for entry, said in there.items()]
+    return pd.DataFrame([*rows, *_copies(prepared, marks)], columns=list(COLUMNS))
 
 
 def reason(fault: str) -> str:
@@ -55,11 +60,10 @@ def note(path: Path) -> dict[str, str]:
     return {"listed": f"in {path.name}: {', '.join(f'{reason} {count}' for reason, count in counts.items())}"}
 
 
-def _copies(prepared: storage.Prepared) -> list[Sequence[str]]:
+def _copies(prepared: storage.Prepared, marks: np.ndarray) -> list[Sequence[str]]:
     """A row for each picture that shows exactly what an earlier one does; those to train come first."""
     paths = [path for part in storage.PARTS for path in getattr(prepared, part).keys["path"]]
     labels = np.concatenate([getattr(prepared, part).labels for part in storage.PARTS]).tolist()
-    marks = np.concatenate([copies.digests(getattr(prepared, part).images) for part in storage.PARTS])
     train, first, found = len(prepared.train.labels), dict[bytes, int](), list[Sequence[str]]()
     for row, mark in enumerate(marks):
         before = first.setdefault(mark.tobytes(), row)

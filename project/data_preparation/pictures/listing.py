@@ -1,4 +1,4 @@
-"""Which pictures there are and what each is called: a folder with one sub-folder a class, or a CSV of path,label."""
+"""Which pictures there are and what each is called, whatever lists them: folders, tables, arrays."""
 
 import dataclasses
 import os
@@ -8,18 +8,22 @@ from pathlib import Path
 
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import parts
+from project.data_preparation.pictures.arrays_file import read_arrays
 from project.data_preparation.pictures.csv_list import read_csv
-from project.data_preparation.pictures.entries import SHOWN, PictureList, check_counts
+from project.data_preparation.pictures.entries import SHOWN, PictureList, check_counts, check_groups
 from project.data_preparation.pictures.folder_list import read_folder
+from project.data_preparation.pictures.hub import read_parquet
 from project.work.common import UserError
 from project.work.labels import naming
 
-LONGEST = 255  # letters of a class's name, as of a folder's
+LONGEST = 255  # bytes of a class's name, as of a folder's
+KINDS = {".npz": "npz", ".parquet": "parquet"}  # of sources that are files, by suffix; all others are lists
 FORMS = (
-    "no pictures yet: say with --input where they are, in one of two forms",
+    "no pictures yet: say with --input where they are, in one of these forms",
     "  ./inv prepare-images --input FOLDER    one sub-folder a class (FOLDER/cat/1.jpg, FOLDER/dog/2.jpg ...),",
     "                                         or parts with those (FOLDER/train/cat/1.jpg, FOLDER/test/cat/2.jpg ...)",
     "  ./inv prepare-images --input FILE.csv  with the columns path,label; paths start from the folder of the file",
+    "docs/preparation.md has the others: files named 12_cat.jpg, .npz, and what the Hugging Face hub has",
 )
 
 
@@ -37,13 +41,17 @@ def _read(settings: ImageFolderSettings) -> PictureList:
         raise UserError("--input is empty: give a folder with one sub-folder a class, or a CSV")
     source = Path(os.path.expanduser(settings.input))
     if os.path.isdir(source):
-        found = read_folder(source, settings.class_depth, settings.skip_broken)
+        found = read_folder(source, settings)
     elif os.path.lexists(source):
-        found = read_csv(source, settings.path_column, settings.label_column, settings.skip_broken)
+        found = _of_file(source, settings)
     else:
         raise UserError(f"{source} is missing: give a folder with one sub-folder a class, or a CSV, with --input")
     for entry in found.entries:
         _check_path(source, entry.path)
+    if found.together:
+        for entry in found.entries:
+            _check_encoding(source, entry.group)
+        check_groups(source, found.entries, found.together)
     names = {name: _class_name(source, name) for name in sorted({entry.label for entry in found.entries})}
     entries = sorted(entry._replace(label=names[entry.label]) for entry in found.entries)
     told = naming.notes(names)
@@ -51,6 +59,19 @@ def _read(settings: ImageFolderSettings) -> PictureList:
     found = dataclasses.replace(found, entries=entries, notes=notes)
     check_counts(found.entries, found.called)
     return found
+
+
+def _of_file(source: Path, settings: ImageFolderSettings) -> PictureList:
+    """The pictures of a file, by its suffix."""
+    kind = KINDS.get(source.suffix.lower())
+    if kind == "npz":
+        return read_arrays(source, settings)
+    return read_parquet([source], source, settings) if kind == "parquet" else read_csv(source, settings)
+
+
+def source_kind(source: Path) -> str:
+    """What kind of source a set is of, for its provenance."""
+    return "folder" if source.is_dir() else KINDS.get(source.suffix.lower(), "csv")
 
 
 def set_name(settings: ImageFolderSettings) -> str:
@@ -69,8 +90,11 @@ def _class_name(source: Path, written: str) -> str:
         raise UserError(f"{source}: a class is called {written!a}, which nobody can see: give it a name")
     if _has_controls(written.strip()):
         raise UserError(f"{source}: the class {written!a} has a control character in its name: rename it")
-    if len(name) > LONGEST:
-        raise UserError(f"{source}: {name[:40]!a} ... is the name of no class: it has {len(name):,} letters")
+    if name in (".", ".."):
+        raise UserError(f"{source}: a class is called {name!a}, which no folder can be: give it another name")
+    if len(name.encode()) > LONGEST:
+        raise UserError(f"{source}: {name[:40]!a} ... is the name of no class: it has {len(name):,} letters, and at"
+                        f" most {LONGEST} bytes in UTF-8 are read")  # fmt: skip
     return name
 
 

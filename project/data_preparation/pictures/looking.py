@@ -6,15 +6,17 @@ it is like, in a third of the time.
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from project.data_preparation.options import ImageFolderSettings
+from project.data_preparation.pictures import framing
+from project.data_preparation.pictures.entries import Box, Content
 from project.data_preparation.pictures.reading import check_file, said_of
 from project.work.common import UserError
 from project.work.dataset.packed import LONGEST, MARK
@@ -23,8 +25,7 @@ from project.work.picture_files.decoding import Header
 from project.work.picture_files.threads import Allowance
 from project.work.picture_files.view import THUMBNAIL
 
-Content = Any  # a Path; the bytes of a file; pixels, uint8 (H, W) or RGB (H, W, 3); or what gives one when it is called
-Frame = Callable[[np.ndarray], np.ndarray]  # RGB uint8 (H, W, 3) -> the same of another size
+Source: TypeAlias = Content | Callable[[], Content]
 QUALITY = 95  # of a JPEG made of a picture that is larger than LONGEST
 AS_IT_CAME, AS_JPEG, AS_PNG = range(3)
 KEPT = ("as they came", f"as JPEG of quality {QUALITY}, {LONGEST} pixels long", "as PNG, without loss")
@@ -61,18 +62,22 @@ class Item:
 
 @dataclass
 class Looker:
-    """What the threads share. contents: of all pictures; frames: what is to be made of some of them, by row; bits: how
+    """What the threads share. contents: of all pictures; boxes: what is cut out of each, or nothing at all; bits: how
     many of 16 are in use; coloured: whether a coloured picture was seen."""
 
-    contents: Sequence[Content]
+    contents: Sequence[Source]
     settings: ImageFolderSettings
-    frames: Mapping[int, Frame]
+    boxes: Sequence[Box | tuple[()]] = ()
     bits: int = 16
     coloured: bool = False
 
     def __post_init__(self) -> None:
         self.bytes = Allowance(int(self.settings.largest_file * 1e6))
         self.pixels = Allowance(int(self.settings.largest_picture * 1e6))
+
+    def box(self, row: int) -> Box | tuple[()]:
+        """What is cut out of a picture."""
+        return self.boxes[row] if self.boxes else ()
 
     def look(self, members: range) -> list[Item]:
         """Look at some pictures after each other."""
@@ -85,22 +90,23 @@ class Looker:
             if isinstance(content, Path):
                 check_file(content, self.settings)
                 with open(content, "rb", 0) as file, self.bytes.of(size := os.fstat(file.fileno()).st_size, _LITTLE):
-                    return self._item(file.read(size), self.frames.get(row))
-            return self._item(content if isinstance(content, bytes) else _as_png(content), self.frames.get(row))
+                    return self._item(file.read(size), self.box(row))
+            return self._item(content if isinstance(content, bytes) else _as_png(content), self.box(row))
         except (UserError, ValueError, OSError, MemoryError) as error:
             return Item(fault=said_of(error)[:_MOST] or "it cannot be read")
 
-    def _item(self, data: bytes, frame: Frame | None) -> Item:
+    def _item(self, data: bytes, box: Box | tuple[()]) -> Item:
         header = decoding.header(data, self.settings.largest_picture)
         size = header.width * header.height
         item = Item(data, width=header.width, height=header.height, more=header.more)
+        framed = framing.needed(box, self.settings)
         fits = max(header.width, header.height) <= LONGEST and len(data) <= _BYTES_A_PIXEL * size + _SPARE
         by = reader.reduction(min(header.width, header.height), THUMBNAIL)
         with self.pixels.of(size, _LITTLE):
-            if fits and frame is None and header.reduced is not None and by > 1:
+            if fits and not framed and header.reduced is not None and by > 1:
                 self._glance(item, header, by)
             else:
-                self._study(item, header, frame, fits and not header.more)
+                self._study(item, header, box, fits and not framed and not header.more)
         return item
 
     def _glance(self, item: Item, header: Header, by: int) -> None:
@@ -111,13 +117,13 @@ class Looker:
             item.colour = colour_of(pixels.shown(header.reduced(by, False)))
             self.coloured = item.colour == COLOURED
         _describe(item, small)
-        if _is_blank(small):  # a dot may be lost in what is small
-            item.blank = _is_blank(header.decode().colour)
+        if pixels.is_blank(small):  # a dot may be lost in what is small
+            item.blank = pixels.is_blank(header.decode().colour)
 
-    def _study(self, item: Item, header: Header, frame: Frame | None, keep: bool) -> None:
+    def _study(self, item: Item, header: Header, box: Box | tuple[()], keep: bool) -> None:
         """Look at any picture at its full size, and make a file of it where its own cannot be kept."""
-        longest = max(header.width, header.height)
-        if header.reduced is not None and longest > LONGEST and frame is None:
+        longest, framed = max(header.width, header.height), framing.needed(box, self.settings)
+        if header.reduced is not None and longest > LONGEST and not framed:
             whole = reader.shown(header, reader.reduction(longest, LONGEST))
         else:
             samples = header.decode()
@@ -125,13 +131,13 @@ class Looker:
                 item.peak, item.least = samples.peak, samples.least_bits
             whole = pixels.shown(samples, self.bits)
             del samples
-        whole = whole if frame is None else frame(whole)
-        if max(whole.shape) > LONGEST or (frame is None and longest > LONGEST):
+        whole = framing.framed(whole, box, self.settings)
+        if max(whole.shape) > LONGEST or (longest > LONGEST and not framed):
             whole = reader.shrunk(whole, LONGEST)
             item.data, item.how = _encoded(whole, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY]), AS_JPEG
-        elif frame is not None or not keep:
+        elif not keep:
             item.data, item.how = _encoded(whole, ".png", []), AS_PNG
-        item.colour, item.blank = colour_of(whole), _is_blank(whole)
+        item.colour, item.blank = colour_of(whole), pixels.is_blank(whole)
         by = reader.reduction(min(whole.shape[:2]), THUMBNAIL)
         small = whole if by == 1 else reader.shrunk(whole, -(-max(whole.shape[:2]) // by))
         _describe(item, cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
@@ -148,11 +154,6 @@ def colour_of(picture: np.ndarray) -> int:
     """Whether a picture, RGB (H, W, 3), is COLOURED or GREY."""
     red, green, blue = (channel.tobytes() for channel in cv2.split(picture))
     return GREY if red == green == blue else COLOURED
-
-
-def _is_blank(picture: np.ndarray) -> bool:
-    numbers, one = picture.tobytes(), picture[0, 0].tobytes()
-    return numbers == one * (len(numbers) // len(one))
 
 
 def _encoded(picture: np.ndarray, form: str, options: Sequence[int]) -> bytes:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,15 +20,15 @@ import numpy as np
 
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import left_out
+from project.data_preparation.pictures.entries import Box
 from project.data_preparation.pictures.looking import (
     COLOURED,
     GREY,
     KEPT,
     UNKNOWN,
-    Content,
-    Frame,
     Item,
     Looker,
+    Source,
     colour_of,
 )
 from project.work.common import progress
@@ -113,19 +113,16 @@ class Packing:
 
 
 def pack(
-    contents: Sequence[Content],
-    settings: ImageFolderSettings,
-    scratch: Path,
-    frames: Mapping[int, Frame] | None = None,
+    contents: Sequence[Source], settings: ImageFolderSettings, scratch: Path, boxes: Sequence[Box | tuple[()]] = ()
 ) -> Packing:
     """Look at each picture once and put its bytes into a file in scratch; what is there already is gone on with.
 
-    contents: where each picture comes from; frames: what is to be made of some of them, by row: RGB uint8 (H, W, 3) ->
-    the same of another size. Faults are for the caller to judge. One number of bits is found for all pictures of 16
-    bits whose files do not tell, so that they stay comparable.
+    contents: what each comes from, or what gives that when it is called; boxes: what is cut out of each. Faults are for
+    the caller to judge. One number of bits is found for all pictures of 16 bits whose files do not tell, so that they
+    stay comparable.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    looker = Looker(contents, settings, frames or {})
+    looker = Looker(contents, settings, boxes)
     pieces = [_Piece(scratch, number, looker) for number in range(-(-len(contents) // _PIECE))]
     found = Packing(scratch / DATA, np.zeros(len(contents), _ROW))
     found.rows["peak"] = -1
@@ -164,12 +161,20 @@ def begun(scratch: Path) -> bool:
     return any(scratch.glob("piece-*.npz"))
 
 
-def is_same(older: PackedPictures, content: Content) -> bool:
-    """Whether the first of some packed pictures shows what there is here: by its bytes, or by how it looks."""
+def count_same(
+    older: Sequence[PackedPictures],
+    contents: Sequence[Source],
+    settings: ImageFolderSettings,
+    boxes: Sequence[Box | tuple[()]],
+) -> int:
+    """How many packed pictures, each the only one of its kind here, show what there is now: by bytes or by looks."""
     with quiet():
-        (item,) = Looker([content], ImageFolderSettings(), {}).look(range(1))
-    alike = item.mark == older.marks[0].tobytes() or np.array_equal(item.thumbnail, older.thumbnails[0])
-    return not item.fault and alike
+        items = Looker(contents, settings, boxes).look(range(len(contents)))
+    return sum(
+        not item.fault
+        and (item.mark == one.marks[0].tobytes() or np.array_equal(item.thumbnail, one.thumbnails[0]))
+        for one, item in zip(older, items, strict=True)
+    )
 
 
 def _put(found: Packing, members: range, items: Sequence[Item], file: IO[bytes]) -> None:
@@ -252,12 +257,12 @@ class _Piece:
     def key(self) -> str:
         """What changes when a picture does, or how it is looked at; to be asked for before that."""
         settings = self.looker.settings
-        said = [_VERSION, *(getattr(settings, name, None) for name in ("largest_picture", "largest_file"))]
-        said += [(_state(self.looker.contents[row]), repr(self.looker.frames.get(row))) for row in self.members]
+        said: list[Any] = [_VERSION, settings.largest_picture, settings.largest_file, settings.margin, settings.border]
+        said += [(_state(self.looker.contents[row]), *self.looker.box(row)) for row in self.members]
         return hashlib.blake2b(repr(said).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
-def _state(content: Content) -> tuple[Any, ...]:
+def _state(content: Source) -> tuple[Any, ...]:
     """What changes when a picture does."""
     content = content() if callable(content) else content
     if isinstance(content, Path):

@@ -72,6 +72,11 @@ def says_nothing(name: str) -> bool:
     return all(word in {*usual.split(), *_NEUTRAL.split()} or _GLUED.fullmatch(word) for word in words)
 
 
+def validates(part: str, role: str) -> bool:
+    """Whether a part is the validation split of training, beside the training part that it is kept with."""
+    return part == "valid" and role == "train"
+
+
 def roles(said: Collection[str], where: str) -> dict[str, str]:
     """What each part that was found is used as: train, test or, where it is the only one, "" (still to be drawn).
 

@@ -1,7 +1,7 @@
 """Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from project.data_preparation.options import ImageFolderSettings
-from project.data_preparation.pictures import left_out
+from project.data_preparation.pictures import framing, left_out
+from project.data_preparation.pictures.entries import Box, Content
 from project.work.common import UserError, progress
 from project.work.files import disk
 from project.work.machine.memory_budget import free_memory
 from project.work.picture_files import decoding, pixels
+from project.work.picture_files.pixels import Samples
 from project.work.picture_files.threads import Allowance, large_blocks, quiet
 
 _COPIES = 2.2  # of all pictures that are held at once while they are divided into two parts
@@ -45,7 +47,7 @@ class Reading:
 
     def remarks(self) -> dict[int, str]:
         """What a person should look at, by row; to be asked for before `kept`."""
-        blank = (row for row, image in enumerate(self.images) if (image == image[0, 0]).all())
+        blank = (row for row, image in enumerate(self.images) if pixels.is_blank(image))
         said = {row: left_out.BLANK for row in blank if row not in self.faults}
         return said | {row: left_out.NARROW for row in sorted(self.narrow)}
 
@@ -65,17 +67,22 @@ class Reading:
         return said
 
 
-def read_pictures(paths: Sequence[Path], settings: ImageFolderSettings) -> Reading:
+def read_pictures(
+    contents: Sequence[Content | Callable[[], Content]],
+    settings: ImageFolderSettings,
+    boxes: Sequence[Box | tuple[()]] = (),
+) -> Reading:
     """Read, shrink and square pictures. Raises UserError where the result cannot fit in memory.
 
-    One number of bits is found for all pictures of 16 bits whose files do not tell, so that they stay comparable.
+    contents: what each comes from, or what gives that when it is called; boxes: what is cut out of each. One number of
+    bits is found for all pictures of 16 bits whose files do not tell, so that they stay comparable.
     """
-    shape = (len(paths), settings.size, settings.size, 3)
+    shape = (len(contents), settings.size, settings.size, 3)
     _check_memory(shape)
-    reader = _Reader(paths, settings, Reading(np.zeros(shape, np.uint8)))
+    reader = _Reader(contents, settings, Reading(np.zeros(shape, np.uint8)), boxes)
     found = reader.found
     with quiet(), large_blocks(), ThreadPoolExecutor() as pool:  # decoders let other threads run
-        _watched(pool.map(reader.read, range(len(paths))), len(paths), "reading pictures")
+        _watched(pool.map(reader.read, range(len(contents))), len(contents), "reading pictures")
         deep = [row for row in reader.peaks if row not in found.faults]
         found.deep, found.more = len(deep), len(reader.more)
         if deep:
@@ -94,8 +101,14 @@ def _watched(work: Iterable[None], total: int, what: str) -> None:
 class _Reader:
     """What the threads share."""
 
-    def __init__(self, paths: Sequence[Path], settings: ImageFolderSettings, found: Reading) -> None:
-        self.paths, self.settings, self.found = paths, settings, found
+    def __init__(
+        self,
+        contents: Sequence[Content | Callable[[], Content]],
+        settings: ImageFolderSettings,
+        found: Reading,
+        boxes: Sequence[Box | tuple[()]],
+    ) -> None:
+        self.contents, self.settings, self.found, self.boxes = contents, settings, found, boxes
         self.largest = int(settings.largest_file * 1e6)
         self.bytes, self.pixels = Allowance(self.largest), Allowance(int(settings.largest_picture * 1e6))
         self.peaks: dict[int, int] = {}
@@ -105,25 +118,38 @@ class _Reader:
     def read(self, row: int) -> None:
         """Put one picture into its place, or what is wrong with it among the faults."""
         try:
-            self._read(self.paths[row], row)
+            self._read(self.contents[row], row)
         except (UserError, ValueError, OSError, MemoryError) as error:
             self.found.faults[row] = said_of(error)
 
-    def _read(self, path: Path, row: int) -> None:
-        check_file(path, self.settings)
-        with open(path, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
-            header = decoding.header(file.read(size), self.settings.largest_picture)
-            with self.pixels.of(header.width * header.height):
-                decoded = header.decode()
-                if decoded.peak is not None:
-                    self.peaks[row], self.least[row] = decoded.peak, decoded.least_bits
-                whole = pixels.shown(decoded, self.found.bits)
-                del decoded
-                self.found.images[row] = pixels.fit(whole, self.settings.size, self.settings.fit)
-            if header.more:
-                self.more.add(row)
-            if min(header.width, header.height) == 1:
-                self.found.narrow.add(row)
+    def _read(self, content: Content | Callable[[], Content], row: int) -> None:
+        content = content() if callable(content) else content
+        if isinstance(content, np.ndarray):
+            self._fit(pixels.shown(Samples(content)), row)
+        elif isinstance(content, bytes):
+            self._decode(content, row)
+        else:
+            check_file(content, self.settings)
+            with open(content, "rb") as file, self.bytes.of(size := os.fstat(file.fileno()).st_size):
+                self._decode(file.read(size), row)
+
+    def _decode(self, data: bytes, row: int) -> None:
+        header = decoding.header(data, self.settings.largest_picture)
+        with self.pixels.of(header.width * header.height):
+            decoded = header.decode()
+            if decoded.peak is not None:
+                self.peaks[row], self.least[row] = decoded.peak, decoded.least_bits
+            whole = pixels.shown(decoded, self.found.bits)
+            del decoded
+            self._fit(whole, row)
+        if header.more:
+            self.more.add(row)
+        if min(header.width, header.height) == 1:
+            self.found.narrow.add(row)
+
+    def _fit(self, whole: np.ndarray, row: int) -> None:
+        whole = framing.framed(whole, self.boxes[row] if self.boxes else (), self.settings)
+        self.found.images[row] = pixels.fit(whole, self.settings.size, self.settings.fit)
 
 
 def said_of(error: BaseException) -> str:

@@ -14,19 +14,23 @@ FolderPath = tuple[str, ...]  # names of folders, from the one that was given
 
 _UNREAD = """3fr ai arw cr2 cr3 czi dcm dds dicom dng eps exr fits hdr heic heics heif hif icns ico jxl jxr kdc mef mos
 mrw nd2 ndpi nef nii npy nrw orf pcx pdf pef psb psd raf raw rw2 rwl sr2 srf srw svg svgz svs tga wdp x3f xcf"""
+METADATA = ("metadata.csv", "metadata.jsonl")
 UNREAD = {f".{kind}" for kind in _UNREAD.split()}
 
 
 @dataclass
 class Content:
     """What lies right in one folder. unread: pictures of a form that is not read, by suffix; unlike: names of pictures
-    that are no plain files, with what they are; tables: names of CSV files."""
+    that are no plain files, with what they are; tables: names of CSV files; metadata, parquet: of files as the Hugging
+    Face hub has them."""
 
     folders: list[str] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     unlike: dict[str, str] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
+    metadata: list[str] = field(default_factory=list)
+    parquet: list[str] = field(default_factory=list)
     others: int = 0
 
 
@@ -123,6 +127,8 @@ def _content(tree: Tree, place: FolderPath) -> tuple[Content, list[str]]:
         elif suffix(entry.name) not in PICTURES:
             here.others += 1
             here.tables += [entry.name] if suffix(entry.name) == ".csv" else []
+            here.metadata += [entry.name] if entry.name in METADATA else []
+            here.parquet += [entry.name] if suffix(entry.name) == ".parquet" else []
             here.unread.update({suffix(entry.name)} & UNREAD)
         elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path) or not os.path.exists(entry.path):
             # A link to nothing too: it is a picture that is broken.

@@ -1,6 +1,7 @@
 """A prepared data set as splits: row numbers of files that are held once, and the batches gathered from them."""
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 
 from project.work.common import UserError
-from project.work.dataset import prepared_data, transforms
-from project.work.dataset.pictures import Records, loaded, staged
+from project.work.dataset import grouping, label_sets, prepared_data, transforms
+from project.work.dataset.pictures import Loaded, Records, loaded, staged
 from project.work.dataset.transforms import Augmentation, Normaliser
 from project.work.labels import label_correction, noise
 from project.work.labels.label_correction import LabelCorrection
@@ -113,7 +114,8 @@ class Dataset:
     """The three splits of a run, with the class names and the keys of the training file's rows (`naming.packed`).
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
-    correction: what was done to put them right; truth: what is known of the true ones, see `pictures.Loaded`.
+    correction: what was done to put them right; truth: what is known of the true ones, see `pictures.Loaded`; groups:
+    int64 (N,), equal for rows of the training file that no split may divide, or None.
     """
 
     train: Split
@@ -125,6 +127,7 @@ class Dataset:
     noise: Noise | None = None
     correction: LabelCorrection | None = None
     truth: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
@@ -141,15 +144,18 @@ def load(settings: Settings, device: torch.device) -> Dataset:
     """Read a prepared data set onto the device and hold out validation, stratified. Raises UserError for bad files.
 
     Which rows are validation depends on the labels of the files alone, so that runs on noisy, corrected or clean ones
-    are judged by the same pictures.
+    are judged by the same pictures. A validation part that the source gave is taken as it is.
     """
     folder = prepared_data.find(settings.dataset)
     data = loaded(folder, settings.image_size, device, settings.largest_set)
-    parts = split(data.train.labels.cpu().numpy(), settings.valid_rate, settings.split_seed, str(folder), data.names)
+    parts = _parts(data, settings, str(folder))
+    learnt, fingerprint = data.train, data.fingerprint
+    if settings.label_set is not None:
+        chosen = label_sets.read(folder, settings.label_set, data.keys, data.names)
+        learnt, fingerprint, parts = _with_label_set(learnt, chosen, fingerprint, parts, settings.label_set)
     train, valid = (torch.from_numpy(part) for part in parts)
     test = torch.arange(len(data.test.labels))
     normalise = transforms.chosen(settings, data.train.pictures, train)
-    learnt, fingerprint = data.train, data.fingerprint
     made = corrected = None
     if settings.noise_type != "none":
         made = noise.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names)
@@ -164,7 +170,37 @@ def load(settings: Settings, device: torch.device) -> Dataset:
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
     truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
-    return Dataset(splits[0], splits[1], splits[2], data.names, data.keys, fingerprint, made, corrected, truth)
+    groups = data.given.groups
+    return Dataset(splits[0], splits[1], splits[2], data.names, data.keys, fingerprint, made, corrected, truth, groups)
+
+
+def _parts(data: Loaded, settings: Settings, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and to validate: as the source says, or else drawn. Raises UserError when too few."""
+    labels, given = data.train.labels.cpu().numpy(), data.given
+    if given.valid is None:
+        return split(labels, settings.valid_rate, settings.split_seed, where, data.names, given.groups)
+    train, valid = np.flatnonzero(~given.valid), np.flatnonzero(given.valid)
+    _refuse_rare(labels[train], 1, where, "", data.names)
+    grouping.refuse_missing(labels, train, where, "the validation part that the source gave has the others", data.names)
+    return train, valid
+
+
+def _with_label_set(
+    records: Records, chosen: np.ndarray, fingerprint: str, parts: tuple[np.ndarray, np.ndarray], name: str
+) -> tuple[Records, str, tuple[np.ndarray, np.ndarray]]:
+    """The records with the labels of a label set, and the parts without the rows that it does not name.
+
+    chosen: see `label_sets.read`. Raises UserError where a part has none left.
+    """
+    named = chosen != label_sets.UNNAMED
+    train, valid = (part[named[part]] for part in parts)
+    if not len(train) or not len(valid):
+        what = "validation" if len(train) else "training"
+        raise UserError(f"--label-set {name}: it names no picture of the {what} split")
+    labels = torch.from_numpy(chosen).to(records.labels.device)
+    digest = hashlib.sha256(chosen.tobytes()).hexdigest()[:12]
+    whole = labels.where(labels != label_sets.UNNAMED, records.labels)
+    return dataclasses.replace(records, labels=whole), f"{fingerprint}-{digest}", (train, valid)
 
 
 def _with_corrected(records: Records, corrected: LabelCorrection) -> Records:
@@ -175,14 +211,22 @@ def _with_corrected(records: Records, corrected: LabelCorrection) -> Records:
 
 
 def split(
-    labels: np.ndarray, valid_rate: float, seed: int, where: str, names: Sequence[str] = ()
+    labels: np.ndarray,
+    valid_rate: float,
+    seed: int,
+    where: str,
+    names: Sequence[str] = (),
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of training and validation, sorted, every class in proportion. Raises UserError when too few.
 
+    groups: int64 (N,), of rows that stay together: none is divided, and the proportions are as near as that allows.
     They are those of scikit-learn's train_test_split, as fold_numbers gives those of its StratifiedKFold, drawn in the
     same order. It is not called, as every run would wait for its import; benchmark/startup.py measures that.
     """
     _refuse_rare(labels, 2, where, "one row to train and one to validate", names)
+    if groups is not None:
+        return grouping.split(labels, groups, valid_rate, seed, where, names)
     rows, classes = len(labels), len(np.unique(labels))
     held_out = math.ceil(valid_rate * rows)
     if not classes <= held_out <= rows - classes:
@@ -207,9 +251,21 @@ def refuse_few_rows(labels: np.ndarray, folds: int, where: str, names: Sequence[
     _refuse_rare(labels, folds, where, f"one for each of {folds} folds; use fewer --folds", names)
 
 
-def fold_numbers(labels: np.ndarray, folds: int, seed: int, where: str, names: Sequence[str] = ()) -> np.ndarray:
-    """The fold (0 .. folds-1) of each row, stratified. Raises UserError when a class has fewer rows than folds."""
+def fold_numbers(
+    labels: np.ndarray,
+    folds: int,
+    seed: int,
+    where: str,
+    names: Sequence[str] = (),
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """The fold (0 .. folds-1) of each row, stratified. Raises UserError when a class has fewer rows than folds.
+
+    groups: int64 (N,), of rows that stay together: none is divided.
+    """
     refuse_few_rows(labels, folds, where, names)
+    if groups is not None:
+        return grouping.fold_numbers(labels, groups, folds, seed, where, names)
     random = np.random.RandomState(seed)
     numbers = np.empty(len(labels), dtype=np.int64)
     start = 0

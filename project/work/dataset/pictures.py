@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from project.work.common import progress
-from project.work.dataset import storage
+from project.work.dataset import grouping, storage
+from project.work.dataset.grouping import NOTHING_GIVEN, Given
 from project.work.dataset.packed import PackedPictures
 from project.work.files import disk
 from project.work.labels.naming import packed
@@ -224,7 +225,7 @@ class Loaded:
     """A prepared data set on a device. keys: of the training file, (N,), see `packed`.
 
     truth: float64 (N,), the class that each row of the training file shows, where its source knows; -1: none of the
-    classes, not a number: not known.
+    classes, not a number: not known; given: what the source says of a split.
     """
 
     train: Records
@@ -233,6 +234,7 @@ class Loaded:
     keys: np.ndarray
     fingerprint: str
     truth: np.ndarray | None = None
+    given: Given = NOTHING_GIVEN
 
 
 class LastLoaded:
@@ -279,7 +281,10 @@ def _read_set(folder: Path, side: int | None, device: torch.device, largest: flo
         for part in (prepared.train, prepared.test)
     )
     keys, fingerprint = packed(prepared.train.keys["key_id"]), storage.fingerprint(prepared.train)
-    return Loaded(train, test, prepared.names, keys, fingerprint, _truth(prepared.train.keys))
+    said = {grouping.TOGETHER, grouping.VALIDATION} & prepared.provenance.keys()
+    given = grouping.given(prepared.train.keys, prepared.provenance) if said else NOTHING_GIVEN
+    fingerprint += f"-{given.fingerprint}" if said else ""  # of folds, which logits are made by
+    return Loaded(train, test, prepared.names, keys, fingerprint, _truth(prepared.train.keys), given)
 
 
 def _truth(keys: pd.DataFrame) -> np.ndarray | None:

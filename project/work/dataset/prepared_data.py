@@ -44,7 +44,8 @@ def digest(folder: Path) -> str | None:
     from project.work.dataset.storage import LARGEST_FACTS, PROVENANCE
 
     try:
-        checksums = disk.read_json(folder / PROVENANCE, LARGEST_FACTS)["sha256"]
+        facts = disk.read_json(folder / PROVENANCE, LARGEST_FACTS)
+        checksums = facts["sha256"] | facts.get("label_sets", {})
     except (UserError, LookupError, TypeError):
         return None
     return hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:12]

@@ -70,6 +70,8 @@ def _file(path: Path) -> str:
         return f"is a table and no prepared set; one of path,label: {_prepare_images(path, path.parent)}"
     if kind in PICTURES:
         return f"is a picture: {_prepare_images(path.parent, path.parent)}, with a sub-folder for each class there"
+    if kind in (".npz", ".parquet"):
+        return f"is no prepared set; if it holds pictures and labels: {_prepare_images(path, path.with_suffix(''))}"
     if kind in ARCHIVES:
         return "is an archive: unpack it, and run ./inv prepare-images --input with the folder of pictures in it"
     return "is a file, and a prepared set is a folder: give --dataset the name of a prepared set, or its folder"

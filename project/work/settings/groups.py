@@ -18,10 +18,17 @@ class DataSettings:
     dataset: str = setting(
         "quickdraw", "name of a prepared data set, a folder of project/input (or a path)", value="NAME", usual=True
     )
+    label_set: str | None = setting(
+        None, "further labels of the same pictures to learn from, in place of those of the set: NAME of its"
+        " labels_NAME.csv.gz",
+        value="NAME",
+    )  # fmt: skip
     image_size: int | None = setting(
         None, "side in pixels to train at; as prepared when not given", within="[8, 1024]", usual=True
     )
-    valid_rate: float = setting(0.1, "share of the training images held out for validation", within="(0, 1)")
+    valid_rate: float = setting(
+        0.1, "share of the training images held out for validation, unless the set says which", within="(0, 1)"
+    )
     split_seed: int = setting(
         0, "seed of the validation split and the folds; runs that differ in --seed share it", within="[0, 4294967295]"
     )

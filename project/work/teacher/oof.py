@@ -80,8 +80,10 @@ def make(context: RunContext, dataset: Dataset, folder: Path, at_once: int | Non
 
 def parts(teacher: Settings, dataset: Dataset) -> np.ndarray:
     """The fold of each training picture, int (n,). Raises UserError when a class has fewer rows than folds."""
-    labels = dataset.train.labels.cpu().numpy()
-    return base_dataset.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names)
+    labels, groups = dataset.train.labels.cpu().numpy(), dataset.groups
+    if groups is not None:
+        groups = groups[dataset.train.rows.cpu().numpy()]
+    return base_dataset.fold_numbers(labels, teacher.folds, teacher.split_seed, teacher.dataset, dataset.names, groups)
 
 
 def refuse_few_rows(teacher: Settings, dataset: Dataset) -> None:

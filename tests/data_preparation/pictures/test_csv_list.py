@@ -155,7 +155,7 @@ def test_a_column_of_parts_is_obeyed(folder: Path, column: str, words: tuple[str
 
 def test_rows_of_validation_are_counted_and_stay_known(folder: Path) -> None:
     found = listed(folder, "path,label,split\n" + rows("{p},{c},{w}", "train", "val", "train", "test"))
-    assert found.notes["parts"] == "by the column split: 4 of train, 2 of valid are train, 2 of test"
+    assert found.notes["parts"] == "by the column split: 4 of train, 2 of valid, 2 of test"
     by_path = sorted(found.entries, key=lambda entry: entry.path)
     assert [entry.said for entry in by_path] == ["train", "valid", "train", "test"] * 2
 

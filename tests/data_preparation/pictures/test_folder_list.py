@@ -67,7 +67,7 @@ def test_a_validation_part_is_trained_on_and_stays_known(tmp_path: Path) -> None
     assert Counter((e.said, e.part) for e in found.entries) == {
         ("train", "train"): 4, ("valid", "train"): 2, ("test", "test"): 4
     }  # fmt: skip
-    assert found.notes["parts"] == "train/ is train, val/ is train (but valid in the keys, as its part), test/ is test"
+    assert found.notes["parts"] == "train/ is train, val/ is valid, test/ is test"
 
 
 def test_several_folders_of_a_part_are_groups(tmp_path: Path) -> None:

@@ -20,10 +20,12 @@ from PIL import Image
 from project.data_preparation import image_folder
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures import looking, packing
+from project.data_preparation.pictures.entries import Box
 from project.data_preparation.pictures.reading import read_pictures
 from project.work.common import UserError
 from project.work.dataset import packed, storage
 from project.work.dataset.packed import PackedPictures
+from project.work.picture_files import reader
 
 
 def prepare(source: Path, output: Path, *flags: object) -> storage.Prepared:
@@ -178,7 +180,7 @@ def test_a_folder_of_empty_files_is_said_to_be_one(tmp_path: Path) -> None:
     source = photos.folder(tmp_path / "in", count=3)
     for path in source.rglob("*.jpg"):
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="none of its 6 pictures can be read: the file is empty"):
+    with pytest.raises(UserError, match=r"none of 6 pictures can be read; cat/000\.jpg: the file is empty"):
         prepare(source, tmp_path / "out", "--skip-broken")
 
 
@@ -283,3 +285,25 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout.split()[-1]) / 1024)
     assert peaks[1] - peaks[0] < 60  # MB; as pixels they would be 200
+
+
+def test_boxes_margins_arrays_and_bytes_are_kept_without_loss(tmp_path: Path) -> None:
+    picture, box = photos.photo(3, 120, 200), Box(20, 10, 90, 70)
+    data = photos.jpeg(picture)
+    (tmp_path / "a.jpg").write_bytes(data)
+    contents, boxes = [tmp_path / "a.jpg", data, picture, picture[..., 0], lambda: data], [box, (), (), (), ()]
+    settings = ImageFolderSettings(size=96, channels="3")
+    images = packing.pack(contents, settings, tmp_path / "packed", boxes).kept(settings)
+    upright = [reader.decode_upright(images.encoded(row)) for row in range(5)]
+    assert np.array_equal(upright[0], reader.decode_upright(data)[10:80, 20:110])
+    assert images.encoded(1) == images.encoded(4) == data
+    assert np.array_equal(upright[2], picture)
+    assert np.array_equal(upright[3], np.repeat(picture[..., :1], 3, axis=2))
+    for row, (content, cut) in enumerate(zip(contents, boxes, strict=True)):
+        small = read_pictures([content], settings, [cut]).images[0]
+        assert np.abs(images[row].astype(int) - small).mean() < 2
+    wide = ImageFolderSettings(size=96, channels="3", margin=0.5, border="black")
+    framed = packing.pack(contents, wide, tmp_path / "packed", boxes).kept(wide)  # in place of the pieces without
+    assert np.array_equal(framed[2], read_pictures([picture], wide).images[0])
+    assert not framed[2][:10].any()
+    assert packing.pack(contents, wide, tmp_path / "packed", [Box(150, 10, 90, 70), *boxes[1:]]).faults.keys() == {0}
