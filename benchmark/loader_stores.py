@@ -114,7 +114,7 @@ def hdf5(files: Sequence[Path], scratch: Path) -> Store:
 def _lmdb(path: str) -> Iterator[Read]:
     import lmdb
 
-    with lmdb.open(path, readonly=True, lock=False, readahead=False) as store, store.begin() as transaction:
+    with lmdb.open(path, readonly=True, lock=False) as store, store.begin() as transaction:
         yield lambda row: transaction.get(b"%08d" % row)
 
 

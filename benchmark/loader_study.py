@@ -36,6 +36,7 @@ from project.work.machine.process import run_command, stoppable
 from project.work.settings.flags import parse, setting
 
 SUFFIXES = (".jpg", ".jpeg")
+LEAST = 16  # photos
 PART = 4  # an epoch's part where neither processes nor threads are started
 MADE = ((512, 384, 87, 224, 1), (150, 150, 75, 128, 2))  # width, height, quality, side, times as many
 
@@ -51,9 +52,6 @@ class StudyOptions(Options):
     input: str | None = setting(None, "folder of JPEGs to read in place of made ones", value="FOLDER")
     side: int = setting(224, "pixels of the side that those of --input are delivered at", within="[16, 1024]")
     batch: int = setting(64, "pictures of a batch", within="[2, inf)")
-    step: float = setting(
-        20, "milliseconds of a device's work on a batch, while the next is loaded", within="[0, 9999]"
-    )
     folder: str | None = setting(None, "where the files are written, to measure its disk", value="FOLDER")
     fig: str | None = setting(None, "file to draw the picture to, beside printing the tables", value="FILE")
 
@@ -169,31 +167,38 @@ class Study:
         ]
         return [usual, *batches, *counts]
 
-    def beside(self) -> list[Contender]:
-        """Loading while a device works."""
-        made, photos, step = partial(self.contender, part=PART), self.photos, self.options.step / 1000
-        ahead = partial(ways.packed_one_thread, photos.packed)
+    def beside(self, step: float) -> list[Contender]:
+        """Loading while a device works on each batch for so many seconds."""
+        made, photos = partial(self.contender, part=PART, step=step), self.photos
         return [
-            made("packed, threads", lambda: ways.packed_streamed(photos.packed), "this project's way", step=step),
-            made("packed, a prefetching thread", lambda: ways.prefetched(ahead()), step=step),
-            made("packed, one thread", ahead, "reads while the device waits", step=step),
-            made("pixels in memory", lambda: ways.resident(photos.pixels), "decoded before", step=step),
+            made("packed, threads", lambda: ways.packed_streamed(photos.packed), "this project's way"),
+            made("packed, a prefetching thread", lambda: ways.prefetched(ways.packed_one_thread(photos.packed))),
+            made("packed, one thread", lambda: ways.packed_one_thread(photos.packed), "reads while the device waits"),
+            made("pixels in memory", lambda: ways.resident(photos.pixels), "decoded before"),
         ]
+
+    def seconds_a_batch(self) -> float:
+        """How long one thread takes for a batch here and now."""
+        alone = self.contender("", lambda: ways.packed_one_thread(self.photos.packed), part=PART)
+        took = measure.cost(alone.run)
+        return took.wall * self.options.batch / took.units
 
     def rows(self) -> list[Row]:
         """Measure and show all tables; the cold readings first, while nothing holds a file open."""
-        title, step = self.photos.title, self.options.step
-        tables = {
-            f"One thread: {title}": (self.one_thread, "cpu"),
-            f"Decoders, from raw files by one thread: {title}": (self.decoders, "cpu"),
-            f"{measure.cores()} threads or processes: {title}": (self.several, "wall"),
-            f"Batches and threads: {title}": (self.sizes, "wall"),
-            f"Beside a device that works {step:g} ms a batch: {title}": (self.beside, "wall"),
-        }
-        found = loader_cold.rows(self.photos, self.options)
-        for group, (contenders, clock) in tables.items():
-            found += table.compare(group, "pictures", contenders(), self.options, clock=clock, warm=False)
-        return found
+        title, found = self.photos.title, loader_cold.rows(self.photos, self.options)
+        for start, contenders, clock in (
+            ("One thread", self.one_thread, "cpu"),
+            ("Decoders, from raw files by one thread", self.decoders, "cpu"),
+            (f"{measure.cores()} threads or processes", self.several, "wall"),
+            ("Batches and threads", self.sizes, "wall"),
+        ):
+            found += self._compare(f"{start}: {title}", contenders(), clock)
+        step = self.seconds_a_batch()
+        start = f"Beside a device that works {1000 * step:.0f} ms a batch, as long as one thread loads"
+        return found + self._compare(f"{start}: {title}", self.beside(step), "wall")
+
+    def _compare(self, group: str, contenders: Sequence[Contender], clock: str) -> list[Row]:
+        return table.compare(group, "pictures", contenders, self.options, clock=clock, warm=False)
 
 
 @contextmanager
@@ -221,8 +226,9 @@ def _named(options: StudyOptions) -> Iterator[tuple[str, list[Path], int]]:
     if not folder.is_dir():
         raise UserError(f"--input {options.input}: no folder is there")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if len(files) < 2:
-        raise UserError(f"--input {options.input}: {len(files)} files end with {' or '.join(SUFFIXES)}; give 2 or more")
+    if len(files) < LEAST:
+        ends = " or ".join(SUFFIXES)
+        raise UserError(f"--input {options.input}: {len(files)} files end with {ends}; give {LEAST} or more")
     some = files[:: -(-len(files) // options.pictures)]
     yield f"{len(some):,} photos of --input", some, options.side
 
@@ -252,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(StudyOptions, argv, "Compare ways of keeping and reading photos.")
     loader_chart.check(options.fig)
     if options.quick:
-        options = dataclasses.replace(options, pictures=24, batch=8, step=1)
+        options = dataclasses.replace(options, pictures=24, batch=8)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with all_photos(options) as sets:
