@@ -99,7 +99,8 @@ def _read_twice(
     if kept is None:
         notes[cold] = "skipped: this system cannot be asked to let go of a file"
     elif kept > page_cache.KEPT:
-        notes[cold] = f"skipped: {page_cache.file_system(paths[0])} kept {kept:.0%} in memory"
+        if cold not in costs:  # or another process read them in this round alone
+            notes[cold] = f"skipped: {page_cache.file_system(paths[0])} kept {kept:.0%} in memory"
     else:
         costs.setdefault(cold, []).append(first)
         notes[cold] = f"{kept:.0%} of its files in memory before"
