@@ -4,6 +4,7 @@ Each way takes the rows of batches and delivers, for each, its rows and its pict
 """
 
 import io
+import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -137,15 +138,15 @@ class Pictures(Dataset):
 
 
 class Shuffled(IterableDataset):
-    """Batches of a file that is read in its order, through a shuffle buffer."""
+    """Batches of a file that is read in its order, through a shuffle buffer, until so many pictures are decoded."""
 
-    def __init__(self, tape: Tape, decode: Decode, size: int) -> None:
-        self.tape, self.decode, self.size = tape, decode, size
+    def __init__(self, tape: Tape, decode: Decode, size: int, most: int) -> None:
+        self.tape, self.decode, self.size, self.most = tape, decode, size, most
 
     def __iter__(self) -> Iterator[Delivered]:
         rows: list[int] = []
         images: list[np.ndarray] = []
-        for row, data in _through_buffer(self.tape.open(), random.Random(0)):
+        for row, data in itertools.islice(_through_buffer(self.tape.open(), random.Random(0)), self.most):
             rows.append(row)
             images.append(self.decode(data))
             if len(rows) == self.size:
@@ -185,11 +186,11 @@ def workers(store: Store, decode: Decode, count: int) -> Deliver:
 
 
 def in_order(tape: Tape, decode: Decode, workers: int = 0) -> Deliver:
-    """A file that is read in its order, in this process or in as many others, until so many batches are full."""
+    """A file that is read in its order, in this process or in as many others, until there are as many pictures."""
 
     def deliver(batches: Sequence[Tensor]) -> Iterator[Delivered]:
-        made = Shuffled(tape, decode, len(batches[0]))
         left = sum(map(len, batches))
+        made = Shuffled(tape, decode, len(batches[0]), left)
         for rows, images in DataLoader(made, batch_size=None, num_workers=workers) if workers else made:
             yield rows[:left], images[:left]
             left -= len(rows)
