@@ -122,8 +122,8 @@ def _pad(picture: np.ndarray, size: int) -> np.ndarray:
     colour = np.median(border, axis=0).astype(np.uint8).tolist()
     height, width = picture.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2
-    sides = (top, size - height - top, left, size - width - left)
-    return cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=colour)
+    around = (top, size - height - top, left, size - width - left)
+    return cv2.copyMakeBorder(picture, *around, cv2.BORDER_CONSTANT, value=colour)
 
 
 def is_blank(picture: np.ndarray) -> bool:
