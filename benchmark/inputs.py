@@ -92,3 +92,40 @@ def drawn(count: int, seed: int = 0) -> np.ndarray:
 def mean_points(some: Sequence[Drawing]) -> float:
     """Points a drawing."""
     return sum(len(stroke) for drawing in some for stroke in drawing) / len(some)
+
+
+def photos(folder: Path, count: int, width: int, height: int, quality: int, seed: int = 0) -> list[Path]:
+    """Write JPEGs like photos: detail at all scales, some with much of it, some with little.
+
+    Each is two crops of a large one, mixed. At 512x384 and quality 87 one takes 19 KB on average, at 150x150 and
+    quality 75 3.1 KB; those of TrashNet take 3.3 KB.
+    """
+    import cv2
+
+    random = np.random.default_rng(seed)
+    scene = _scene(random, 3 * max(width, height))
+    folder.mkdir(parents=True)
+    paths = [folder / f"{number:05d}.jpg" for number in range(count)]
+    for path in paths:
+        first, second = (_crop(scene, random, width, height) for _ in range(2))
+        contrast = random.uniform(0.3, 1.1)
+        picture = cv2.addWeighted(first, contrast, second[:, ::-1], 0.9 * contrast, 128 - 1.9 * contrast * 128)
+        path.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+    return paths
+
+
+def _scene(random: np.random.Generator, side: int) -> np.ndarray:
+    """uint8 (side, side, 3): octaves of noise, each finer one 0.6 times as strong."""
+    import cv2
+
+    scene, strength, cells = np.zeros((side, side, 3), np.float32), 1.0, 4
+    while cells < side:
+        octave = random.standard_normal((cells, cells, 3), np.float32)
+        scene += strength * cv2.resize(octave, (side, side), interpolation=cv2.INTER_CUBIC)
+        strength, cells = 0.6 * strength, 2 * cells
+    return np.clip(128 + 48 * scene / scene.std(), 0, 255).astype(np.uint8)
+
+
+def _crop(scene: np.ndarray, random: np.random.Generator, width: int, height: int) -> np.ndarray:
+    top, left = random.integers(0, len(scene) - height), random.integers(0, len(scene) - width)
+    return scene[top : top + height, left : left + width]

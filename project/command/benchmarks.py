@@ -6,7 +6,7 @@ from project.work.settings.flags import setting
 
 SCRIPTS = (
     "preparation", "sampling", "rasters", "loaders", "train_step", "method_cost", "large_data", "startup",
-    "photo_preparation",
+    "photo_preparation", "loader_study",
 )  # fmt: skip
 
 

@@ -187,6 +187,14 @@ def test_a_picture_that_is_none_is_named_when_it_is_met(folder: Path) -> None:
         hold(images(folder), None, CPU)
 
 
+def test_a_file_that_is_cut_off_while_it_is_read_is_named(folder: Path) -> None:
+    found = images(folder)
+    assert found[0].shape == (SIDE, SIDE, 3)
+    os.truncate(found.path, int(found.starts[20]))
+    with pytest.raises(UserError, match=r"cannot be decoded .*; prepare the data again"):  # a map would end the process
+        found[25]
+
+
 def test_a_stored_picture_that_claims_many_pixels_is_not_decoded(folder: Path, tmp_path: Path) -> None:
     large = cv2.imencode(".png", np.zeros((2000, 2000), np.uint8))[1].tobytes()
     with pytest.raises(UserError, match="2,000 x 2,000 pixels"):

@@ -8,8 +8,8 @@ import dataclasses
 import hashlib
 import json
 import math
-import mmap
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -86,7 +86,7 @@ class PackedPictures:
     def encoded(self, row: int) -> bytes:
         """The bytes of a picture: a JPEG, PNG or another file."""
         start, length = int(self.starts[row]), int(self.lengths[row])
-        return self._bytes[start : start + length].tobytes()
+        return os.pread(self._file, length, start)
 
     def fetched(self, row: int) -> bytes:
         """The same, not through a map: its pages would count as memory where very many are read once."""
@@ -126,12 +126,12 @@ class PackedPictures:
             raise UserError(f"{where} cannot be decoded ({disk.said(error)}); {AGAIN}") from error
 
     @cached_property
-    def _bytes(self) -> np.ndarray:
+    def _file(self) -> int:
+        """The file, open as long as this is. A map would wait for the disk once for each 4 KB of a picture."""
         with disk.opened(self.path) as file:
-            whole = np.memmap(file, np.uint8, "r")
-        if hasattr(mmap, "MADV_RANDOM"):  # or the kernel reads what lies around each picture too
-            whole._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
-        return np.asarray(whole)
+            found = os.dup(file.fileno())
+        weakref.finalize(self, os.close, found)
+        return found
 
     def digest(self, most: int) -> bytes:
         """Of where they are and of the bytes of at most so many of them, evenly chosen."""
