@@ -133,6 +133,13 @@ def header(path: Path, **facts: object) -> None:
     path.write_bytes(data[:start] + said.ljust(length) + data[start + length :])
 
 
+def holes(path: Path, count: int) -> None:
+    """Claim so many pictures, of which there is nothing but a size."""
+    text = json.dumps({"count": count, "side": 72, "fit": "pad", "channels": 3, "invert": False, "bits": 16}).encode()
+    path.write_bytes(packed.MAGIC + len(text).to_bytes(8, "little") + text)
+    os.truncate(path, 2000 * count)
+
+
 def offset(path: Path, row: int, value: int) -> None:
     data = bytearray(path.read_bytes())
     place = len(packed.MAGIC) + 8 + int.from_bytes(data[len(packed.MAGIC) :][:8], "little") + 8 * row
@@ -154,6 +161,7 @@ def offset(path: Path, row: int, value: int) -> None:
         (lambda path: header(path, side=True), "its header holds values that cannot be"),
         (lambda path: header(path, fit="pax"), "its header holds values that cannot be"),
         (lambda path: header(path, count=41), "its offsets are none"),
+        (lambda path: holes(path, 10_000_000), "10,000,000 pictures take more than it has on the disk"),
         (lambda path: offset(path, 0, 0), "its offsets are none"),
         (lambda path: offset(path, 3, 2**62), "its offsets are none"),
         (lambda path: offset(path, 3, -5), "its offsets are none"),

@@ -30,6 +30,7 @@ AGAIN = "prepare the data again"
 _HEADER = 1 << 12  # bytes at most
 _MEGAPIXELS = 1.1  # of a picture that is kept, at most
 _BLOCK = 1 << 22  # bytes that are copied at once
+_UNPACKED = disk.PACKED << 26  # bytes of offsets, marks and thumbnails that are not asked for on the disk, by PACKED
 _MANY = 16  # pictures from which on threads share them
 _FITS = ("pad", "crop", "stretch")
 
@@ -86,6 +87,12 @@ class PackedPictures:
         """The bytes of a picture: a JPEG, PNG or another file."""
         start, length = int(self.starts[row]), int(self.lengths[row])
         return self._bytes[start : start + length].tobytes()
+
+    def fetched(self, row: int) -> bytes:
+        """The same, not through a map: its pages would count as memory where very many are read once."""
+        with open(self.path, "rb", 0) as file:
+            file.seek(int(self.starts[row]))
+            return file.read(int(self.lengths[row]))
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """One picture by its number, uint8 (side, side[, 3]), or several by a slice or an array of numbers."""
@@ -177,6 +184,8 @@ def read(path: Path) -> PackedPictures:
         try:
             size = os.fstat(file.fileno()).st_size
             view, count, header = _read_header(file, size)
+            if _first(header, count) > disk.reach([path], _UNPACKED) // disk.PACKED:
+                raise ValueError(f"{count:,} pictures take more than it has on the disk")
             offsets = _array(file, count + 1, "<i8")
             _check_offsets(offsets, _first(header, count), size)
             marks = _array(file, count * MARK, "u1").reshape(count, MARK)

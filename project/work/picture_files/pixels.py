@@ -119,12 +119,11 @@ def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def _pad(picture: np.ndarray, size: int) -> np.ndarray:
     # The median: one thing that touches the border does not tint the padding.
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    square = np.empty((size, size, 3), np.uint8)
-    square[:] = np.median(border, axis=0)
+    colour = np.median(border, axis=0).astype(np.uint8).tolist()
     height, width = picture.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2
-    square[top : top + height, left : left + width] = picture
-    return square
+    around = (top, size - height - top, left, size - width - left)
+    return cv2.copyMakeBorder(picture, *around, cv2.BORDER_CONSTANT, value=colour)
 
 
 def is_blank(picture: np.ndarray) -> bool:

@@ -277,7 +277,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory in kB, as Linux does")
 def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
     source = photos.folder(tmp_path / "in", count=20, height=384, width=512)
-    many(source, 700)
+    many(source, 700)  # copies of each other, which are compared
     peaks = []
     for few in (20, 700):
         words = ["--input", source, "--output", tmp_path / str(few), "--size", 224, "--per-class", few]
