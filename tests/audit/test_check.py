@@ -9,8 +9,10 @@ import made_photos
 import numpy as np
 import pandas as pd
 import pytest
+from reviewing import exported, reviewing
 
 from project.command import check
+from project.data_preparation import apply_corrections
 from project.work.common import UserError
 
 COLOURS = ("red", "green", "blue")
@@ -41,14 +43,25 @@ def page_data(page: str) -> dict:
     return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
 
 
-@pytest.mark.slow
-def test_what_is_planted_stands_on_the_page(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a check of these photos, which are beside it in "my photos"; they are as they were."""
     pytest.importorskip("timm")
-    source = photos(tmp_path / "my photos")
+    place = tmp_path_factory.mktemp("checked")
+    source = photos(place / "my photos")
     before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
-    words = [f"--input={source}", f"--output={tmp_path / 'out'}", "--device=cpu", "--size=64"]
-    check.main(words)
-    folder = next((tmp_path / "out").glob("check-*"))
+    check.main(words(place))
+    assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
+    return next((place / "out").glob("check-*"))
+
+
+def words(place: Path) -> list[str]:
+    return [f"--input={place / 'my photos'}", f"--output={place / 'out'}", "--device=cpu", "--size=64"]
+
+
+@pytest.mark.slow
+def test_what_is_planted_stands_on_the_page(checked: Path, capsys: pytest.CaptureFixture) -> None:
+    folder, source = checked, checked.parents[1] / "my photos"
     page = (folder / "check.html").read_text(encoding="utf-8")
     rows = pd.read_csv(folder / "audit.csv").set_index("key_id")
     assert set(rows.index[:4]) >= {"blue/was_red.jpg", "red/was_green.jpg"}
@@ -68,11 +81,34 @@ def test_what_is_planted_stands_on_the_page(tmp_path: Path, capsys: pytest.Captu
     at = [picture[1] for picture in data["pictures"]].index("blue/was_red.jpg")
     assert data["links"][at] == (source / "blue" / "was_red.jpg").as_uri()
     assert not re.findall(r"(?:src|href)=[\"']?https?:", page)
-    assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
-    said = capsys.readouterr()
-    assert str(folder / "check.html") in said.out
-    check.main(words)  # nothing has changed: nothing is read again
-    assert "as they were at the last check" in capsys.readouterr().out
+    check.main(words(checked.parents[1]))  # nothing has changed: nothing is read again
+    said = capsys.readouterr().out
+    assert "as they were at the last check" in said
+    assert str(folder / "check.html") in said
+
+
+@pytest.mark.slow
+def test_a_review_in_a_browser_goes_back_to_the_files(checked: Path, tmp_path: Path) -> None:
+    with reviewing(tmp_path) as window:
+        window.open(checked / "check.html")
+        assert window.run("return document.querySelectorAll('#plane circle').length") == 54
+        assert window.run("return document.getElementById('original').href").startswith("file:///")
+        for key in ("blue/was_red.jpg", "red/was_green.jpg"):
+            number = window.run(f"return plane.points.findIndex((point) => point[5] === {json.dumps(key)})")
+            window.run(f"document.querySelector('[data-number=\"{number}\"]')"
+                       ".dispatchEvent(new MouseEvent('click', {bubbles: true}))")  # fmt: skip
+            assert key in window.text("#place")
+            window.press("s")
+        exported(window)
+        window.screen(390, 844)
+        assert window.run("return document.documentElement.scrollWidth") <= 390
+    new = tmp_path / "new"
+    apply_corrections.main([f"--corrections={tmp_path / 'corrections.csv'}", f"--to={new}",
+                            f"--output={checked.parent}"])  # fmt: skip
+    assert (new / "red" / "was_red.jpg").exists()
+    assert (new / "green" / "was_green.jpg").exists()
+    assert not (new / "blue" / "was_red.jpg").exists()
+    assert len(list(new.rglob("*.jpg"))) == len(list((checked.parents[1] / "my photos").rglob("*.jpg")))
 
 
 def test_small_pictures_are_looked_at_as_they_are_and_photos_as_photos() -> None:
@@ -83,10 +119,10 @@ def test_small_pictures_are_looked_at_as_they_are_and_photos_as_photos() -> None
 
 
 @pytest.mark.parametrize(
-    ("words", "why"),
+    ("given", "why"),
     [([], "say which pictures"), (["--input=/nowhere/at/all"], "missing"), (["--input=/dev/null"], "null")],
 )
-def test_what_is_no_source_is_refused_in_a_line(words: list[str], why: str, tmp_path: Path) -> None:
+def test_what_is_no_source_is_refused_in_a_line(given: list[str], why: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=why):
-        check.main([*words, f"--output={tmp_path}"])
+        check.main([*given, f"--output={tmp_path}"])
     assert list(tmp_path.iterdir()) == []
