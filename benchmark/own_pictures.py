@@ -30,12 +30,11 @@ class OwnPictures:
 
 def commands(input: str, epoch: int, work: Path) -> list[list[str]]:
     """The README's four commands, with all their output below one folder."""
-    training = [f"--dataset={work / 'own'}", f"--output={work / 'output'}", f"--epoch={epoch}"]
     return [
-        ["prepare-images", f"--input={input}", f"--output={work}", "--dataset=own"],
-        ["audit", *training],
-        ["train", *training, f"--corrections={work / 'corrections.csv'}"],
-        ["compare", *training, "--noise-type=none", "--method=base,recipe=robust"],
+        ["check", input, f"--output={work / 'output'}", "--no-browser"],
+        ["apply-corrections", f"{work / 'corrections.csv'}", f"--to={work / 'own'}", f"--input={input}"],
+        ["prepare-images", f"--input={work / 'own'}", f"--output={work / 'prepared'}", "--dataset=own"],
+        ["train", f"--dataset={work / 'prepared' / 'own'}", f"--output={work / 'output'}", f"--epoch={epoch}"],
     ]
 
 
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             subprocess.run([sys.executable, ROOT / "project/command/program.py", *words], check=True)
             spent = f"{time.perf_counter() - wall:.1f} s, {measure.cpu_seconds() - cpu:.1f} CPU-s"
             print(f"== {words[0]}: {spent}", flush=True)
-            if words[0] == "audit":
+            if words[0] == "check":
                 print(f"== {accept_suggestions(work)} suggestions taken")
     print(f"{options.epoch} epochs; {measure.machine()}")
 

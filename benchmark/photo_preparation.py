@@ -43,7 +43,7 @@ class PhotoOptions(Options):
 
 
 def write(place: Path, count: int) -> Path:
-    """So many photos in classes: no two are alike, and each takes some 20 kB."""
+    """So many photos in classes: no two are alike, and each takes some 30 kB."""
     bases = [_base(seed) for seed in range(BASES)]
     for label in range(CLASSES):
         (place / f"class{label}").mkdir(parents=True)

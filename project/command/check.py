@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from project.work.look import check
 
     made = check.run(folder, folder / DATA, run, backbone, _source(settings, found, sizes, folder / DATA / LEFT_OUT))
-    print(f"\nto look at and to mend: {made}\n{made.resolve().as_uri()}")
+    print(f"\nreview page: {made}\n{made.resolve().as_uri()}")
     print("then: ./inv apply-corrections corrections.csv --to NEW_FOLDER")
     if settings.browser:
         _open(made)

@@ -157,13 +157,15 @@ def _copied(what: str, groups: list[Group]) -> str:
         return ""
     kinds = [group.kind for group in groups]
     told = [f"{kinds.count(kind):,} {words}" for kind, words in _KINDS.items() if kinds.count(kind)]
+    if ACROSS_LABELS in kinds and what == "exact copies":
+        told[0] += ", of which at most one is right"
     members = sum(len(group.rows) for group in groups)
     noun = "group" if len(groups) == 1 else "groups"
     return f"{len(groups):,} {noun} of {what} ({members:,} pictures): {', '.join(told)}"
 
 
 _KINDS = {
-    ACROSS_LABELS: "under different labels, of which one is wrong",
+    ACROSS_LABELS: "under different labels",
     ACROSS_PARTS: "with members in several parts, so that a test knows what was trained on",
     WITHIN: "under one label",
 }
