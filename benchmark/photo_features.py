@@ -22,6 +22,7 @@ from typing import Any
 import measure
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 import make_command
 from project.work.audit.find import findings
@@ -144,6 +145,7 @@ def audit_alone(values: dict[str, Any]) -> float:
 def loaded(values: dict[str, Any]) -> tuple[Settings, Dataset, RunContext]:
     """What the command of these settings works with, in this process."""
     torch.set_num_threads(1)
+    threadpool_limits(1)  # numpy's multiplications
     made = resolve.combine({name: str(value) if isinstance(value, Path) else value for name, value in values.items()})
     device = torch.device("cpu")
     return made, base_dataset.load(made, device), RunContext(made, device)
