@@ -268,6 +268,7 @@ def test_settings_that_make_no_audit_are_refused(values: dict, fault: str) -> No
         resolve.combine(values)
 
 
+@pytest.mark.slow
 def test_a_class_with_fewer_rows_than_folds_is_refused_before_training(prepared: Path, tmp_path: Path) -> None:
     assert processes.finish(audit(prepared, tmp_path, "--folds", 28)) == 2
     assert "class bar has 27 training rows, at least 28 are needed" in (tmp_path / "log").read_text()

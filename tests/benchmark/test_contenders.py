@@ -35,6 +35,7 @@ def test_the_predecessors_recipe_and_our_upstream_raster_give_equal_bytes() -> N
     assert np.array_equal(np.stack(theirs), raster.render(drawings, 32, "upstream"))
 
 
+@pytest.mark.slow
 def test_plain_python_simplifies_raw_strokes_as_we_do() -> None:
     generator = np.random.default_rng(0)
     raws = [inputs.raw(drawing, generator) for drawing in inputs.drawings(60, seed=2)]

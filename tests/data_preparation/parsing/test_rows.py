@@ -58,6 +58,7 @@ def damaged(line, generator):
     return bytes(line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_plain_line_is_read_fast(form, monkeypatch):
     line, quick, careful = FORMATS[form]
