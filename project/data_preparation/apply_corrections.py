@@ -82,6 +82,7 @@ def _source(settings: ApplySettings, file: Path) -> tuple[PictureList, Correctio
         wanted = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
         found = read_list(build(ImageFolderSettings, wanted | {"skip_broken": True}))
         return found, _read(file, found)
+    corrections.read_table(file)  # what is no file of corrections belongs to no source
     known = sorted(common.output_folder(settings.output).glob(f"check-*/{SOURCE}"), key=_age, reverse=True)
     last = "no check has been made here"
     for path in known[:CHECKS]:

@@ -108,6 +108,13 @@ def test_corrections_of_other_files_are_refused(photos: Path, tmp_path: Path, li
     assert not (tmp_path / "new").exists()
 
 
+def test_what_is_no_file_of_corrections_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "audit.csv").write_text("row,key_id,given_label\n0,a,1\n")
+    with pytest.raises(UserError, match=r"^\S*audit.csv: not a file of corrections") as refused:
+        apply(f"--corrections={tmp_path / 'audit.csv'}", f"--to={tmp_path / 'new'}", f"--output={tmp_path}")
+    assert "no known source" not in str(refused.value)
+
+
 def test_targets_that_are_there_or_lie_in_the_source_are_refused(photos: Path, tmp_path: Path) -> None:
     file, before = corrections(tmp_path, *USUAL), tree(photos)
     (tmp_path / "full").mkdir()

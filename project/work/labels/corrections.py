@@ -42,6 +42,11 @@ class Corrections:
         return f"{len(self.rows) - dropped - kept} relabelled, {dropped} dropped, {kept} kept as they were"
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """The rows of a file of corrections, as text. Raises UserError when it is not one."""
+    return tables.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
+
+
 def read(
     path: Path, labels: np.ndarray, keys: np.ndarray, names: list[str], among: str = naming.TRAINING
 ) -> Corrections:
@@ -49,7 +54,7 @@ def read(
 
     among: what a message calls these rows. Raises UserError when they belong to other data or labels.
     """
-    table = tables.read_table(path, COLUMNS[1:], "a file of corrections, as the page of ./inv audit exports it", NAMES)
+    table = read_table(path)
     key_ids = table["key_id"]
     rows = naming.rows(key_ids, keys, path, among)
     given, new = decided(table, names, path)
