@@ -216,9 +216,9 @@ def test(c: Context, fast: bool = False, lowest: bool = False) -> None:  # noqa:
     if lowest:
         run(c, [sys.executable, str(ROOT / "tests" / "lowest_versions.py")])
         return
-    if not fast or not all(map(find_spec, ("mypy", "pytest", "ruff"))):  # pip takes ten seconds
+    if not fast or not all(map(find_spec, ("mypy", "pytest", "ruff", "xdist"))):  # pip takes ten seconds
         run(c, [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"])
     run(c, [sys.executable, "-m", "ruff", "check", str(ROOT)])
     run(c, [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")])
-    chosen = ["-m", "not slow"] if fast else []
+    chosen = ["-m", "not slow", "-n", "auto"] if fast else []  # some of the slow ones measure the machine
     run(c, [sys.executable, "-m", "pytest", "--rootdir", str(ROOT), *chosen, str(ROOT / "tests")])
