@@ -207,7 +207,7 @@ def quickstart(c: Context) -> None:
 
 @task(
     help={
-        "fast": "leave out the slow tests, for daily work: under two minutes",
+        "fast": "leave out the slow tests, for daily work: two to three minutes",
         "lowest": "run both preparations, a training and an audit with the oldest packages admitted, instead",
     }
 )

@@ -1,6 +1,6 @@
 """Near copies: how many of those that were made are found, and how many pairs that are found are none.
 
-    python benchmark/near_copies.py --dataset cifar --sheet /tmp/pairs
+    .venv/bin/python benchmark/near_copies.py --dataset cifar --sheet ~/pairs
 
 Copies of pictures of a prepared set are made from a seed: a crop that keeps 85 to 100% of either side, JPEG of quality
 40 to 90, brightness by 0.7 to 1.3, of which the last two may come on top of a crop. Pairs between other pictures are

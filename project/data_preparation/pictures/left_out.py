@@ -85,5 +85,5 @@ def _how(prepared: storage.Prepared, *rows: int) -> str:
         return f"same pixels at {train.shape[2]} x {train.shape[1]}"
     for row in rows:
         part, at = (prepared.train, row) if row < len(train) else (prepared.test, row - len(train))
-        files.append(part.images.fetched(at))  # type: ignore[union-attr]
+        files.append(part.images.encoded(at))  # type: ignore[union-attr]
     return "same file" if files[0] == files[1] else "same pixels"

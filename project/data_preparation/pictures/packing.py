@@ -85,7 +85,7 @@ class Packing:
         if (self.whole["colour"] == COLOURED).any():
             return False
         unknown = np.flatnonzero(self.whole["colour"] == UNKNOWN).tolist()
-        return all(colour_of(reader.decode_upright(images.fetched(row))) == GREY for row in unknown)
+        return all(colour_of(reader.decode_upright(images.encoded(row))) == GREY for row in unknown)
 
     def remarks(self) -> dict[int, str]:
         """What a person should look at, by row: pictures of one colour, and those that are one pixel wide or high."""
@@ -283,6 +283,6 @@ def _marks(images: PackedPictures, seen: np.ndarray) -> np.ndarray:
     for row, key in enumerate(seen.tolist()):
         before = first.setdefault(key, row)
         if before != row and not np.array_equal(marks[before], marks[row]):
-            one, other = (reader.decode_upright(images.fetched(each)) for each in (before, row))
+            one, other = (reader.decode_upright(images.encoded(each)) for each in (before, row))
             marks[row] = marks[before] if np.array_equal(one, other) else marks[row]
     return marks

@@ -88,12 +88,6 @@ class PackedPictures:
         start, length = int(self.starts[row]), int(self.lengths[row])
         return os.pread(self._file, length, start)
 
-    def fetched(self, row: int) -> bytes:
-        """The same, not through a map: its pages would count as memory where very many are read once."""
-        with open(self.path, "rb", 0) as file:
-            file.seek(int(self.starts[row]))
-            return file.read(int(self.lengths[row]))
-
     def __getitem__(self, rows: Any) -> np.ndarray:
         """One picture by its number, uint8 (side, side[, 3]), or several by a slice or an array of numbers."""
         chosen = np.arange(len(self))[rows]
