@@ -220,5 +220,5 @@ def test(c: Context, fast: bool = False, lowest: bool = False) -> None:  # noqa:
         run(c, [sys.executable, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[test]"])
     run(c, [sys.executable, "-m", "ruff", "check", str(ROOT)])
     run(c, [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")])
-    chosen = ["-m", "not slow", "-n", "auto"] if fast else []  # some of the slow ones measure the machine
-    run(c, [sys.executable, "-m", "pytest", "--rootdir", str(ROOT), *chosen, str(ROOT / "tests")])
+    chosen = ["-m", "not slow"] if fast else ["--dist", "loadfile"]  # what a file's slow tests share is made once
+    run(c, [sys.executable, "-m", "pytest", "--rootdir", str(ROOT), "-n", "auto", *chosen, str(ROOT / "tests")])

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 NOBODYS = {"CREDENTIAL_FOLDER": os.devnull, "SLACK_WEBHOOK_URL": "", "SLACK_BOT_TOKEN": "", "SLACK_CHANNEL": ""}
 os.environ.update(NOBODYS)
 
-if (
-    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-):  # a shell's background process, whose children would ignore it too
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for each, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(each) == signal.SIG_IGN:  # a shell's background process or nohup; children would ignore it too
+        signal.signal(each, usual)
 
 
 @pytest.fixture(scope="session")

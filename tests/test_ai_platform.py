@@ -445,4 +445,4 @@ def test_the_list_of_commands_is_instant_and_needs_nothing_but_invoke() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *words], **options)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)  # CPU time: the machine may be busy
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.6
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
