@@ -84,6 +84,17 @@ class PoolingBlock(nn.Module):
         return self.relu(changed)
 
 
+def blocks(network: nn.Sequential) -> list[list[nn.Parameter]]:
+    """The parameters of each stage, from input to output."""
+    return [list(stage.parameters()) for stage in network]
+
+
+def final_layer(network: nn.Sequential) -> nn.Linear:
+    """The linear layer that gives the logits."""
+    head = network[-1]
+    return [module for module in head.modules() if isinstance(module, nn.Linear)][-1]
+
+
 def in_order(module: nn.Module) -> bool:
     """Whether a module calls its children in the order in which they are registered: sequences and blocks do."""
     torchvision = sys.modules.get("torchvision.models.resnet")  # loaded if the network has its blocks

@@ -33,7 +33,7 @@ from project.work.labels.noise_channel import channel_rate
 from project.work.machine.device import MixedPrecision
 from project.work.machine.distributed import RunContext
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, git_revision
-from project.work.runner import optimizer, sam
+from project.work.runner import fine_tuning, optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, Known
 from project.work.runner.history import EpochRow, History, RowMemory, margins, measure, speed
 from project.work.runner.optimizer import make_network, schedule_factor
@@ -153,6 +153,10 @@ class BaseRunner:
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
         """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""
         self._restore()
+        if self.settings.head_first and not self.history.rows:
+            from project.work.runner import head_first  # brings scipy
+
+            head_first.fit(self.context, self.dataset, self.trained)
         done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
         with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
             for epoch in range(done, epochs):
@@ -215,7 +219,7 @@ class BaseRunner:
         valid = measure(self.valid_logits, self.dataset.valid.labels)
         return EpochRow(
             epoch=epoch + 1,
-            learning_rate=self.optimizers[0].param_groups[0]["lr"],
+            learning_rate=max(group["lr"] for group in self.optimizers[0].param_groups),
             train_loss=loss,
             train_accuracy=accuracy,
             valid_loss=valid.loss,
@@ -231,7 +235,8 @@ class BaseRunner:
 
     def _train(self, epoch: int, bar: tqdm) -> tuple[float, float]:
         """One pass over the training pictures; returns mean loss and accuracy as they were during the pass."""
-        self.model.train()
+        for network in self.trained:
+            fine_tuning.train(network)
         totals = torch.zeros(2, device=self.device)
         for first, group in self._groups():
             self._set_learning_rate(epoch, first // self.settings.accumulation_steps)
@@ -281,6 +286,7 @@ class BaseRunner:
 
     def _step(self) -> None:
         self.add_gradients()
+        fine_tuning.clip(self.trained, self.optimizers, self.precision.scaler, self.settings.clip_norm)
         for each in self.optimizers:
             self.precision.scaler.step(each)
             each.zero_grad()
@@ -289,7 +295,8 @@ class BaseRunner:
             self.average.update_parameters(self.model)
 
     def _set_learning_rate(self, epoch: int, step: int) -> None:
-        now = schedule_factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
+        at, steps = epoch * self.steps + step, self.settings.epoch * self.steps
+        now = schedule_factor(self.settings.schedule, at, steps, self.settings.warm_up)
         optimizer.set_rates(self.optimizers, now)
 
     def _parts(self) -> dict[str, Stateful]:

@@ -84,8 +84,9 @@ class TrainingSettings:
     """Training: network, optimiser and augmentation."""
 
     recipe: str = setting(
-        "default", "named set of defaults for training; robust is for wrong labels: it adds --label-posterior",
-        choices=("default", "predecessor", "robust"), usual=True,
+        "default", "named set of defaults for training, or several: finetune is for pretrained networks, robust for"
+        " wrong labels (it adds --label-posterior), finetune,robust for both; predecessor",
+        value="NAME[,NAME]", usual=True,
     )  # fmt: skip
     model: str = setting(
         "narrow", "network: narrow, resnet18 or resnet18-small; for features one of timm by its name there,"
@@ -95,14 +96,20 @@ class TrainingSettings:
     epoch: int = setting(50, "passes over the training images", within="[1, inf)", usual=True)
     batch_size: int = setting(128, "images a step; batch normalisation needs two", within="[2, inf)", usual=True)
     accumulation_steps: int = setting(1, "batches whose gradients are added up for one step", within="[1, inf)")
-    learning_rate: float = setting(0.1, "highest learning rate of SGD", within="(0, inf)", alias="lr", usual=True)
+    learning_rate: float = setting(
+        0.1, "highest learning rate of SGD or AdamW; 0.001 for AdamW when not given", within="(0, inf)", alias="lr",
+        usual=True,
+    )  # fmt: skip
     optimizer: str = setting(
-        "muon", "Muon for convolutions and SGD for the rest, or SGD alone", choices=("muon", "sgd")
+        "muon", "Muon for convolutions and SGD for the rest, or SGD or AdamW alone", choices=("muon", "sgd", "adamw")
     )
     muon_learning_rate: float = setting(0.02, "highest learning rate of Muon", within="(0, inf)")
     muon_weight_decay: float = setting(0.5, "weight decay of Muon", within="[0, inf)")
-    momentum: float = setting(0.9, "Nesterov momentum", within="[0, 1)")
-    weight_decay: float = setting(1e-4, "weight decay of SGD", within="[0, inf)")
+    momentum: float = setting(0.9, "Nesterov momentum; the first beta of AdamW", within="[0, 1)")
+    weight_decay: float = setting(
+        1e-4, "weight decay of SGD or AdamW; 0.05 for AdamW when not given, which only its kernels get",
+        within="[0, inf)",
+    )  # fmt: skip
     schedule: str = setting("onecycle", "learning rate schedule", choices=("multistep", "onecycle", "cosine"))
     label_smoothing: float = setting(0.1, "share of each label spread over all classes", within="[0, 1)")
     ema: float = setting(
@@ -115,6 +122,34 @@ class TrainingSettings:
     )
     amp: bool | None = setting(None, "mixed precision; by default where the device multiplies bfloat16 itself")
     seed: int = setting(0, "seed of weights, order, augmentation and mixup", within="[0, inf)", usual=True)
+
+
+@dataclass(frozen=True)
+class FineTuningSettings:
+    """Fine-tuning: which layers learn how fast, and which do not."""
+
+    head_first: bool | None = setting(
+        None, "begin with a head that is fitted to the features of the pretrained network by logistic regression, then"
+        " train all"
+    )  # fmt: skip
+    freeze: str | None = setting(
+        None, "stages that do not learn: how many from the input on, or the name of the last, such as layer2",
+        value="STAGES",
+    )  # fmt: skip
+    layer_factors: str | None = setting(
+        None, "factors of the learning rates of stem, body and head, such as 0.01,0.1,1", value="X,X,X"
+    )
+    layer_decay: float | None = setting(
+        None, "factor of the learning rate from each layer to the one before it, such as 0.75", within="(0, 1]"
+    )
+    warm_up: float = setting(
+        0.0, "share of the steps in which the learning rate rises from 0; onecycle has a rise of its own",
+        within="[0, 1)",
+    )  # fmt: skip
+    clip_norm: float | None = setting(
+        None, "largest norm of the gradients of a network in a step; longer ones are shortened to it",
+        within="(0, inf)",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -231,6 +266,7 @@ class Settings(
     AuditSettings,
     FeatureSettings,
     MethodSettings,
+    FineTuningSettings,
     TrainingSettings,
     CleaningSettings,
     NoiseSettings,
@@ -256,6 +292,16 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_std": 0.2921,
     },
     "robust": {"label_posterior": True},
+    "finetune": {
+        "head_first": True,
+        "optimizer": "adamw",
+        "epoch": 3,
+        "batch_size": 32,
+        "augment": "flip",
+    },
+}
+OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # where neither a person nor a recipe says otherwise
+    "adamw": {"learning_rate": 0.001, "weight_decay": 0.05}
 }
 
 
@@ -271,7 +317,7 @@ NOT_READ: Mapping[str, frozenset[str]] = {
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
     "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
     | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
-    "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
+    "features": (_names(TrainingSettings, FineTuningSettings, MethodSettings, AuditSettings) - {"model"})
     | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},

@@ -12,12 +12,14 @@ from typing import Any
 
 from project.work import common
 from project.work.common import UserError
-from project.work.settings.flags import build, flag, given, renamed
+from project.work.settings.flags import build, flag, given, nearest, renamed
 from project.work.settings.groups import (
     FEATURE_MODEL,
+    OPTIMIZER_DEFAULTS,
     OWN_MODELS,
     RECIPES,
     AuditSettings,
+    FineTuningSettings,
     RunSettings,
     Settings,
     TrainingSettings,
@@ -39,9 +41,14 @@ def typed(argv: Sequence[str] | None = None) -> dict[str, str | bool]:
 def combine(*layers: Mapping[str, Any]) -> Settings:
     """Settings from layers; later ones override earlier ones. A layer's recipe comes before the rest of that layer."""
     values: dict[str, Any] = {}
+    said: set[str] = set()  # by a person or a recipe
     for layer in layers:
-        values |= _recipe(layer) | dict(layer)
+        brought = _recipe(layer)
+        said = {*(said - brought.keys()), *_brought(layer), *layer}
+        values |= brought | dict(layer)
     settings = build(Settings, values)
+    usual = OPTIMIZER_DEFAULTS.get(settings.optimizer, {})
+    settings = dataclasses.replace(settings, **{name: usual[name] for name in usual.keys() - said})
     if by_features(settings) and settings.model in OWN_MODELS and "model" not in layers[-1]:
         settings = dataclasses.replace(settings, model=FEATURE_MODEL)
     if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
@@ -71,10 +78,32 @@ def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
     """All values of the recipe named in a layer; they override all lower layers."""
     if "recipe" not in layer:
         return {}
-    name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
-    names = {field.name for field in dataclasses.fields(TrainingSettings)}.union(*RECIPES.values()) - {"seed"}
+    groups = (TrainingSettings, FineTuningSettings)
+    names = {field.name for group in groups for field in dataclasses.fields(group)}.union(*RECIPES.values()) - {"seed"}
     declared = {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
-    return declared | dict(RECIPES[name])
+    return declared | _brought(layer)
+
+
+def _brought(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe of a layer sets itself."""
+    return recipe_values(build(TrainingSettings, {"recipe": layer["recipe"]}).recipe) if "recipe" in layer else {}
+
+
+def recipe_values(recipe: str) -> dict[str, Any]:
+    """What a recipe sets, or several, as in finetune,robust. Raises UserError for a word that is none, and where two of
+    them set one setting to different values."""
+    values: dict[str, Any] = {}
+    setter: dict[str, str] = {}
+    for word in (each.strip() for each in recipe.split(",")):
+        if word not in RECIPES:
+            hint = nearest(word, RECIPES)
+            raise UserError(f"--recipe: {word or repr(recipe)} is not one of {', '.join(RECIPES)}{hint}")
+        for name, value in RECIPES[word].items():
+            if values.setdefault(name, value) != value:
+                raise UserError(f"--recipe {recipe}: {setter[name]} sets {flag(name)} {values[name]} and {word}"
+                                f" {value}; leave one out")  # fmt: skip
+            setter.setdefault(name, word)
+    return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -153,6 +182,7 @@ def refuse(settings: Settings) -> None:
     if (settings.pixel_mean is None) != (settings.pixel_std is None):
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
     _refuse_half_noise(settings)
+    _refuse_fine_tuning(settings)
     (_refuse_in_audits if settings.stage == "audit" else _refuse_half_audit)(settings)
     (_refuse_with_features if by_features(settings) else _refuse_without_features)(settings)
     _refuse_folds_alone(settings)
@@ -177,6 +207,39 @@ def _refuse_half_noise(settings: Settings) -> None:
         raise UserError(f"--noise-rate {settings.noise_rate}: --noise-type {kind} has none; try --noise-type symmetric")
     if kind in ("symmetric", "pairflip") and settings.noise_rate == 0:
         raise UserError(f"--noise-type {kind}: say how much with --noise-rate")
+
+
+def layer_factors(settings: Settings) -> tuple[float, float, float]:
+    """The factors of the learning rates of stem, body and head: "0.01,0.1,1" -> (.01, .1, 1); ones when not given.
+
+    Raises UserError.
+    """
+    if settings.layer_factors is None:
+        return 1.0, 1.0, 1.0
+    words = settings.layer_factors.split(",")
+    try:
+        stem, body, head = map(float, words)
+    except ValueError:
+        raise UserError(f"--layer-factors: {settings.layer_factors} is not three numbers such as 0.01,0.1,1") from None
+    if not all(0 < each < float("inf") for each in (stem, body, head)):
+        raise UserError(f"--layer-factors {settings.layer_factors}: each is a number above 0; for stages that do not"
+                        " learn give --freeze")  # fmt: skip
+    return stem, body, head
+
+
+def _refuse_fine_tuning(settings: Settings) -> None:
+    layer_factors(settings)
+    if settings.layer_factors is not None and settings.layer_decay is not None:
+        raise UserError("--layer-factors and --layer-decay: choose one (both say how fast each layer learns)")
+    if settings.warm_up > 0 and settings.schedule == "onecycle":
+        raise UserError(f"--warm-up {settings.warm_up:g}: onecycle rises by itself; give --schedule cosine")
+    if settings.freeze is not None and not re.fullmatch(r"[1-9][0-9]{0,3}|[A-Za-z_]\w*", settings.freeze, re.ASCII):
+        raise UserError(f"--freeze: {settings.freeze!r} is neither a count of stages nor the name of one (layer2)")
+    if settings.freeze == "head":
+        raise UserError("--freeze head: then nothing learns; name a stage before it")
+    if settings.head_first and not by_features(settings) and not settings.pretrained and settings.weights is None:
+        raise UserError("--head-first: the head is fitted to features of a pretrained network; give --pretrained or"
+                        " --weights FILE, or --no-head-first")  # fmt: skip
 
 
 def _refuse_half_audit(settings: Settings) -> None:
