@@ -74,6 +74,37 @@ def features(context: RunContext, dataset: Dataset, backbone: Backbone | None = 
     return read(folder)
 
 
+def training_rows(context: RunContext, dataset: Dataset, backbone: Backbone) -> np.ndarray:
+    """The features of the training file alone, float16 (N, D), by a network that was opened already: mapped, and made
+    first where they are not there yet, by one process at a time. Raises UserError.
+
+    They are shared with `features` where that would give the network the same pictures: of the same side, in color or
+    grey, normalised as the weights want it.
+    """
+    settings = context.settings
+    folder = place(settings, *_otherwise(settings, dataset, backbone))
+    folder.mkdir(exist_ok=True)
+    path, records = folder / "train.npy", dataset.train.records
+    with FileLock(folder / ".lock"):
+        if disk.absent(path):
+            _announce(len(records.labels), dataset.train.shape, backbone, folder)
+            with progress(total=len(records.labels), desc="features", unit="picture", unit_scale=True) as bar:
+                _write_part(_Extractor(backbone, context.device), records, path, bar)
+    context.send(folder)
+    found = _mapped(path)
+    if found.shape != (len(records.labels), backbone.width):
+        raise UserError(f"{folder}: its features are not those of {backbone.name}; delete it, to make them again")
+    return found
+
+
+def _otherwise(settings: Settings, dataset: Dataset, backbone: Backbone) -> list[Any]:
+    """What else decides the features of a run, beside what decides those of its settings."""
+    usual, side = weights.usual_view(settings.model)
+    found: list[Any] = [] if backbone.side == (settings.image_size or side) else [backbone.side]
+    seen = backbone.normaliser
+    return found if (seen.mean, seen.std) == (usual.mean, usual.std) else [*found, list(seen.mean), list(seen.std)]
+
+
 def read(folder: Path) -> Features:
     """The features in a folder. Raises UserError when they are not whole."""
     facts = disk.read_json(folder / FACTS, _LARGEST_FACTS)
@@ -100,11 +131,11 @@ def _mapped(path: Path) -> np.ndarray:
         raise UserError(f"{error}; delete the folder {path.parent}, to make its features again") from error
 
 
-def place(settings: Settings) -> Path:
+def place(settings: Settings, *more: Any) -> Path:
     """The folder of the features that these settings ask for, made or not. Its name stands for all that decides them,
-    and is known without timm, which takes seconds to import. Raises UserError."""
+    and is known without timm, which takes seconds to import. more: what else decides them. Raises UserError."""
     digest = pictures_digest(prepared_data.find(settings.dataset))
-    decided = [FORMAT, digest, settings.model, weights.origin(settings), settings.image_size]
+    decided = [FORMAT, digest, settings.model, weights.origin(settings), settings.image_size, *more]
     name = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
     return run_folder.output_folder(settings) / f"features-{name}"
 

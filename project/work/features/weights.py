@@ -125,8 +125,17 @@ def open_backbone(settings: Settings, side: int | None = None) -> Backbone:
     wanted = side or settings.image_size or _side(config, name)
     _refuse_size(name, wanted, config)
     width = _width(network, name, wanted)
-    normaliser = Normaliser(tuple(map(float, config.mean)), tuple(map(float, config.std)))
-    return Backbone(name, network, normaliser, wanted, width, state_digest(network), source)
+    return Backbone(name, network, _normaliser(config), wanted, width, state_digest(network), source)
+
+
+def usual_view(name: str) -> tuple[Normaliser, int]:
+    """How the weights of a network were made to see pictures: their normaliser, and the side. Raises UserError."""
+    config = model.headless(name)[1]
+    return _normaliser(config), _side(config, name)
+
+
+def _normaliser(config: Any) -> Normaliser:
+    return Normaliser(tuple(map(float, config.mean)), tuple(map(float, config.std)))
 
 
 def _plain(name: str) -> str:
