@@ -10,16 +10,17 @@ from project.work.common import UserError
 from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
+NONE = "none"  # of the stages
 Parameters = list[nn.Parameter]
 
 
-def freeze(network: nn.Sequential, stages: str | None) -> None:
+def freeze(network: nn.Sequential, stages: str) -> None:
     """Keep the first stages of a network as they are; no gradients are computed for them.
 
-    stages: how many, or the name of the last of them; None: all stages learn. Raises UserError where the network has no
+    stages: how many, or the name of the last of them; none: all stages learn. Raises UserError where the network has no
     such stage, or none after it.
     """
-    if stages is None:
+    if stages == NONE:
         return
     names = list(dict(network.named_children()))
     count = int(stages) if stages.isdecimal() else names.index(stages) + 1 if stages in names else 0

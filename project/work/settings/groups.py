@@ -132,8 +132,8 @@ class FineTuningSettings:
         None, "begin with a head that is fitted to the features of the pretrained network by logistic regression, then"
         " train all"
     )  # fmt: skip
-    freeze: str | None = setting(
-        None, "stages that do not learn: how many from the input on, or the name of the last, such as layer2",
+    freeze: str = setting(
+        "none", "stages that do not learn: how many from the input on, or the name of the last, such as layer2",
         value="STAGES",
     )  # fmt: skip
     layer_factors: str | None = setting(
