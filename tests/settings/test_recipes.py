@@ -22,7 +22,7 @@ def test_recipes_that_set_one_setting_to_two_values_are_refused_by_its_name() ->
 
 @pytest.mark.parametrize("word", ["finetuning", "", "robust,,finetune", "robust;finetune"])
 def test_a_recipe_that_is_none_is_refused(word: str) -> None:
-    with pytest.raises(UserError, match=r"--recipe: .* is not one of default, predecessor, robust, finetune"):
+    with pytest.raises(UserError, match=r"--recipe: .* is not one of default, predecessor, finetune, robust"):
         combine({"recipe": word})
 
 

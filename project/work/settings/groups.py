@@ -291,7 +291,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_mean": 0.1093,
         "pixel_std": 0.2921,
     },
-    "robust": {"label_posterior": True},
     "finetune": {
         "head_first": True,
         "optimizer": "adamw",
@@ -299,6 +298,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "batch_size": 32,
         "augment": "flip",
     },
+    "robust": {"label_posterior": True},
 }
 OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # where neither a person nor a recipe says otherwise
     "adamw": {"learning_rate": 0.001, "weight_decay": 0.05}
