@@ -133,7 +133,8 @@ class FineTuningSettings:
         " train all"
     )  # fmt: skip
     freeze: str = setting(
-        "none", "stages that do not learn: how many from the input on, or the name of the last, such as layer2",
+        "none", "stages that do not learn: how many from the input on, all but the last few (-2), or the name of the"
+        " last that does not, such as layer2",
         value="STAGES",
     )  # fmt: skip
     layer_factors: str | None = setting(
@@ -296,7 +297,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "optimizer": "adamw",
         "epoch": 3,
         "batch_size": 32,
+        "learning_rate": 5e-4,
+        "weight_decay": 0.01,
         "augment": "flip",
+        "freeze": "-3",
     },
     "robust": {"label_posterior": True},
 }

@@ -233,7 +233,7 @@ def _refuse_fine_tuning(settings: Settings) -> None:
         raise UserError("--layer-factors and --layer-decay: choose one (both say how fast each layer learns)")
     if settings.warm_up > 0 and settings.schedule == "onecycle":
         raise UserError(f"--warm-up {settings.warm_up:g}: onecycle rises by itself; give --schedule cosine")
-    if not re.fullmatch(r"[1-9][0-9]{0,3}|[A-Za-z_]\w*", settings.freeze, re.ASCII):
+    if not re.fullmatch(r"-?[1-9][0-9]{0,3}|[A-Za-z_]\w*", settings.freeze, re.ASCII):
         raise UserError(f"--freeze: {settings.freeze!r} is neither a count of stages nor the name of one (layer2)")
     if settings.freeze == "head":
         raise UserError("--freeze head: then nothing learns; name a stage before it")
