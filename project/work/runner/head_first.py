@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from project.work import common, model
-from project.work.dataset.base_dataset import Dataset, fold_numbers
+from project.work.dataset.base_dataset import Dataset, Split, fold_numbers
 from project.work.features import extract, heads
 from project.work.features.heads import Linear
 from project.work.features.weights import Backbone
@@ -39,8 +39,8 @@ def fit(context: RunContext, dataset: Dataset, networks: Sequence[nn.Sequential]
 
 def _fitted(context: RunContext, dataset: Dataset, network: nn.Sequential, count: int) -> list[Linear]:
     """So many heads, each fitted to its share of the training rows."""
-    rows = dataset.train.rows.cpu().numpy()
-    labels = dataset.train.labels.cpu().numpy()
+    train = _believed(dataset.train)
+    rows, labels = train.rows.cpu().numpy(), train.labels.cpu().numpy()
     groups = None if dataset.groups is None else dataset.groups[rows]
     features = extract.training_rows(context, dataset, backbone(network, dataset, context.settings.model))
     found = []
@@ -49,6 +49,15 @@ def _fitted(context: RunContext, dataset: Dataset, network: nn.Sequential, count
         strength = _strength(some, labels[part], None if groups is None else groups[part], dataset, context)
         found.append(heads.fit(some, labels[part], len(dataset.names), strength))
     return found
+
+
+def _believed(train: Split) -> Split:
+    """Without the rows that --clean reweight counts for less than half of the surest: the regression has no weights."""
+    weights = train.records.weights
+    if weights is None:
+        return train
+    mine = weights[train.rows.to(weights.device)].cpu()
+    return train.subset(np.flatnonzero((mine >= mine.max() / 2).numpy()))
 
 
 def backbone(network: nn.Sequential, dataset: Dataset, name: str) -> Backbone:
