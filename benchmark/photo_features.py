@@ -30,9 +30,10 @@ from project.work.audit.stage import Audit
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.features import extract, stage, weights
+from project.work.features import extract, stage
 from project.work.machine.distributed import RunContext
 from project.work.machine.process import run_command
+from project.work.networks import weights
 from project.work.settings import resolve
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import Settings

@@ -3,21 +3,16 @@
 Those of timm have two stages, backbone and head. timm is imported where one of them is asked for.
 """
 
-import difflib
 import itertools
 import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from project.work.common import UserError
-from project.work.files import disk
-
-_INITIALISING = threading.Lock()  # layers draw from the one global generator
+from project.work.machine.device import seeded
+from project.work.networks import library
 
 
 def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
@@ -26,12 +21,10 @@ def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
     Takes float (B, channels, H, W), gives logits (B, classes). One of timm takes three channels.
     """
     if name not in MODELS:
-        backbone: Any = headless(name)[0]
-        with _INITIALISING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        backbone: Any = library.headless(name)[0]
+        with seeded(seed):
             return with_head(backbone, nn.Linear(getattr(backbone, "head_hidden_size", backbone.num_features), classes))
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = MODELS[name](classes, channels)
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
@@ -97,35 +90,6 @@ MODELS: Mapping[str, Callable[[int, int], nn.Sequential]] = {
     "resnet18": resnet18,
     "resnet18-small": resnet18_small,
 }
-
-
-def timm() -> Any:
-    """The library of networks. Raises UserError when it is missing."""
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(f"timm is missing, which the network comes from: pip install -r requirements.txt brings it"
-                        f" ({disk.said(error)})") from error  # fmt: skip
-    return timm
-
-
-def headless(name: str) -> tuple[nn.Module, Any]:
-    """A network of timm without its head and untrained, and the configuration of its pretrained weights.
-
-    Takes float (B, 3, H, W), gives features (B, its head_hidden_size). Raises UserError for a name that timm has not.
-    """
-    library, (plain, _, tag) = timm(), name.partition(".")
-    known = library.list_models()
-    if plain not in known:
-        close = difflib.get_close_matches(plain, known, n=3, cutoff=0)
-        raise UserError(f"--model {disk.shown(name)}: timm has no such network; the nearest are {', '.join(close)}")
-    tags = [each.partition(".")[2] for each in library.list_pretrained(f"{plain}.*")] if tag else [tag]
-    if tag not in tags:
-        raise UserError(f"--model {disk.shown(name)}: its weights are called {', '.join(tags) or 'nothing'}")
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = library.create_model(name, pretrained=False, num_classes=0)
-    return network, library.get_pretrained_cfg(name)
 
 
 def with_head(backbone: nn.Module, head: nn.Linear) -> nn.Sequential:

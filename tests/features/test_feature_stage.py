@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from project.work import main, model
+from project.work import main
 from project.work.classifier import Classifier
 from project.work.common import UserError
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.pictures import resized
-from project.work.features import extract, stage, weights
+from project.work.features import extract, stage
 from project.work.machine.distributed import RunContext
+from project.work.networks import library, weights
 from project.work.settings.groups import Settings
 
 pytestmark = pytest.mark.slow  # timm takes seconds to import
@@ -32,7 +33,7 @@ CPU = torch.device("cpu")
 def weight_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of weights of a tiny network, untrained ones, which see something all the same."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(model.headless(TINY)[0].state_dict(), path)
+    save_file(library.headless(TINY)[0].state_dict(), path)
     return str(path)
 
 

@@ -29,11 +29,11 @@ from project.work.common import UserError, progress
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.pictures import Records, resized
-from project.work.features import weights
-from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks import weights
+from project.work.networks.weights import Backbone
 from project.work.settings.groups import Settings
 
 FORMAT = 1  # of the folder

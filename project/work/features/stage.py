@@ -17,12 +17,13 @@ from project.work import model
 from project.work.classifier import Classifier
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.features import extract, heads, weights
+from project.work.features import extract, heads
 from project.work.features.extract import Features
 from project.work.features.heads import Linear, OutOfFold
-from project.work.features.weights import Backbone
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks import weights
+from project.work.networks.weights import Backbone
 from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.distillation_runner import DEFAULT_FOLDS

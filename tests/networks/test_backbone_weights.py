@@ -13,9 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from project.work import model
 from project.work.common import UserError
-from project.work.features import weights
+from project.work.networks import library, weights
 from project.work.settings.groups import FEATURE_MODEL, Settings
 
 pytestmark = pytest.mark.slow  # timm takes seconds to import
@@ -33,7 +32,7 @@ def asked(**values: Any) -> Settings:
 def state() -> dict[str, torch.Tensor]:
     """Weights of the tiny network, random ones."""
     torch.manual_seed(1)
-    network, _ = model.headless(TINY)
+    network, _ = library.headless(TINY)
     return {name: torch.rand_like(value) if value.is_floating_point() else value for name, value in
             network.state_dict().items()}  # fmt: skip
 
@@ -63,7 +62,7 @@ def test_the_same_weights_in_three_kinds_of_file_are_the_same_network(state: dic
 def test_the_installed_package_fills_every_weight_of_lite0_to_the_bit() -> None:
     package = weights.PACKAGES[FEATURE_MODEL]
     given = weights._of_package(package)
-    network = model.timm().create_model(FEATURE_MODEL, pretrained=False)
+    network = library.timm().create_model(FEATURE_MODEL, pretrained=False)
     network.load_state_dict(weights.renamed(given, network))  # strictly: its 1,000 classes too
     network.eval()
     assert sorted(float(value.double().sum()) for value in given.values()) == sorted(
@@ -165,7 +164,7 @@ def test_a_typo_names_the_three_nearest_networks() -> None:
 
 
 def test_a_size_that_a_network_cannot_take_is_refused(tmp_path: Path) -> None:
-    network, _ = model.headless(TINY_VIT)
+    network, _ = library.headless(TINY_VIT)
     save_file(network.state_dict(), tmp_path / "vit.safetensors")
     with pytest.raises(UserError, match="--image-size 64: test_vit takes pictures of 160 x 160 alone"):
         weights.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"), image_size=64))

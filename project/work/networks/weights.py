@@ -20,11 +20,10 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from project.work import model
 from project.work.common import UserError
 from project.work.dataset.transforms import Normaliser
-from project.work.features import fusing
 from project.work.files import arrays, disk, tensors
+from project.work.networks import fusing, library
 from project.work.settings.groups import Settings
 
 PATIENCE = 4.0  # seconds in which the hub has to answer
@@ -111,7 +110,7 @@ def open_backbone(settings: Settings, side: int | None = None) -> Backbone:
     unknown name, weights that are not there, damaged or of another network, a side that it cannot take.
     """
     name = settings.model
-    network, config = model.headless(name)
+    network, config = library.headless(name)
     if settings.weights is not None:
         path = Path(settings.weights).expanduser()
         state, source = read_state(path), disk.shown(path)
@@ -255,7 +254,7 @@ def _from_hub(name: str, config: Any) -> nn.Module:
     if not _cached(config) and not _answers(config):
         raise UserError(f"--model {name}: no weights here, and timm's hub does not answer; {instead}")
     try:
-        return model.timm().create_model(name, pretrained=True, num_classes=0)
+        return library.timm().create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # of whatever lies between here and the hub
         raise UserError(f"--model {name}: the hub gave no weights ({disk.said(error)}); {instead}") from error
 
