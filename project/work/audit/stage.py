@@ -23,7 +23,7 @@ from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
-from project.work.networks.weights import Backbone
+from project.work.networks.backbones import Backbone
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.table import method_name
 from project.work.settings import resolve

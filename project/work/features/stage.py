@@ -22,8 +22,8 @@ from project.work.features.extract import Features
 from project.work.features.heads import Linear, OutOfFold
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
-from project.work.networks import weights
-from project.work.networks.weights import Backbone
+from project.work.networks import backbones
+from project.work.networks.backbones import Backbone
 from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
@@ -85,7 +85,7 @@ def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: 
     on_train, on_test = logits
     classifier = None
     if linear is not None:
-        classifier = _classifier(settings, dataset, linear, backbone or weights.open_backbone(settings))
+        classifier = _classifier(settings, dataset, linear, backbone or backbones.open_backbone(settings))
     return Trained(
         _measured(on_train[~valid], labels[rows][~valid]),
         _measured(held_out.logits[valid], labels[rows][valid]),
