@@ -37,7 +37,7 @@ def configuration(name: str) -> Any:
     library, (short, _, tag) = timm(), plain(name).partition(".")
     known = library.list_models()
     if short not in known:
-        close = difflib.get_close_matches(short, [*known, *OWN_MODELS], n=3, cutoff=0)
+        close = difflib.get_close_matches(short, sorted({*known, *OWN_MODELS}), n=3, cutoff=0)
         raise UserError(f"--model {disk.shown(name)}: timm has no such network; the nearest are {', '.join(close)}")
     tags = [each.partition(".")[2] for each in library.list_pretrained(f"{short}.*")] if tag else [tag]
     if tag not in tags:
