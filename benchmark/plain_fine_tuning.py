@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Split
-from project.work.features import weights
 from project.work.machine.process import run_command
+from project.work.networks import backbones
 from project.work.settings.flags import parse, setting
 from project.work.settings.resolve import combine
 
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def pretrained(name: str, classes: int) -> tuple[nn.Sequential, Tensor, Tensor]:
     """A network with pretrained weights and a random head; mean and std of its pixels, float (1, 3, 1, 1)."""
-    backbone = weights.open_backbone(combine({"stage": "features", "model": name}))
+    backbone = backbones.open_backbone(combine({"stage": "features", "model": name}))
     network = nn.Sequential(backbone.network.requires_grad_(True), nn.Linear(backbone.width, classes))
     mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (backbone.normaliser.mean, backbone.normaliser.std))
     return network.to(memory_format=torch.channels_last), mean, std  # type: ignore[call-overload]

@@ -29,11 +29,12 @@ from project.work.common import UserError, progress
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.pictures import Records, resized
-from project.work.features import weights
-from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks import backbones, build, library, weights
+from project.work.networks.backbones import Backbone
+from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
 FORMAT = 1  # of the folder
@@ -69,7 +70,7 @@ def features(context: RunContext, dataset: Dataset, backbone: Backbone | None = 
     folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock"):
         if disk.absent(folder / FACTS):
-            _make(context, dataset, backbone or weights.open_backbone(settings), folder)
+            _make(context, dataset, backbone or backbones.open_backbone(settings), folder)
     context.send(folder)
     return read(folder)
 
@@ -99,10 +100,12 @@ def training_rows(context: RunContext, dataset: Dataset, backbone: Backbone) -> 
 
 def _otherwise(settings: Settings, dataset: Dataset, backbone: Backbone) -> list[Any]:
     """What else decides the features of a run, beside what decides those of its settings."""
-    usual, side = weights.usual_view(settings.model)
-    found: list[Any] = [] if backbone.side == (settings.image_size or side) else [backbone.side]
-    seen = backbone.normaliser
-    return found if (seen.mean, seen.std) == (usual.mean, usual.std) else [*found, list(seen.mean), list(seen.std)]
+    seen = [backbone.side, list(backbone.normaliser.mean), list(backbone.normaliser.std)]
+    if resolve.is_own_code(settings.model):
+        return [build.origin(settings), *seen]
+    config = library.configuration(settings.model)
+    usual = weights.normaliser(config, 3)
+    return [] if seen == [settings.image_size or config.input_size[1], list(usual.mean), list(usual.std)] else seen
 
 
 def read(folder: Path) -> Features:
@@ -146,7 +149,7 @@ def needed(settings: Settings) -> Backbone | None:
     None where they are there. Raises UserError.
     """
     there = settings.data_uri is None and not disk.absent(place(settings) / FACTS)
-    return None if there else weights.open_backbone(settings)
+    return None if there else backbones.open_backbone(settings)
 
 
 def pictures_digest(source: Path) -> str:

@@ -16,8 +16,8 @@ from project.work import common, model
 from project.work.dataset.base_dataset import Dataset, Split, fold_numbers
 from project.work.features import extract, heads
 from project.work.features.heads import Linear
-from project.work.features.weights import Backbone
 from project.work.machine.distributed import RunContext
+from project.work.networks.backbones import Backbone
 
 FOLDS = 5  # by which the strength of the regression is chosen, fewer where a class has fewer rows
 
