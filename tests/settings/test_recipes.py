@@ -47,7 +47,7 @@ def test_adamw_has_a_learning_rate_of_its_own_unless_one_is_given() -> None:
         ({"freeze": "0"}, "--freeze: '0' is neither a count of stages nor the name of one"),
         ({"freeze": "head"}, "--freeze head: then nothing learns"),
         ({"head_first": True}, "--head-first: the head is fitted to features of a pretrained network; give"),
-        ({"recipe": "finetune"}, "--head-first: the head is fitted to features of a pretrained network; give"),
+        ({"recipe": "finetune", "pretrained": False}, "--head-first: the head is fitted to features of a pretrained"),
         ({"clip_norm": 0}, "--clip-norm: 0.0 is outside"),
     ],
 )

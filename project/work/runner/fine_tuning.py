@@ -17,17 +17,17 @@ Parameters = list[nn.Parameter]
 def freeze(network: nn.Sequential, stages: str) -> None:
     """Keep the first stages of a network as they are; no gradients are computed for them.
 
-    stages: how many, all but so many (-2), or the name of the last of them; none: all stages learn. Raises UserError
-    where the network has no such stage, or none after it.
+    stages: how many, all but so many (-2; none where it has no more), or the name of the last of them; none: all stages
+    learn. Raises UserError where the network has no such stage, or none after it.
     """
     if stages == NONE:
         return
     names = list(dict(network.named_children()))
-    if stages.lstrip("-").isdecimal():
-        count = int(stages) + (len(names) if int(stages) < 0 else 0)
+    if stages.startswith("-"):
+        count = max(0, len(names) + int(stages))
     else:
-        count = names.index(stages) + 1 if stages in names else 0
-    if not 0 < count < len(names):
+        count = int(stages) if stages.isdecimal() else names.index(stages) + 1 if stages in names else len(names)
+    if count >= len(names):
         raise UserError(f"--freeze {stages}: the stages of this network are {', '.join(names)}; give the name of one"
                         f" before {names[-1]}, or a number from 1 to {len(names) - 1}")  # fmt: skip
     for stage in network[:count]:

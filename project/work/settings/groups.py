@@ -303,6 +303,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_std": 0.2921,
     },
     "finetune": {
+        "pretrained": True,
         "head_first": True,
         "optimizer": "adamw",
         "epoch": 3,
