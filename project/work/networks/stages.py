@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MOST_STAGES = 6  # of a body; of more blocks than that, neighbours share a stage
+MOST_STAGES = 7  # of a body, as EfficientNets have; of more blocks than that, neighbours share a stage
 SHARED_STAGES = 4  # then there are so many
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 _FADED = 1e-4  # weights below it hide what lies behind them: a block that is scaled by 0
