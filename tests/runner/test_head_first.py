@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 from safetensors.torch import save_file
 
 from project.work import model
-from project.work.dataset import base_dataset
+from project.work.dataset import base_dataset, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.features import extract, heads
-from project.work.networks import library
+from project.work.machine.distributed import RunContext
+from project.work.networks import build, library
 from project.work.runner import head_first
 from project.work.runner.base_runner import BaseRunner
 from project.work.settings import resolve
@@ -100,14 +102,26 @@ def test_two_networks_that_teach_each_other_begin_with_different_heads(begun: Ca
     assert not torch.allclose(head(runner, 0), head(runner, 1), atol=1e-3)
 
 
-def test_features_are_made_once_and_shared_with_those_that_are_kept(
-    begun: Callable, settings: Callable, asked: dict, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def colour(tmp_path: Path) -> str:
+    """The folder of a set of 32 pictures in three colours to train on, as many of each class."""
+    parts = [small.pictures(count, seed) for count, seed in ((8, 1), (2, 2))]
+    coloured = [dataclasses.replace(part, images=np.stack([part.images] * 3, axis=3)) for part in parts]
+    storage.write(tmp_path / "colour", storage.Prepared(*coloured, small.NAMES, {"source": "tests"}))
+    return str(tmp_path / "colour")
+
+
+def test_features_are_those_that_are_kept_where_the_pictures_are_the_same(
+    begun: Callable, settings: Callable, asked: dict, colour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = begun()
-    places = list(Path(asked["output"]).glob("features-*"))
-    assert len(places) == 1
+    kept = settings(**(asked | {"dataset": colour, "stage": "features"}))
+    extract.features(RunContext(kept, CPU), base_dataset.load(kept, CPU))
+    known = build.prepare(settings(**asked))  # the normaliser of the weights, as a run takes it
     monkeypatch.setattr(extract, "_write_part", lambda *given: pytest.fail("they were there"))
-    assert torch.equal(head(begun()), head(first))
+    data = base_dataset.load(settings(**(asked | {"dataset": colour})), CPU, known)
+    begun(lambda _: data, dataset=colour)
+    with pytest.raises(pytest.fail.Exception):  # other numbers reach the network
+        begun(lambda _: base_dataset.load(settings(**(asked | {"dataset": colour})), CPU), dataset=colour)
 
 
 def test_a_run_fits_its_head_once_and_goes_on_from_where_it_stood(
