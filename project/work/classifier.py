@@ -178,6 +178,11 @@ def _of_features(state: Mapping[str, Any]) -> bool:
     return "head.weight" in state["state"] and any(str(name).startswith("backbone.") for name in state["state"])
 
 
+def at_once(shape: tuple[int, int, int]) -> int:
+    """How many pictures of a shape, (C, H, W), a run evaluates at once: fewer of large ones, by their pixels."""
+    return max(1, min(BATCH, BATCH * 64 * 64 // (shape[1] * shape[2])))
+
+
 def folded(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode, with each batch normalisation folded into the convolution before it.
 
