@@ -156,7 +156,7 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
     """
     typed = given(Settings, make_command.flags(training), "")
     settings = resolve.combine(resolve.read_yaml(DEFAULTS_FILE), typed)
-    plain = resolve.combine({"recipe": settings.recipe})
+    plain = build(Settings, resolve.recipe_values(settings.recipe))
     for name in ("dataset", "oof_logits"):
         value = getattr(settings, name)
         if value is not None and "/" in value and not value.startswith("gs://"):

@@ -50,7 +50,7 @@ def test_a_first_step_is_decay_and_an_orthogonal_update(shape: tuple[int, ...], 
     assert torch.allclose(kernel.detach(), start * (1 - 0.05) - 0.1 * tall * update, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "optimizers"), [("muon", 2), ("sgd", 1)])
+@pytest.mark.parametrize(("name", "optimizers"), [("muon", 2), ("sgd", 1), ("adamw", 1)])
 def test_every_parameter_has_one_optimizer(settings: Callable, name: str, optimizers: int) -> None:
     network = model.make("narrow", 4, 1, seed=0)
     made = optimizer.make(settings(optimizer=name), network)
@@ -60,11 +60,20 @@ def test_every_parameter_has_one_optimizer(settings: Callable, name: str, optimi
 
 
 @pytest.mark.parametrize("loaded", [{}, {"torch._dynamo": torch}])
-def test_sgd_steps_and_keeps_its_state_as_torchs_own(monkeypatch: pytest.MonkeyPatch, loaded: dict) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "own"),
+    [
+        ((torch.optim.SGD, optimizer.SGD), {"momentum": 0.9, "nesterov": True}),
+        ((torch.optim.AdamW, optimizer.AdamW), {"betas": (0.8, 0.999)}),
+    ],
+)
+def test_an_optimizer_steps_and_keeps_its_state_as_torchs_own(
+    monkeypatch: pytest.MonkeyPatch, kinds: tuple, own: dict, loaded: dict
+) -> None:
     monkeypatch.setattr(optimizer, "sys", SimpleNamespace(modules=loaded))
-    values = {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "fused": True}
+    values = {"lr": 0.1, "weight_decay": 0.01, "fused": True} | own
     kernels, made = [torch.nn.Parameter(random(4, 3)) for _ in range(2)], []
-    for kernel, kind in zip(kernels, (torch.optim.SGD, optimizer.SGD), strict=True):
+    for kernel, kind in zip(kernels, kinds, strict=True):
         each = kind([kernel], **values)
         for step in range(4):
             kernel.grad = random(4, 3) + step
@@ -76,7 +85,9 @@ def test_sgd_steps_and_keeps_its_state_as_torchs_own(monkeypatch: pytest.MonkeyP
             each = again
         made.append(each.state_dict())
     assert torch.equal(*kernels)
-    assert torch.equal(*(state["state"][0].pop("momentum_buffer") for state in made))
+    kept = [state.pop("state")[0] for state in made]
+    assert kept[0].keys() == kept[1].keys()
+    assert all(torch.equal(value, kept[1][name]) for name, value in kept[0].items())
     assert made[0] == made[1]
 
 

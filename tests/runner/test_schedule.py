@@ -52,3 +52,9 @@ def test_cosine_is_full_at_the_start_half_in_the_middle_and_nothing_at_the_end(e
 def test_no_step_stands_still_or_exceeds_the_full_rate(name: str) -> None:
     for total in (1, 2, 3, 10, 57):
         assert all(0 < schedule_factor(name, step, total) <= 1 for step in range(total))
+
+
+def test_a_warm_up_rises_in_a_line_and_the_schedule_has_the_rest() -> None:
+    course = [schedule_factor("cosine", step, 20, warm_up=0.2) for step in range(20)]
+    assert course[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert course[4:] == [schedule_factor("cosine", step, 16) for step in range(16)]

@@ -59,7 +59,7 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--model perceptron", "--model: perceptron is not one of "),
         ("--schedule never", "--schedule: never is not one of multistep, onecycle, cosine"),
         ("--augment cutout", "--augment: cutout is not one of none, flip, affine"),
-        ("--recipe secret", "--recipe: secret is not one of default, predecessor, robust"),
+        ("--recipe secret", "--recipe: secret is not one of default, predecessor, finetune, robust"),
         ("--mixup --manifold-mixup", "--mixup and --manifold-mixup: choose one"),
         ("--co-teaching --mixup", "--mixup and --co-teaching: choose one (a mixed image has no single label"),
         ("--co-teaching --elr", "--elr and --co-teaching: choose one (ELR averages the predictions of one"),

@@ -29,11 +29,12 @@ from project.work.common import UserError, progress
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.pictures import Records, resized
-from project.work.features import weights
-from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks import backbones, build, library, weights
+from project.work.networks.backbones import Backbone
+from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
 FORMAT = 1  # of the folder
@@ -69,9 +70,42 @@ def features(context: RunContext, dataset: Dataset, backbone: Backbone | None = 
     folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock"):
         if disk.absent(folder / FACTS):
-            _make(context, dataset, backbone or weights.open_backbone(settings), folder)
+            _make(context, dataset, backbone or backbones.open_backbone(settings), folder)
     context.send(folder)
     return read(folder)
+
+
+def training_rows(context: RunContext, dataset: Dataset, backbone: Backbone) -> np.ndarray:
+    """The features of the training file alone, float16 (N, D), by a network that was opened already: mapped, and made
+    first where they are not there yet, by one process at a time. Raises UserError.
+
+    They are shared with `features` where that would give the network the same pictures: of the same side, in color or
+    grey, normalised as the weights want it.
+    """
+    settings = context.settings
+    folder = place(settings, *_otherwise(settings, dataset, backbone))
+    folder.mkdir(exist_ok=True)
+    path, records = folder / "train.npy", dataset.train.records
+    with FileLock(folder / ".lock"):
+        if disk.absent(path):
+            _announce(len(records.labels), dataset.train.shape, backbone, folder)
+            with progress(total=len(records.labels), desc="features", unit="picture", unit_scale=True) as bar:
+                _write_part(_Extractor(backbone, context.device), records, path, bar)
+    context.send(folder)
+    found = _mapped(path)
+    if found.shape != (len(records.labels), backbone.width):
+        raise UserError(f"{folder}: its features are not those of {backbone.name}; delete it, to make them again")
+    return found
+
+
+def _otherwise(settings: Settings, dataset: Dataset, backbone: Backbone) -> list[Any]:
+    """What else decides the features of a run, beside what decides those of its settings."""
+    seen = [backbone.side, list(backbone.normaliser.mean), list(backbone.normaliser.std)]
+    if resolve.is_own_code(settings.model):
+        return [build.origin(settings), *seen]
+    config = library.configuration(settings.model)
+    usual = weights.normaliser(config, 3)
+    return [] if seen == [settings.image_size or config.input_size[1], list(usual.mean), list(usual.std)] else seen
 
 
 def read(folder: Path) -> Features:
@@ -100,11 +134,11 @@ def _mapped(path: Path) -> np.ndarray:
         raise UserError(f"{error}; delete the folder {path.parent}, to make its features again") from error
 
 
-def place(settings: Settings) -> Path:
+def place(settings: Settings, *more: Any) -> Path:
     """The folder of the features that these settings ask for, made or not. Its name stands for all that decides them,
-    and is known without timm, which takes seconds to import. Raises UserError."""
+    and is known without timm, which takes seconds to import. more: what else decides them. Raises UserError."""
     digest = pictures_digest(prepared_data.find(settings.dataset))
-    decided = [FORMAT, digest, settings.model, weights.origin(settings), settings.image_size]
+    decided = [FORMAT, digest, settings.model, weights.origin(settings), settings.image_size, *more]
     name = hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:12]
     return run_folder.output_folder(settings) / f"features-{name}"
 
@@ -115,7 +149,7 @@ def needed(settings: Settings) -> Backbone | None:
     None where they are there. Raises UserError.
     """
     there = settings.data_uri is None and not disk.absent(place(settings) / FACTS)
-    return None if there else weights.open_backbone(settings)
+    return None if there else backbones.open_backbone(settings)
 
 
 def pictures_digest(source: Path) -> str:

@@ -15,7 +15,7 @@ the same name are refused together.
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,10 @@ from project.work.common import UserError, progress
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.dataset.transforms import AUGMENTATIONS
 from project.work.labels.noise_channel import channel_rate
-from project.work.machine.device import MixedPrecision
+from project.work.machine.device import MixedPrecision, seeded
 from project.work.machine.distributed import RunContext
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, git_revision
-from project.work.runner import optimizer, sam
+from project.work.runner import fine_tuning, optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, Known
 from project.work.runner.history import EpochRow, History, RowMemory, margins, measure, speed
 from project.work.runner.optimizer import make_network, schedule_factor
@@ -153,6 +153,10 @@ class BaseRunner:
     def fit(self, after_epoch: Callable[[], None] = lambda: None) -> History:
         """Train to the last epoch from wherever the run stands; an epoch is on disk before after_epoch and the next."""
         self._restore()
+        if self.settings.head_first and not self.history.rows:
+            from project.work.runner import head_first  # brings scipy
+
+            head_first.fit(self.context, self.dataset, self.trained)
         done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
         with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
             for epoch in range(done, epochs):
@@ -175,12 +179,13 @@ class BaseRunner:
         """The network as it is now, as a classifier."""
         settings, split = self.settings, self.dataset.train
         chosen = {name: getattr(settings, name) for name in resolve.experiment_settings()}
-        return Classifier(self.network, settings.model, self.dataset.names, split.shape, split.normalise, chosen)
+        name = resolve.network(settings)
+        return Classifier(self.network, name, self.dataset.names, split.shape, split.normalise, chosen)
 
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""
         mine = split.subset(self.distributed.share(len(split)))
-        logits = self.classifier().logits(batch.images for batch in mine.batches(classifier.BATCH))
+        logits = self.classifier().logits(batch.images for batch in mine.batches(classifier.at_once(split.shape)))
         return self.distributed.whole(logits, len(split))
 
     @contextmanager
@@ -215,7 +220,7 @@ class BaseRunner:
         valid = measure(self.valid_logits, self.dataset.valid.labels)
         return EpochRow(
             epoch=epoch + 1,
-            learning_rate=self.optimizers[0].param_groups[0]["lr"],
+            learning_rate=max(group["lr"] for group in self.optimizers[0].param_groups),
             train_loss=loss,
             train_accuracy=accuracy,
             valid_loss=valid.loss,
@@ -231,7 +236,8 @@ class BaseRunner:
 
     def _train(self, epoch: int, bar: tqdm) -> tuple[float, float]:
         """One pass over the training pictures; returns mean loss and accuracy as they were during the pass."""
-        self.model.train()
+        for network in self.trained:
+            fine_tuning.train(network)
         totals = torch.zeros(2, device=self.device)
         for first, group in self._groups():
             self._set_learning_rate(epoch, first // self.settings.accumulation_steps)
@@ -268,11 +274,22 @@ class BaseRunner:
         Returns logits and batch of this process's share, as `losses` does, and the sums of loss and accuracy over it,
         float (2,), without waiting for the device.
         """
-        with self.precision.autocast():
+        with self.precision.autocast(), self._drawing():
             losses, logits, seen = self.losses(batch)
         self.precision.scaler.scale(sum(losses) * (max(1, len(seen)) / pictures)).backward()
         right = seen.targets.gather(1, logits.argmax(dim=1, keepdim=True)).sum()
         return logits, seen, torch.stack([losses[0].detach() * len(seen), right])
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        """What a network may draw in a pass (dropout and the like) from torch's global random state, begins at a seed
+        that is drawn from the epoch's generator: so it is the same after a resume, and in SAM's second pass of a batch.
+
+        Only where a network draws. Each process draws for its own share.
+        """
+        if not getattr(self.model, "draws", False):
+            return nullcontext()
+        drawn = int(torch.randint(1 << 48, (), generator=self.generator))
+        return seeded(common.derive_seed(drawn, "layers", self.distributed.rank), self.device)
 
     def add_gradients(self) -> None:
         """Add up the gradients of all processes."""
@@ -281,6 +298,7 @@ class BaseRunner:
 
     def _step(self) -> None:
         self.add_gradients()
+        fine_tuning.clip(self.trained, self.optimizers, self.precision.scaler, self.settings.clip_norm)
         for each in self.optimizers:
             self.precision.scaler.step(each)
             each.zero_grad()
@@ -289,7 +307,8 @@ class BaseRunner:
             self.average.update_parameters(self.model)
 
     def _set_learning_rate(self, epoch: int, step: int) -> None:
-        now = schedule_factor(self.settings.schedule, epoch * self.steps + step, self.settings.epoch * self.steps)
+        at, steps = epoch * self.steps + step, self.settings.epoch * self.steps
+        now = schedule_factor(self.settings.schedule, at, steps, self.settings.warm_up)
         optimizer.set_rates(self.optimizers, now)
 
     def _parts(self) -> dict[str, Stateful]:

@@ -184,17 +184,26 @@ def _unlike_optimizer(saved: dict[str, Any], part: torch.optim.Optimizer) -> str
     for group, mine in zip(groups, ours, strict=True):
         if not isinstance(group, dict) or group.get("params") != mine["params"]:
             return "other parameters"
-        for name in ("lr", "highest_lr", "momentum", "weight_decay"):
-            if type(group.get(name)) not in (int, float) or not math.isfinite(group[name]):
+        for name in (name for name in ("lr", "highest_lr", "momentum", "betas", "weight_decay") if name in mine):
+            if not _finite(group.get(name), mine[name]):
                 return f"its {name} is not a number"
-        strange = [name for name in group if name != "params" and not isinstance(group[name], (int, float, type(None)))]
+        plain = (int, float, type(None))
+        strange = [each for each in group if each not in ("params", "betas") and not isinstance(group[each], plain)]
         if strange:
             return f"its {strange[0]} is a {type(group[strange[0]]).__name__}"
-    parameters = [each for group in part.param_groups for each in group["params"]]
+    parameters = [each.detach() for group in part.param_groups for each in group["params"]]
     for number, state in states.items():
         if type(number) is not int or not 0 <= number < len(parameters) or not isinstance(state, dict):
             return "states of other parameters"
         for name, value in state.items():
-            if value is not None and (found := differing(value, parameters[number].detach())):
+            like = torch.zeros(()) if name == "step" else parameters[number]  # AdamW counts its steps
+            if value is not None and (found := differing(value, like)):
                 return f"{name}: {found}"
     return None
+
+
+def _finite(saved: Any, ours: Any) -> bool:
+    """Whether a saved value is a finite number where ours is a number, and as many of them where ours is a tuple."""
+    if isinstance(ours, tuple):
+        return isinstance(saved, tuple) and len(saved) == len(ours) and all(map(_finite, saved, ours))
+    return type(saved) in (int, float) and math.isfinite(saved)

@@ -8,8 +8,8 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,15 @@ from project.work import common, model
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import device as devices
 from project.work.machine.distributed import RunContext, join_norms
+from project.work.runner import fine_tuning
+from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 3
 WARM_UP = 0.25
+SQUARES = 0.999  # the second beta of AdamW
+Layers = Sequence[tuple[float, list[nn.Parameter]]]  # parameters with the factor of their learning rate
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
@@ -58,24 +62,56 @@ class SGD(Optimizer, torch.optim.SGD):
     step = torch.no_grad()(without_compiler(torch.optim.SGD.step))
 
 
-def make(settings: Settings, network: nn.Module) -> list[torch.optim.Optimizer]:
-    """SGD for everything, or Muon for the kernels of the inner convolutions and SGD for the rest."""
-    kernels = inner_kernels(network) if settings.optimizer == "muon" else []
-    chosen = {id(kernel) for kernel in kernels}
+class AdamW(Optimizer, torch.optim.AdamW):
+    """torch's, without its compiler."""
+
+    step = torch.no_grad()(without_compiler(torch.optim.AdamW.step))
+
+
+def make(settings: Settings, network: nn.Sequential) -> list[torch.optim.Optimizer]:
+    """SGD or AdamW for all that learns, or Muon for the kernels of the inner convolutions and SGD for the rest."""
+    makers = {"adamw": _adamw, "sgd": _sgd, "muon": _muon_and_sgd}
+    optimizers = makers[settings.optimizer](settings, network, list(fine_tuning.layers(settings, network)))
+    for group in (group for each in optimizers for group in each.param_groups):
+        group["highest_lr"] = group["lr"]
+    return optimizers
+
+
+def _adamw(settings: Settings, network: nn.Module, layers: Layers) -> list[torch.optim.Optimizer]:
+    kernels = fine_tuning.kernels(network)
+    shrunk = _groups(layers, settings.learning_rate, lambda each: id(each) in kernels)
+    others = _groups(layers, settings.learning_rate, lambda each: id(each) not in kernels)
+    groups = [*shrunk, *(group | {"weight_decay": 0.0} for group in others)]
+    betas = (settings.momentum, SQUARES)
+    return [AdamW(groups, settings.learning_rate, betas, weight_decay=settings.weight_decay, fused=True)]
+
+
+def _sgd(
+    settings: Settings, network: nn.Module, layers: Layers, without: Collection[int] = ()
+) -> list[torch.optim.Optimizer]:
     sgd = SGD(
-        [parameter for parameter in network.parameters() if id(parameter) not in chosen],
+        _groups(layers, settings.learning_rate, lambda each: id(each) not in without),
         lr=settings.learning_rate,
         momentum=settings.momentum,
         nesterov=settings.momentum > 0,
         weight_decay=settings.weight_decay,
         fused=True,
     )
-    optimizers: list[torch.optim.Optimizer] = [sgd]
-    if kernels:
-        optimizers.append(Muon(kernels, settings.muon_learning_rate, settings.momentum, settings.muon_weight_decay))
-    for group in (group for each in optimizers for group in each.param_groups):
-        group["highest_lr"] = group["lr"]
-    return optimizers
+    return [sgd]
+
+
+def _muon_and_sgd(settings: Settings, network: nn.Module, layers: Layers) -> list[torch.optim.Optimizer]:
+    kernels = {id(kernel) for kernel in inner_kernels(network)}
+    rate, decay = settings.muon_learning_rate, settings.muon_weight_decay
+    groups = _groups(layers, rate, lambda each: id(each) in kernels)
+    optimizers = _sgd(settings, network, layers, kernels)
+    return [*optimizers, Muon(groups, rate, settings.momentum, decay)] if groups else optimizers
+
+
+def _groups(layers: Layers, rate: float, chosen: Callable[[nn.Parameter], bool]) -> list[dict[str, Any]]:
+    """The chosen parameters as torch's groups, with the learning rates of their layers."""
+    groups = [{"params": list(filter(chosen, layer)), "lr": factor * rate} for factor, layer in layers]
+    return [group for group in groups if group["params"]]
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
@@ -108,9 +144,25 @@ def make_average(network: nn.Module, decay: float) -> Average | None:
 
 
 def inner_kernels(network: nn.Module) -> list[Tensor]:
-    """The weights of all convolutions except the first, whose input is pixels."""
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    return [convolution.weight for convolution in convolutions[1:]]
+    """The weights of all convolutions except the first, whose input is pixels, and of the linear layers of a body
+    (attention and MLP of a transformer), without the one that gives the logits.
+
+    Not those of grouped and depthwise convolutions, whose rows are of different inputs: there is no matrix of them.
+    """
+    found, first = list[Tensor](), True
+    stages = dict(network.named_children())
+    body = [module for name, stage in stages.items() if name not in ("stem", "head") for module in stage.modules()]
+    linear = {module for module in body if isinstance(module, nn.Linear)}
+    if linear and isinstance(stages.get("head"), nn.Identity) and isinstance(network, nn.Sequential):
+        linear.discard(model.final_layer(network))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            if not first and module.groups == 1:
+                found.append(module.weight)
+            first = False
+        elif module in linear:
+            found.append(module.weight)
+    return found
 
 
 class Muon(Optimizer):
@@ -123,7 +175,9 @@ class Muon(Optimizer):
 
     _step_supports_amp_scaling = True
 
-    def __init__(self, kernels: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self, kernels: list[Tensor] | list[dict[str, Any]], lr: float, momentum: float, weight_decay: float
+    ) -> None:
         super().__init__(kernels, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -154,7 +208,9 @@ class Muon(Optimizer):
 
     def _update(self, kernel: nn.Parameter, rate: float, momentum: float, weight_decay: float) -> None:
         velocity = self._velocity(kernel).mul_(momentum).add_(kernel.grad)
-        update = orthogonalised(torch.add(kernel.grad, velocity, alpha=momentum).flatten(1))
+        update = torch.add(kernel.grad, velocity, alpha=momentum).flatten(1)
+        high = update.shape[0] > 2 * update.shape[1]  # then its other side makes the smaller products
+        update = orthogonalised(update.T).T if high else orthogonalised(update)
         tall = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
         kernel.mul_(1 - rate * weight_decay).add_(update.view_as(kernel), alpha=-rate * tall)
 
@@ -195,20 +251,28 @@ def cosine(progress: float) -> float:
 SCHEDULES: Mapping[str, Callable[[float], float]] = {"multistep": multistep, "onecycle": onecycle, "cosine": cosine}
 
 
-def schedule_factor(name: str, step: int, steps: int) -> float:
+def schedule_factor(name: str, step: int, steps: int, warm_up: float = 0.0) -> float:
     """The factor of the learning rate at a step (0 .. steps-1) of a run of `steps`.
 
-    It counts steps, so that a run of one or two epochs has the whole schedule too.
+    It counts steps, so that a run of one or two epochs has the whole schedule too. warm_up: share of the steps in which
+    the factor rises in a line, to what the schedule begins with; the schedule has the rest.
     """
-    return SCHEDULES[name](step / steps)
+    rise = warm_up * steps
+    if step < rise:
+        return SCHEDULES[name](0.0) * (step + 1) / (rise + 1)
+    return SCHEDULES[name]((step - rise) / (steps - rise))
 
 
 def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str) -> nn.Sequential:
     """A new network on the device; its weights depend on seed and purpose. steps: of the whole run."""
     settings, device, distributed = context.settings, context.device, context.distributed
     seed = common.derive_seed(settings.seed, purpose)
-    network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
+    channels, *size = dataset.train.shape
+    start = model.Start(settings.weights) if resolve.starts_pretrained(settings) else None
+    name = resolve.network(settings)
+    network = model.make(name, len(dataset.names), channels, seed, (size[0], size[1]), start)
     network = join_norms(network, distributed, device)
+    fine_tuning.freeze(network, settings.freeze)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     choices = devices.choose(settings, devices.look(device), steps, distributed.size)
     devices.apply(choices, network)

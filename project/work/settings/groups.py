@@ -84,25 +84,33 @@ class TrainingSettings:
     """Training: network, optimiser and augmentation."""
 
     recipe: str = setting(
-        "default", "named set of defaults for training; robust is for wrong labels: it adds --label-posterior",
-        choices=("default", "predecessor", "robust"), usual=True,
+        "default", "named set of defaults for training, or several: finetune is for pretrained networks, robust for"
+        " wrong labels (it adds --label-posterior), finetune,robust for both; predecessor",
+        value="NAME[,NAME]", usual=True,
     )  # fmt: skip
     model: str = setting(
-        "narrow", "network: narrow, resnet18 or resnet18-small; for features one of timm by its name there,"
+        "narrow", "network: narrow, resnet18 or resnet18-small, one of timm by its name there (efficientnet_b0,"
+        " deit_tiny_patch16_224 ...), or your own as package.module:function; with pretrained weights and for features"
         " tf_efficientnet_lite0 when not given",
-        value="NAME", usual=True,
+        short="m", value="NAME", usual=True,
     )  # fmt: skip
     epoch: int = setting(50, "passes over the training images", within="[1, inf)", usual=True)
     batch_size: int = setting(128, "images a step; batch normalisation needs two", within="[2, inf)", usual=True)
     accumulation_steps: int = setting(1, "batches whose gradients are added up for one step", within="[1, inf)")
-    learning_rate: float = setting(0.1, "highest learning rate of SGD", within="(0, inf)", alias="lr", usual=True)
+    learning_rate: float = setting(
+        0.1, "highest learning rate of SGD or AdamW; 0.001 for AdamW when not given", within="(0, inf)", alias="lr",
+        usual=True,
+    )  # fmt: skip
     optimizer: str = setting(
-        "muon", "Muon for convolutions and SGD for the rest, or SGD alone", choices=("muon", "sgd")
+        "muon", "Muon for convolutions and SGD for the rest, or SGD or AdamW alone", choices=("muon", "sgd", "adamw")
     )
     muon_learning_rate: float = setting(0.02, "highest learning rate of Muon", within="(0, inf)")
     muon_weight_decay: float = setting(0.5, "weight decay of Muon", within="[0, inf)")
-    momentum: float = setting(0.9, "Nesterov momentum", within="[0, 1)")
-    weight_decay: float = setting(1e-4, "weight decay of SGD", within="[0, inf)")
+    momentum: float = setting(0.9, "Nesterov momentum; the first beta of AdamW", within="[0, 1)")
+    weight_decay: float = setting(
+        1e-4, "weight decay of SGD or AdamW; 0.05 for AdamW when not given, which only its kernels get",
+        within="[0, inf)",
+    )  # fmt: skip
     schedule: str = setting("onecycle", "learning rate schedule", choices=("multistep", "onecycle", "cosine"))
     label_smoothing: float = setting(0.1, "share of each label spread over all classes", within="[0, 1)")
     ema: float = setting(
@@ -118,16 +126,52 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class FineTuningSettings:
+    """Fine-tuning: which layers learn how fast, and which do not."""
+
+    head_first: bool | None = setting(
+        None, "begin with a head that is fitted to the features of the pretrained network by logistic regression, then"
+        " train all"
+    )  # fmt: skip
+    freeze: str = setting(
+        "none", "stages that do not learn: how many from the input on, all but the last few (-2), or the name of the"
+        " last that does not, such as layer2",
+        value="STAGES",
+    )  # fmt: skip
+    layer_factors: str | None = setting(
+        None, "factors of the learning rates of stem, body and head, such as 0.01,0.1,1", value="X,X,X"
+    )
+    layer_decay: float | None = setting(
+        None, "factor of the learning rate from each layer to the one before it, such as 0.75", within="(0, 1]"
+    )
+    warm_up: float = setting(
+        0.0, "share of the steps in which the learning rate rises from 0; onecycle has a rise of its own",
+        within="[0, 1)",
+    )  # fmt: skip
+    clip_norm: float | None = setting(
+        None, "largest norm of the gradients of a network in a step; longer ones are shortened to it",
+        within="(0, inf)",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PretrainedSettings:
+    """Pretrained weights: what a network of timm starts from in place of random weights."""
+
+    pretrained: bool | None = setting(
+        None, "start from weights that were trained on other pictures, from an installed package or timm's hub;"
+        " features always do",
+        usual=True,
+    )  # fmt: skip
+    weights: str | None = setting(
+        None, "file with such weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
+    )
+
+
+@dataclass(frozen=True)
 class FeatureSettings:
     """Features: one row of numbers a picture, by a pretrained network that learns nothing more."""
 
-    pretrained: bool | None = setting(
-        None, "weights that were trained on other pictures, from an installed package or timm's hub; features always"
-        " take them"
-    )  # fmt: skip
-    weights: str | None = setting(
-        None, "file with those weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
-    )
     head: str = setting(
         "none", "what is trained on features: logistic regression (linear), or the vote of the nearest pictures (knn)",
         choices=("none", "linear", "knn"), usual=True,
@@ -200,7 +244,7 @@ class FolderSettings:
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
         " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
-        choices=("train", "oof", "audit", "features", "look"), usual=True,
+        choices=("train", "oof", "audit", "features", "look"), short="s", usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -230,7 +274,9 @@ class Settings(
     RunSettings,
     AuditSettings,
     FeatureSettings,
+    PretrainedSettings,
     MethodSettings,
+    FineTuningSettings,
     TrainingSettings,
     CleaningSettings,
     NoiseSettings,
@@ -239,7 +285,8 @@ class Settings(
     """All settings of one run; each method has its own class in `methods`."""
 
 
-OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # that are trained from scratch
+OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # of this repository, trained from scratch
+NAMESAKES = ("resnet18",)  # of these in timm, which are meant where weights are pretrained
 FEATURE_MODEL = "tf_efficientnet_lite0"  # whose weights come with the install
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -255,7 +302,21 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "pixel_mean": 0.1093,
         "pixel_std": 0.2921,
     },
+    "finetune": {
+        "pretrained": True,
+        "head_first": True,
+        "optimizer": "adamw",
+        "epoch": 3,
+        "batch_size": 32,
+        "learning_rate": 5e-4,
+        "weight_decay": 0.01,
+        "augment": "flip",
+        "freeze": "-3",
+    },
     "robust": {"label_posterior": True},
+}
+OPTIMIZER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # where neither a person nor a recipe says otherwise
+    "adamw": {"learning_rate": 0.001, "weight_decay": 0.05}
 }
 
 
@@ -271,7 +332,7 @@ NOT_READ: Mapping[str, frozenset[str]] = {
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
     "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
     | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
-    "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
+    "features": (_names(TrainingSettings, FineTuningSettings, MethodSettings, AuditSettings) - {"model"})
     | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},

@@ -12,12 +12,15 @@ from typing import Any
 
 from project.work import common
 from project.work.common import UserError
-from project.work.settings.flags import build, flag, given, renamed
+from project.work.settings.flags import build, flag, given, nearest, renamed
 from project.work.settings.groups import (
     FEATURE_MODEL,
+    NAMESAKES,
+    OPTIMIZER_DEFAULTS,
     OWN_MODELS,
     RECIPES,
     AuditSettings,
+    FineTuningSettings,
     RunSettings,
     Settings,
     TrainingSettings,
@@ -39,10 +42,16 @@ def typed(argv: Sequence[str] | None = None) -> dict[str, str | bool]:
 def combine(*layers: Mapping[str, Any]) -> Settings:
     """Settings from layers; later ones override earlier ones. A layer's recipe comes before the rest of that layer."""
     values: dict[str, Any] = {}
+    said: set[str] = set()  # by a person or a recipe
     for layer in layers:
-        values |= _recipe(layer) | dict(layer)
+        brought = _recipe(layer)
+        said = {*(said - brought.keys()), *_brought(layer), *layer}
+        values |= brought | dict(layer)
     settings = build(Settings, values)
-    if by_features(settings) and settings.model in OWN_MODELS and "model" not in layers[-1]:
+    usual = OPTIMIZER_DEFAULTS.get(settings.optimizer, {})
+    settings = dataclasses.replace(settings, **{name: usual[name] for name in usual.keys() - said})
+    unnamed = OWN_MODELS if by_features(settings) else without_weights() if starts_pretrained(settings) else ()
+    if settings.model in unnamed and "model" not in layers[-1]:
         settings = dataclasses.replace(settings, model=FEATURE_MODEL)
     if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
         settings = robust(settings)
@@ -67,14 +76,60 @@ def by_features(settings: Settings) -> bool:
     return settings.stage == "features" or settings.features
 
 
+def starts_pretrained(settings: Settings) -> bool:
+    """Whether a network is trained from pretrained weights."""
+    return bool(settings.pretrained) or settings.weights is not None
+
+
+def network(settings: Settings) -> str:
+    """The name of the network that is trained, as `model.make` and the file of a classifier know it.
+
+    resnet18 is that of this repository, and with pretrained weights timm's, timm/resnet18.
+    """
+    timms = settings.model in NAMESAKES and starts_pretrained(settings)
+    return f"timm/{settings.model}" if timms else settings.model
+
+
+def is_own_code(name: str) -> bool:
+    """Whether the name of a network is a person's function, package.module:function."""
+    return ":" in name
+
+
+def without_weights() -> tuple[str, ...]:
+    """The networks that nobody has pretrained weights of."""
+    return tuple(name for name in OWN_MODELS if name not in NAMESAKES)
+
+
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
     """All values of the recipe named in a layer; they override all lower layers."""
     if "recipe" not in layer:
         return {}
-    name = build(TrainingSettings, {"recipe": layer["recipe"]}).recipe
-    names = {field.name for field in dataclasses.fields(TrainingSettings)}.union(*RECIPES.values()) - {"seed"}
+    groups = (TrainingSettings, FineTuningSettings)
+    names = {field.name for group in groups for field in dataclasses.fields(group)}.union(*RECIPES.values()) - {"seed"}
     declared = {field.name: field.default for field in dataclasses.fields(Settings) if field.name in names}
-    return declared | dict(RECIPES[name])
+    return declared | _brought(layer)
+
+
+def _brought(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """What the recipe of a layer sets itself."""
+    return recipe_values(build(TrainingSettings, {"recipe": layer["recipe"]}).recipe) if "recipe" in layer else {}
+
+
+def recipe_values(recipe: str) -> dict[str, Any]:
+    """What a recipe sets, or several, as in finetune,robust. Raises UserError for a word that is none, and where two of
+    them set one setting to different values."""
+    values: dict[str, Any] = {}
+    setter: dict[str, str] = {}
+    for word in (each.strip() for each in recipe.split(",")):
+        if word not in RECIPES:
+            hint = nearest(word, RECIPES)
+            raise UserError(f"--recipe: {word or repr(recipe)} is not one of {', '.join(RECIPES)}{hint}")
+        for name, value in RECIPES[word].items():
+            if values.setdefault(name, value) != value:
+                raise UserError(f"--recipe {recipe}: {setter[name]} sets {flag(name)} {values[name]} and {word}"
+                                f" {value}; leave one out")  # fmt: skip
+            setter.setdefault(name, word)
+    return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -153,6 +208,7 @@ def refuse(settings: Settings) -> None:
     if (settings.pixel_mean is None) != (settings.pixel_std is None):
         raise UserError("--pixel-mean and --pixel-std: give both or neither")
     _refuse_half_noise(settings)
+    _refuse_fine_tuning(settings)
     (_refuse_in_audits if settings.stage == "audit" else _refuse_half_audit)(settings)
     (_refuse_with_features if by_features(settings) else _refuse_without_features)(settings)
     _refuse_folds_alone(settings)
@@ -179,6 +235,39 @@ def _refuse_half_noise(settings: Settings) -> None:
         raise UserError(f"--noise-type {kind}: say how much with --noise-rate")
 
 
+def layer_factors(settings: Settings) -> tuple[float, float, float]:
+    """The factors of the learning rates of stem, body and head: "0.01,0.1,1" -> (.01, .1, 1); ones when not given.
+
+    Raises UserError.
+    """
+    if settings.layer_factors is None:
+        return 1.0, 1.0, 1.0
+    words = settings.layer_factors.split(",")
+    try:
+        stem, body, head = map(float, words)
+    except ValueError:
+        raise UserError(f"--layer-factors: {settings.layer_factors} is not three numbers such as 0.01,0.1,1") from None
+    if not all(0 < each < float("inf") for each in (stem, body, head)):
+        raise UserError(f"--layer-factors {settings.layer_factors}: each is a number above 0; for stages that do not"
+                        " learn give --freeze")  # fmt: skip
+    return stem, body, head
+
+
+def _refuse_fine_tuning(settings: Settings) -> None:
+    layer_factors(settings)
+    if settings.layer_factors is not None and settings.layer_decay is not None:
+        raise UserError("--layer-factors and --layer-decay: choose one (both say how fast each layer learns)")
+    if settings.warm_up > 0 and settings.schedule == "onecycle":
+        raise UserError(f"--warm-up {settings.warm_up:g}: onecycle rises by itself; give --schedule cosine")
+    if not re.fullmatch(r"-?[1-9][0-9]{0,3}|[A-Za-z_]\w*", settings.freeze, re.ASCII):
+        raise UserError(f"--freeze: {settings.freeze!r} is neither a count of stages nor the name of one (layer2)")
+    if settings.freeze == "head":
+        raise UserError("--freeze head: then nothing learns; name a stage before it")
+    if settings.head_first and not by_features(settings) and not starts_pretrained(settings):
+        raise UserError("--head-first: the head is fitted to features of a pretrained network; give --pretrained or"
+                        " --weights FILE, or --no-head-first")  # fmt: skip
+
+
 def _refuse_half_audit(settings: Settings) -> None:
     if settings.audit_file is not None and settings.clean == "none":
         raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight")
@@ -192,7 +281,7 @@ def _refuse_with_features(settings: Settings) -> None:
     where = "./inv features" if settings.stage == "features" else "./inv audit --features"
     if settings.stage not in ("features", "audit"):
         raise UserError("--features is part of an audit; give --stage audit (or ./inv audit)")
-    if settings.model in OWN_MODELS:
+    if settings.model in without_weights() or is_own_code(settings.model):
         raise UserError(f"--model {settings.model}: {where} takes a pretrained network of timm: {FEATURE_MODEL}")
     if settings.pretrained is False and settings.weights is None:
         raise UserError(f"--no-pretrained: {where} needs trained weights; leave it out, or give --weights FILE")
@@ -207,11 +296,12 @@ def _refuse_with_features(settings: Settings) -> None:
 
 
 def _refuse_without_features(settings: Settings) -> None:
-    if settings.model not in OWN_MODELS:
-        raise UserError(f"--model: {settings.model} is not one of {', '.join(OWN_MODELS)}, which are trained from"
-                        " scratch; those of timm are for ./inv features and ./inv audit --features")  # fmt: skip
-    if settings.pretrained or settings.weights is not None:
-        raise UserError("--pretrained and --weights are for ./inv features and ./inv audit --features")
+    if starts_pretrained(settings) and settings.model in without_weights():
+        raise UserError(f"--model {settings.model}: there are no pretrained weights of it; give one of timm, such as"
+                        f" {FEATURE_MODEL}, or leave --pretrained and --weights out")  # fmt: skip
+    if settings.pretrained and settings.weights is None and is_own_code(settings.model):
+        raise UserError(f"--model {settings.model} --pretrained: say where the weights of your own network are with"
+                        " --weights FILE")  # fmt: skip
     if settings.head != "none":
         raise UserError(f"--head {settings.head} is for ./inv features")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from project.work.reporter.table.cells import column
 from project.work.run_folder import HISTORY_FILE, RESULT_FILE, SETTINGS_FILE
 from project.work.settings import resolve
 from project.work.settings.flags import build
-from project.work.settings.groups import RECIPES, Settings
+from project.work.settings.groups import Settings
 from project.work.settings.method_words import BASE, method_settings
 
 NOT_READ = "-"
@@ -37,8 +38,9 @@ def canonical(name: str, text: str) -> str:
 @cache
 def declared(recipe: str) -> dict[str, str]:
     """The settings of an experiment under a recipe, as text for results.csv."""
-    values = {field.name: field.default for field in dataclasses.fields(Settings)} | dict(RECIPES.get(recipe, {}))
-    values |= {"recipe": recipe}
+    values = {field.name: field.default for field in dataclasses.fields(Settings)} | {"recipe": recipe}
+    with suppress(UserError):  # a table may have a recipe that this version does not know
+        values |= resolve.recipe_values(recipe)
     texts = {name: values[name] for name in resolve.experiment_settings()}
     return {column(name): "" if value is None else str(value) for name, value in texts.items()}
 

@@ -29,7 +29,8 @@ class _After(nn.Module):
 def fused(network: nn.Module, side: int) -> nn.Module:
     """The same network to rounding, or, where fusing changed more than that, a plain copy. side: of a picture."""
     plain = copy.deepcopy(network).eval()
-    probe = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    channels = next((module.in_channels for module in plain.modules() if isinstance(module, nn.Conv2d)), 3)
+    probe = torch.rand(2, channels, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     probe = probe.to(next(network.parameters()).device)
     made = copy.deepcopy(plain)
     for convolution, place, norm in _pairs(made, probe):
