@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from project.work import run_folder
+from project.work import common, run_folder
 from project.work.audit import report
 from project.work.audit.find import copies, findings, votes
 from project.work.audit.find.findings import Evidence, Findings
@@ -138,10 +138,10 @@ def audited(settings: Settings) -> Settings:
 
 def last_file(settings: Settings) -> Path | None:
     """The audit.csv that was written last for this data set, whatever its settings; None where there is none."""
-    found = []
+    found, ours = [], common.input_folder(settings.dataset).resolve()
     for path in run_folder.output_folder(settings).glob(f"audit-*/{ROWS}"):
         facts = disk.read_json(path.with_name(FACTS), LARGEST_FACTS) if path.with_name(FACTS).is_file() else {}
-        if facts.get("dataset") == settings.dataset:
+        if common.input_folder(str(facts.get("dataset", ""))).resolve() == ours:
             found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
