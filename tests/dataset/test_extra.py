@@ -82,6 +82,7 @@ def test_methods_learn_from_extra_pictures_and_resume(
     assert torch.equal(again.memories["margins"].values, runner.memories["margins"].values)
 
 
+@pytest.mark.slow
 def test_a_run_reports_them_and_its_margins_are_of_the_set_alone(prepared: Path, tmp_path: Path) -> None:
     import json
 

@@ -174,6 +174,7 @@ def test_confidently_wrong_rows_are_repeated_but_for_those_that_the_audit_flags(
     assert said.startswith("--hard 2: in the last epoch 2 confidently wrong rows were repeated; 2 more were spared, as")
 
 
+@pytest.mark.slow
 def test_hard_goes_by_the_last_audit_of_the_data_set_or_is_refused(
     dataset: Dataset, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -196,6 +197,7 @@ def test_an_audit_of_other_labels_is_refused(make_runner: Callable, dataset: Dat
         make_runner(hard=1, audit_file=str(file))
 
 
+@pytest.mark.slow
 def test_class_weights_help_a_rare_class(make_runner: Callable, dataset: Dataset, tiny_network: str) -> None:
     """Of lines on noise, 4 of one class against 27 of the others."""
     data = few(dataset, label=0, left=4)

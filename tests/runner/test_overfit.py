@@ -31,7 +31,10 @@ def test_pictures_that_can_be_fitted_are(check: Callable, tmp_path: Path) -> Non
     assert list(tmp_path.glob("*.pt")) == []
 
 
-def test_the_same_picture_with_two_labels_cannot_be(check: Callable, dataset: Dataset) -> None:
+def test_the_same_picture_with_two_labels_cannot_be(
+    check: Callable, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overfit, "STEPS", 50)
     pixels = dataset.train.records.pictures.pixels.clone()
     pixels[:] = pixels[0]
     records = dataclasses.replace(
@@ -45,7 +48,8 @@ def test_the_same_picture_with_two_labels_cannot_be(check: Callable, dataset: Da
                                        " tell apart")  # fmt: skip
 
 
-def test_a_rate_that_learns_nothing_is_named(check: Callable) -> None:
+def test_a_rate_that_learns_nothing_is_named(check: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overfit, "STEPS", 50)
     with pytest.raises(UserError, match=r"the loss hardly fell, from .* look at --learning-rate 1e-09, at what is"):
         check(overfit=8, learning_rate=1e-9, optimizer="sgd")
 

@@ -21,7 +21,7 @@ from project.work.settings import resolve
         ("--hard 2 --elr", "--hard and --elr: choose one (ELR averages one prediction of each row an epoch)"),
         ("--stage audit --hard 2", "--stage audit --hard: --hard goes by an audit, which comes first; leave one out"),
         ("--hard 101", "--hard: 101 is outside [0, 100]"),
-        ("--audit-file a.csv", "--audit-file: say what to do with what it flags: --clean drop, relabel or reweight, or"),
+        ("--audit-file a.csv", "--audit-file: say what to do with what it flags: --clean drop, relabel or reweight"),
         ("--extra-train more --distillation", "--extra-train and --distillation: choose one (the teacher's logits are"),
         ("--extra-train more --stage features", "--extra-train: features are those of --dataset alone; leave it out"),
         ("--stage features --head linear --sampler sqrt", "--sampler: a head draws no rows; --class-weight is for it"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,7 @@ class LogitAdjustmentRunner(BaseRunner):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        counts = torch.bincount(self.learnt.labels, minlength=self.learnt.classes).cpu().numpy()
+        counts = np.bincount(self.learnt.labels.cpu().numpy(), minlength=self.learnt.classes)
         prior = torch.from_numpy(imbalance.log_prior(counts)).float()
         self.adjustment = (self.settings.logit_adjustment_tau * prior).to(self.device)
 
