@@ -96,9 +96,10 @@ class TrainingSettings:
         choices=("default", "predecessor", "robust"), usual=True,
     )  # fmt: skip
     model: str = setting(
-        "narrow", "network: narrow, resnet18 or resnet18-small; for features one of timm by its name there,"
+        "narrow", "network: narrow, resnet18 or resnet18-small, one of timm by its name there (efficientnet_b0,"
+        " deit_tiny_patch16_224 ...), or your own as package.module:function; with pretrained weights and for features"
         " tf_efficientnet_lite0 when not given",
-        value="NAME", usual=True,
+        short="m", value="NAME", usual=True,
     )  # fmt: skip
     epoch: int = setting(50, "passes over the training images", within="[1, inf)", usual=True)
     batch_size: int = setting(128, "images a step; batch normalisation needs two", within="[2, inf)", usual=True)
@@ -128,16 +129,23 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class PretrainedSettings:
+    """Pretrained weights: what a network of timm starts from in place of random weights."""
+
+    pretrained: bool | None = setting(
+        None, "start from weights that were trained on other pictures, from an installed package or timm's hub;"
+        " features always do",
+        usual=True,
+    )  # fmt: skip
+    weights: str | None = setting(
+        None, "file with such weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
+    )
+
+
+@dataclass(frozen=True)
 class FeatureSettings:
     """Features: one row of numbers a picture, by a pretrained network that learns nothing more."""
 
-    pretrained: bool | None = setting(
-        None, "weights that were trained on other pictures, from an installed package or timm's hub; features always"
-        " take them"
-    )  # fmt: skip
-    weights: str | None = setting(
-        None, "file with those weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
-    )
     head: str = setting(
         "none", "what is trained on features: logistic regression (linear), or the vote of the nearest pictures (knn)",
         choices=("none", "linear", "knn"), usual=True,
@@ -228,7 +236,7 @@ class FolderSettings:
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
         " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
-        choices=("train", "oof", "audit", "features", "look"), usual=True,
+        choices=("train", "oof", "audit", "features", "look"), short="s", usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -259,6 +267,7 @@ class Settings(
     DiagnosisSettings,
     AuditSettings,
     FeatureSettings,
+    PretrainedSettings,
     MethodSettings,
     TrainingSettings,
     CleaningSettings,
@@ -268,7 +277,8 @@ class Settings(
     """All settings of one run; each method has its own class in `methods`."""
 
 
-OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # that are trained from scratch
+OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # of this repository, trained from scratch
+NAMESAKES = ("resnet18",)  # of these in timm, which are meant where weights are pretrained
 FEATURE_MODEL = "tf_efficientnet_lite0"  # whose weights come with the install
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
