@@ -42,7 +42,8 @@ def setting(
     shows all; own: beside the choices, a person's own code as package.module:function.
     """
     said = {"help": help, "within": within, "choices": tuple(choices), "alias": alias, "former": former}
-    return dataclasses.field(default=default, metadata=said | {"short": short, "value": value, "usual": usual, "own": own})
+    shown = {"short": short, "value": value, "usual": usual, "own": own}
+    return dataclasses.field(default=default, metadata=said | shown)
 
 
 @cache
