@@ -104,10 +104,16 @@ def work(settings: Settings, distributed: "Distributed", typed: Mapping[str, Any
     device = distributed.all(lambda: distributed.choose_device(settings))
     settings = run_folder.placed(settings)
     context = RunContext(settings, device, distributed, _fetched(settings) if distributed.is_first else None)
+    if ":" in settings.augment:  # before anything takes long
+        from project.work.files import own_code
+
+        own_code.load("--augment", settings.augment)
     if not resolve.is_run(settings):
         with interruptible("the same command goes on"), within_memory(LOWER):
-            {"audit": audit, "oof": oof, "features": features}[settings.stage](context)
+            {"audit": audit, "oof": oof, "features": features, "train": overfit}[settings.stage](context)
         return
+    if settings.hard and settings.resume is None:
+        settings = distributed.first(lambda: _with_last_audit(settings))
     run = distributed.first(lambda: run_folder.open_run(settings, method_name(settings), typed))
     # Disk errors become UserErrors outside of `run`: a run that met a full disk keeps its folder.
     with interruptible(f"go on with: {run.command}"), run, within_memory(LOWER):
@@ -158,7 +164,12 @@ def train(run: "Run", context: "RunContext") -> None:
     first(lambda: write_label_changes(run, dataset))
     if settings.distillation or settings.nts:
         dataset = teachers.with_soft_targets(context, dataset)
-    runner = runner_class(settings)(context, dataset, run.folder)
+    kind = runner_class(settings)
+    if settings.profile is not None or settings.gradients:
+        from project.work.runner import watching
+
+        kind = watching.watched(kind, settings)
+    runner = kind(context, dataset, run.folder)
     trained: list[Path] = []  # folders, one an epoch
     runner.fit(lambda: context.try_send(run.folder) or trained.append(run.folder))
     row = first(lambda: None if trained else earlier_row(run))
@@ -201,8 +212,9 @@ def write_margins(folder: Path, runner: "BaseRunner") -> None:
     from project.work.files.arrays import write_gzip
     from project.work.runner import history
 
-    dataset, sums = runner.dataset, runner.memories["margins"].values
+    dataset = runner.dataset
     labels = dataset.train.records.labels.cpu().numpy()
+    sums = runner.memories["margins"].values[: len(labels)]  # without extra pictures
     table = history.margins_table(history.mean_margins(sums), dataset.train_keys, labels)
     write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
@@ -272,6 +284,19 @@ def features(context: "RunContext") -> None:
         report(run, stage.row(run.settings, dataset, trained, data_digest), context, trained.words)
 
 
+def overfit(context: "RunContext") -> None:
+    """Check that a few training pictures can be learnt by heart; nothing is kept or reported."""
+    from tempfile import TemporaryDirectory
+
+    from project.work.runner import overfit as check
+
+    dataset = _load(context)
+    with TemporaryDirectory() as folder:
+        said = check.check(context, dataset, Path(folder))
+    if context.distributed.is_first:
+        print(said)
+
+
 def look(settings: Settings) -> None:
     """Describe a prepared set on a page; nothing is trained."""
     from project.work.look import stage
@@ -286,7 +311,8 @@ def _load(context: "RunContext") -> "Dataset":
 
     def load() -> "Dataset":
         if settings.data_uri is not None:
-            remote_data.fetch(common.input_folder(settings.dataset), settings.data_uri)
+            for name in filter(None, (settings.dataset, settings.extra_train)):
+                remote_data.fetch(common.input_folder(name), settings.data_uri)
         return base_dataset.load(settings, context.device, _known(settings))
 
     dataset = distributed.all(load)
@@ -304,6 +330,20 @@ def _known(settings: Settings) -> "Callable[[int], Normaliser] | None":
 
     of_here = resolve.network(settings) in model.MODELS
     return None if of_here or resolve.by_features(settings) else model.build.prepare(settings)
+
+
+def _with_last_audit(settings: Settings) -> Settings:
+    """The same with the audit file that --hard goes by: the last one of this data set, unless --clean makes one."""
+    if settings.audit_file is not None or settings.clean != "none":
+        return settings
+    from project.work.audit import stage
+
+    path = stage.last_file(settings)
+    if path is None:
+        raise UserError(f"--hard {settings.hard}: there is no audit of {settings.dataset}, to tell hard labels from"
+                        " wrong ones: run ./inv audit first, or give --audit-file")  # fmt: skip
+    print(f"--hard {settings.hard}: by {path}", file=sys.stderr)
+    return dataclasses.replace(settings, audit_file=str(path))
 
 
 def _with_audit(context: "RunContext") -> "RunContext":

@@ -97,3 +97,38 @@ def test_nearest_pictures_find_classes() -> None:
     found = heads.nearest_out_of_fold(rows, labels, np.arange(300) % 5, 3)
     assert (found.logits.argmax(axis=1) == labels).mean() > 0.9
     assert found.tried[found.choice] == max(found.tried.values())
+
+
+def test_class_weights_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from project.work.dataset.imbalance import class_weights
+
+    rows, labels = clusters(300)
+    kept = (labels != 2) | (np.arange(300) < 45)
+    rows, labels = rows[kept], labels[kept]
+    monkeypatch.setattr(heads, "_FLAT", 1e-9)
+    balance = heads.Balance(weights=class_weights(np.bincount(labels), "inverse", 0))
+    found = heads.fit(rows, labels, 3, 0.01, balance)
+    values = rows.astype(np.float64)
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    known = LogisticRegression(C=0.01, class_weight="balanced", tol=1e-8, max_iter=1000).fit(scaled, labels)
+    assert np.abs(probabilities(found.logits(rows)) - known.predict_proba(scaled)).max() < 2e-3
+
+
+def test_a_prior_is_learnt_beside_the_features_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one strength the logits without the prior are those of a plain fit, moved by it as far as bias is free."""
+    rows, labels = clusters(300)
+    monkeypatch.setattr(heads, "_FLAT", 1e-9)
+    prior = np.log(np.array([0.7, 0.2, 0.1]))
+    plain, adjusted = (heads.fit(rows, labels, 3, 1e4, heads.Balance(prior=each)) for each in (None, prior))
+    learnt = adjusted.logits(rows) + prior
+    assert np.abs(probabilities(learnt) - probabilities(plain.logits(rows))).max() < 0.02
+    balance = heads.Balance(prior=prior)
+    assert balance.likelihood(np.zeros((2, 3)), np.array([0, 2])) == pytest.approx((prior[0] + prior[2]) / 2)
+
+
+def test_a_weighted_likelihood_by_hand() -> None:
+    logits = np.log(np.array([[0.5, 0.5], [0.25, 0.75]]))
+    weights = heads.Balance(weights=np.array([3.0, 1.0]))
+    assert weights.likelihood(logits, np.array([0, 1])) == pytest.approx((3 * np.log(0.5) + np.log(0.75)) / 4)

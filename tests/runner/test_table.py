@@ -13,7 +13,7 @@ from project.work.runner.sce_runner import SceRunner
 from project.work.runner.table import RUNNERS, cost, method_name, runner_class
 from project.work.settings.methods import APART
 
-PARTS = ("correct_targets", "forward", "teach_targets", "loss", "penalties", "losses")
+PARTS = ("order", "correct_targets", "forward", "teach_targets", "loss", "penalties", "losses")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from project.work import run_folder
+from project.work import common, run_folder
 from project.work.audit import report
 from project.work.audit.find import copies, findings, votes
 from project.work.audit.find.findings import Evidence, Findings
@@ -18,6 +18,7 @@ from project.work.common import UserError
 from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
+from project.work.dataset.storage import LARGEST_FACTS
 from project.work.features import extract, stage
 from project.work.files import arrays, disk
 from project.work.labels import noise
@@ -131,8 +132,18 @@ class Audit:
 def audited(settings: Settings) -> Settings:
     """The settings of the audit behind --clean: no cleaning and no teachers. If the recipe is the default one and no
     other method is on, the audit takes the robust recipe."""
-    found = dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False)
+    found = dataclasses.replace(settings, stage="audit", clean="none", distillation=False, nts=False, hard=0)
     return found if settings.recipe != "default" else resolve.robust(found)
+
+
+def last_file(settings: Settings) -> Path | None:
+    """The audit.csv that was written last for this data set, whatever its settings; None where there is none."""
+    found, ours = [], common.input_folder(settings.dataset).resolve()
+    for path in run_folder.output_folder(settings).glob(f"audit-*/{ROWS}"):
+        facts = disk.read_json(path.with_name(FACTS), LARGEST_FACTS) if path.with_name(FACTS).is_file() else {}
+        if common.input_folder(str(facts.get("dataset", ""))).resolve() == ours:
+            found.append(path)
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def audit_file(context: RunContext, dataset: Dataset) -> Path:

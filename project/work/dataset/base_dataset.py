@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from project.work.common import UserError
-from project.work.dataset import grouping, label_sets, prepared_data, transforms
+from project.work.dataset import extra, grouping, label_sets, prepared_data, transforms
 from project.work.dataset.pictures import Loaded, Records, loaded, staged
 from project.work.dataset.transforms import Augmentation, Normaliser
 from project.work.labels import label_correction, noise
@@ -83,13 +83,17 @@ class Split:
         generator: torch.Generator | None = None,
         augmentation: Augmentation | None = None,
         share: Share = slice,
+        order: Tensor | None = None,
     ) -> Iterator[Batch]:
         """All pictures once, `size` at a time: shuffled and augmented with a generator, in order without one.
 
-        share: which pictures of a batch of so many are gathered; all are, unless several processes share it.
+        share: which pictures of a batch of so many are gathered; all are, unless several processes share it; order:
+        int64 (n,), positions among its rows to take in place of all, shuffled, as a sampler drew them.
         """
         device, normalise = self.records.labels.device, self.normalise.on(self.records.labels.device)
-        rows = self.rows if generator is None else self.rows[torch.randperm(len(self), generator=generator)]
+        if order is None and generator is not None:
+            order = torch.randperm(len(self), generator=generator)
+        rows = self.rows if order is None else self.rows[order]
         sizes = batch_sizes(len(self), size)
         places = staged(rows, self.records.pictures.home).split(sizes)
         pictures = self.records.pictures.stream(place[share(len(place))] for place in places)
@@ -97,7 +101,8 @@ class Split:
             amounts = None
             if augmentation is not None:
                 drawn = augmentation.draw(len(batch_rows), generator)
-                amounts = staged(drawn[share(len(drawn))], device)
+                amounts = drawn[share(len(drawn))]
+                amounts = amounts if augmentation.on_host else staged(amounts, device)
             images = next(pictures)
             if amounts is not None and len(images):
                 images = augmentation.change(images.float(), amounts)
@@ -115,7 +120,8 @@ class Dataset:
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
     correction: what was done to put them right; truth: what is known of the true ones, see `pictures.Loaded`; groups:
-    int64 (N,), equal for rows of the training file that no split may divide, or None.
+    int64 (N,), equal for rows of the training file that no split may divide, or None; extra: pictures of another set
+    that are learnt from too, whose labels are those of this one, or None.
     """
 
     train: Split
@@ -128,6 +134,16 @@ class Dataset:
     correction: LabelCorrection | None = None
     truth: np.ndarray | None = None
     groups: np.ndarray | None = None
+    extra: Split | None = None
+
+    @property
+    def learnt(self) -> Split:
+        """All that is trained on: rows of the training file and, numbered after all of that file, extra ones."""
+        if self.extra is None:
+            return self.train
+        rows = torch.cat([self.train.rows, len(self.train.records.labels) + self.extra.rows])
+        records = extra.joined(self.train.records, self.extra.records)
+        return dataclasses.replace(self.train, records=records, rows=rows)
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
@@ -173,8 +189,12 @@ def load(
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
     truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
-    groups = data.given.groups
-    return Dataset(splits[0], splits[1], splits[2], data.names, data.keys, fingerprint, made, corrected, truth, groups)
+    more = None
+    if settings.extra_train is not None:
+        found, rows, digest = extra.load(settings, folder, data)
+        more, fingerprint = Split(found, torch.from_numpy(rows), normalise, len(data.names)), f"{fingerprint}-{digest}"
+    facts = (data.names, data.keys, fingerprint, made, corrected, truth, data.given.groups)
+    return Dataset(splits[0], splits[1], splits[2], *facts, extra=more)
 
 
 def _parts(data: Loaded, settings: Settings, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -114,6 +114,34 @@ class Encoded:
 Home = Resident | Mapped | Encoded
 
 
+@dataclass(frozen=True)
+class Joined:
+    """The pictures of two homes on one device, of one shape: those of the second are numbered after the first's, which
+    has so many (count)."""
+
+    first: Home
+    second: Home
+    count: int
+    home = torch.device("cpu")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one picture: (C, H, W)."""
+        return self.first.shape
+
+    def stream(self, positions: Iterable[Tensor]) -> Iterator[Tensor]:
+        """For each int64 (b,) of positions its pictures, uint8 (b, C, H, W) on the device."""
+        parts = list(positions)
+        first = self.first.stream(staged(at[at < self.count], self.first.home) for at in parts)
+        second = self.second.stream(staged(at[at >= self.count] - self.count, self.second.home) for at in parts)
+        for at, ours, theirs in zip(parts, first, second, strict=True):
+            batch = torch.empty(len(at), *self.shape, dtype=torch.uint8, device=ours.device)
+            batch[staged((at < self.count).nonzero()[:, 0], ours.device)] = ours
+            batch[staged((at >= self.count).nonzero()[:, 0], ours.device)] = theirs
+            yield batch
+
+
+
 def _read_ahead(read: Callable[[Tensor], Tensor], positions: Iterable[Tensor], readers: int) -> Iterator[Tensor]:
     """What is read at each of the positions, in their order, by threads that are a few batches ahead."""
     with ThreadPoolExecutor(readers, "pictures") as pool:
@@ -259,13 +287,15 @@ class LastLoaded:
 LAST = LastLoaded()
 
 
-def loaded(folder: Path, side: int | None, device: torch.device, largest: float) -> Loaded:
+def loaded(
+    folder: Path, side: int | None, device: torch.device, largest: float, last: LastLoaded = LAST
+) -> Loaded:
     """Read a prepared data set onto a device, unless its unchanged files are there. Raises UserError for bad files.
 
-    largest: GB that it may take, see `storage.read`.
+    largest: GB that it may take, see `storage.read`; last: where it is looked for, and kept.
     """
     states = [_state(file) for file in sorted(folder.iterdir())] if folder.is_dir() else []
-    return LAST.get((folder.resolve(), states, side, device), lambda: _read_set(folder, side, device, largest))
+    return last.get((folder.resolve(), states, side, device), lambda: _read_set(folder, side, device, largest))
 
 
 def _state(path: Path) -> tuple[str, int, int]:

@@ -21,10 +21,12 @@ SHIFT = 2 / 32
 
 @dataclass(frozen=True)
 class Augmentation:
-    """draw(B, generator): an amount for each picture of a batch, (B, ...); change(images, amounts): the pictures."""
+    """draw(B, generator): an amount for each picture of a batch, (B, ...); change(images, amounts): the pictures, float
+    (B, C, H, W) in 0..255. on_host: amounts stay on the CPU, where they decide what is called."""
 
     draw: Callable[[int, torch.Generator], Tensor]
     change: Callable[[Tensor, Tensor], Tensor]
+    on_host: bool = False
 
 
 def mirrors(count: int, generator: torch.Generator) -> Tensor:
@@ -37,26 +39,30 @@ def flip(images: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored[:, None, None, None], images.flip(3), images)
 
 
-def affine_matrices(count: int, generator: torch.Generator) -> Tensor:
+def affine_matrices(count: int, generator: torch.Generator, mirror: bool = True) -> Tensor:
     """Random inverse maps, float (count, 2, 3), in the coordinates of `affine_grid` (the side is 2 long).
 
-    Uniform in +-12 degrees, +-15% of size, +-1/16 of the side; mirrored with probability one half.
+    Uniform in +-12 degrees, +-15% of size, +-1/16 of the side; mirrored with probability one half, if at all.
     """
     turn, scale, right, down = torch.rand(4, count, generator=generator) * 2 - 1
-    mirror = mirrors(count, generator).float() * 2 - 1
+    side = mirrors(count, generator).float() * 2 - 1
+    side = side if mirror else torch.ones(count)
     size = 1 + scale * SCALE
     cosine, sine = torch.cos(turn * ROTATION) * size, torch.sin(turn * ROTATION) * size
-    across = torch.stack([cosine * mirror, -sine, right * SHIFT * 2], dim=1)
-    along = torch.stack([sine * mirror, cosine, down * SHIFT * 2], dim=1)
+    across = torch.stack([cosine * side, -sine, right * SHIFT * 2], dim=1)
+    along = torch.stack([sine * side, cosine, down * SHIFT * 2], dim=1)
     return torch.stack([across, along], dim=1)
 
 
-def affine(images: Tensor, matrices: Tensor) -> Tensor:
-    """Turns, scales, shifts and mirrors each picture by its own map. images: float (B, C, H, W) in 0..255."""
+def affine(images: Tensor, matrices: Tensor, outside: str = "zeros") -> Tensor:
+    """Turns, scales, shifts and mirrors each picture by its own map. images: float (B, C, H, W) in 0..255.
+
+    outside: what is around a picture, as `grid_sample` calls it.
+    """
     across, along = (_centres(side, images.device) for side in (images.shape[3], images.shape[2]))
     (a, b, c) = matrices[..., None, None].unbind(dim=2)  # each (B, 2, 1, 1)
     grid = a * across + (b * along[:, None] + c)  # affine_grid multiplies matrices of three for it, 20 times slower
-    return functional.grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False)
+    return functional.grid_sample(images, grid.permute(0, 2, 3, 1), padding_mode=outside, align_corners=False)
 
 
 def _centres(side: int, device: torch.device) -> Tensor:

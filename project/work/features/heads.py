@@ -88,14 +88,36 @@ def space(rows: np.ndarray, most: int) -> Space:
     return Space(mean, std, np.ascontiguousarray(directions[:, order]), variances)
 
 
-def fit(rows: np.ndarray, labels: np.ndarray, classes: int, strength: float) -> Linear:
+@dataclass(frozen=True)
+class Balance:
+    """What makes up for the counts of classes. weights: float (K,), how much a row of each class counts, of mean 1 over
+    the rows, or None; prior: float (K,), added to the logits that are learnt and taken away again, or None.
+
+    A strength is chosen by what is learnt: the weighted likelihood of labels, or that of logits with the prior added.
+    """
+
+    weights: np.ndarray | None = None
+    prior: np.ndarray | None = None
+
+    def likelihood(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        """What a strength is chosen by. logits: float (n, K), without the prior; labels: int (n,)."""
+        learnt = logits if self.prior is None else logits + self.prior.astype(np.float32)
+        return likelihood(learnt, labels, None if self.weights is None else self.weights[labels])
+
+
+AS_COUNTED = Balance()
+
+
+def fit(rows: np.ndarray, labels: np.ndarray, classes: int, strength: float, balance: Balance = AS_COUNTED) -> Linear:
     """Logistic regression on all rows, in all directions where memory allows. labels: int (n,); strength: C."""
     made = space(rows, rows.shape[1] if rows.size <= _MOST else DIRECTIONS)
-    found = _fitted(made.of(rows), labels, made.variances, classes, strength)
+    found = _fitted(made.of(rows), labels, made.variances, classes, strength, balance=balance)
     return made.linear(found.weights, found.bias)
 
 
-def out_of_fold(rows: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> OutOfFold:
+def out_of_fold(
+    rows: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int, balance: Balance = AS_COUNTED
+) -> OutOfFold:
     """Logistic regression for each fold on the rows of the others, its strength chosen by what they say of the labels.
 
     rows: float (n, D); labels, folds: int (n,), folds 0, 1 ... From strong regularisation to weak until the labels
@@ -110,16 +132,19 @@ def out_of_fold(rows: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes
     choice, logits = STRENGTHS[0], np.empty((0, classes), np.float32)
     for strength in STRENGTHS:
         fitted = [
-            _fitted(*each, made.variances, classes, strength, start) for each, start in zip(learnt, fitted, strict=True)
+            _fitted(*each, made.variances, classes, strength, start, balance)
+            for each, start in zip(learnt, fitted, strict=True)
         ]
         held_out = _held_out(places[some], folds[some], fitted)
-        tried[strength] = likelihood(held_out, labels[some])
+        tried[strength] = balance.likelihood(held_out, labels[some])
         if tried[strength] < max(tried.values()):
             break
         choice, logits = strength, held_out
     if len(some) < len(rows):
         parts = [np.flatnonzero(folds != fold) for fold in range(len(parts))]
-        fitted = [_fitted(places[part], labels[part], made.variances, classes, choice) for part in parts]
+        fitted = [
+            _fitted(places[part], labels[part], made.variances, classes, choice, balance=balance) for part in parts
+        ]
         logits = _held_out(places, folds, fitted)
     return OutOfFold(logits, choice, tried)
 
@@ -139,11 +164,12 @@ def _held_out(places: np.ndarray, folds: np.ndarray, fitted: Sequence["_Fitted |
     return found
 
 
-def likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean logarithm of the labels' probability. logits: float (n, K); labels: int (n,)."""
+def likelihood(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean logarithm of the labels' probability. logits: float (n, K); labels: int (n,); weights: float (n,)."""
     highest = logits.max(axis=1)
     total = np.log(np.exp(logits - highest[:, None]).sum(axis=1)) + highest
-    return float((logits[np.arange(len(labels)), labels] - total).mean(dtype=float))
+    likely = logits[np.arange(len(labels)), labels] - total
+    return float(likely.mean(dtype=float)) if weights is None else float(np.average(likely, weights=weights))
 
 
 @dataclass(frozen=True)
@@ -161,6 +187,7 @@ def _fitted(
     classes: int,
     strength: float,
     start: _Fitted | None = None,
+    balance: Balance = AS_COUNTED,
 ) -> _Fitted:
     """The regression that minimises half the squared weights plus strength times the sum of the cross entropy.
 
@@ -171,7 +198,7 @@ def _fitted(
     first = np.zeros((classes, width + 1))
     if start is not None:
         first = np.concatenate([start.weights.T, start.bias[:, None]], axis=1) * scale
-    loss = _Loss(places, labels, classes, strength, scale)
+    loss = _Loss(places, labels, classes, strength, scale, balance)
     options = {"maxiter": 200, "ftol": _FLAT, "gtol": 0.0, "maxcor": 10}
     found = minimize(loss, first.ravel().astype(float), jac=True, method="L-BFGS-B", options=options).x
     values = (found.reshape(classes, width + 1) / scale).astype(np.float32)
@@ -185,20 +212,31 @@ class _Loss:
     """
 
     def __init__(
-        self, places: np.ndarray, labels: np.ndarray, classes: int, strength: float, scale: np.ndarray
+        self,
+        places: np.ndarray,
+        labels: np.ndarray,
+        classes: int,
+        strength: float,
+        scale: np.ndarray,
+        balance: Balance,
     ) -> None:
         self.places, self.labels = torch.from_numpy(places), torch.from_numpy(labels)[None]
         self.scale, self.strength = torch.from_numpy(scale), strength
         self.rows = max(256, _BLOCK // classes)
+        self.weights = None if balance.weights is None else torch.from_numpy(balance.weights.astype(np.float32))
+        self.prior = 0.0 if balance.prior is None else torch.from_numpy(balance.prior.astype(np.float32))[:, None]
 
     def __call__(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
         values = torch.from_numpy(flat.astype(np.float32)).view(-1, len(self.scale)) / self.scale
         weights, bias = values[:, :-1].contiguous(), values[:, -1:]
         gradient, loss = torch.zeros_like(values), 0.0
         for places, labels in zip(self.places.split(self.rows), self.labels.split(self.rows, dim=1), strict=True):
-            likely = torch.addmm(bias, weights, places.T).log_softmax(dim=0)
-            loss -= float(likely.gather(0, labels).sum(dtype=torch.float64))
+            likely = torch.addmm(bias + self.prior, weights, places.T).log_softmax(dim=0)
+            counted = None if self.weights is None else self.weights[labels]  # how much each row counts, (1, n)
+            right = likely.gather(0, labels)
+            loss -= float((right if counted is None else right * counted).sum(dtype=torch.float64))
             missed = likely.exp_().scatter_add_(0, labels, torch.full(labels.shape, -1.0))
+            missed = missed if counted is None else missed.mul_(counted)
             gradient[:, :-1] += missed @ places
             gradient[:, -1] += missed.sum(dim=1)
         gradient *= self.strength

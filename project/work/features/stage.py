@@ -15,11 +15,12 @@ from torch import nn
 
 from project.work import model
 from project.work.classifier import Classifier
+from project.work.dataset import imbalance
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
 from project.work.features import extract, heads
 from project.work.features.extract import Features
-from project.work.features.heads import Linear, OutOfFold
+from project.work.features.heads import Balance, Linear, OutOfFold
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
 from project.work.networks import backbones
@@ -31,8 +32,6 @@ from project.work.runner.history import Metrics, measure
 from project.work.runner.table import noise_left, settings_cells
 from project.work.settings import resolve
 from project.work.settings.groups import Settings
-
-HEADS = {"linear": heads.out_of_fold, "knn": heads.nearest_out_of_fold}
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,12 @@ def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: 
     began, classes = time.perf_counter(), len(dataset.names)
     rows = np.sort(np.concatenate([dataset.train.rows.numpy(), dataset.valid.rows.numpy()]))
     labels = dataset.train.records.labels.cpu().numpy()
-    held_out = _out_of_fold(settings, found.train[rows], labels[rows], dataset.names)
+    balance = _balance(settings, labels[rows], classes)
+    held_out = _out_of_fold(settings, found.train[rows], labels[rows], dataset.names, balance)
     valid = np.isin(rows, dataset.valid.rows.numpy())
     linear = None
     if settings.head == "linear":
-        linear = heads.fit(found.train[rows], labels[rows], classes, held_out.choice)
+        linear = heads.fit(found.train[rows], labels[rows], classes, held_out.choice, balance)
         logits = linear.logits(found.train[rows]), linear.logits(found.test)
     else:
         learnt = found.train[rows], labels[rows], int(held_out.choice)
@@ -100,11 +100,25 @@ def _measured(logits: np.ndarray, labels: np.ndarray) -> Metrics:
     return measure(torch.from_numpy(logits), torch.from_numpy(labels))
 
 
-def _out_of_fold(settings: Settings, rows: np.ndarray, labels: np.ndarray, names: list[str]) -> OutOfFold:
+def _balance(settings: Settings, labels: np.ndarray, classes: int) -> Balance:
+    """What the settings ask for to make up for the counts of classes. labels: int (n,), those that are learnt."""
+    counts, weights, prior = np.bincount(labels, minlength=classes), None, None
+    if settings.class_weight != "none":
+        weights = imbalance.class_weights(counts, settings.class_weight, settings.class_weight_beta)
+    if settings.logit_adjustment:
+        prior = settings.logit_adjustment_tau * imbalance.log_prior(counts)
+    return Balance(weights, prior)
+
+
+def _out_of_fold(
+    settings: Settings, rows: np.ndarray, labels: np.ndarray, names: list[str], balance: Balance
+) -> OutOfFold:
     """In as many folds as the rarest class has rows, at most DEFAULT_FOLDS. Raises UserError where it has one."""
     rarest = int(np.unique(labels, return_counts=True)[1].min())
     folds = fold_numbers(labels, max(2, min(DEFAULT_FOLDS, rarest)), settings.split_seed, settings.dataset, names)
-    return HEADS[settings.head](rows, labels, folds, len(names))
+    if settings.head == "knn":
+        return heads.nearest_out_of_fold(rows, labels, folds, len(names))
+    return heads.out_of_fold(rows, labels, folds, len(names), balance)
 
 
 def _classifier(settings: Settings, dataset: Dataset, linear: Linear, backbone: Backbone) -> Classifier:

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from project.work import classifier, common
 from project.work.classifier import Classifier
 from project.work.common import UserError, progress
+from project.work.dataset import augmentations, imbalance
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.dataset.transforms import AUGMENTATIONS
 from project.work.labels.noise_channel import channel_rate
@@ -65,7 +66,12 @@ class BaseRunner:
     def __init__(self, context: RunContext, dataset: Dataset, folder: Path) -> None:
         self.context, self.dataset = context, dataset
         self.settings, self.device, self.distributed = context.settings, context.device, context.distributed
-        self.sizes = batch_sizes(len(dataset.train), self.settings.batch_size)
+        self.learnt, settings = dataset.learnt, self.settings
+        if settings.class_weight != "none":
+            self.learnt = imbalance.weighed_by_class(self.learnt, settings.class_weight, settings.class_weight_beta)
+        plain = settings.flip and settings.augment in AUGMENTATIONS
+        self.augmentation = AUGMENTATIONS[settings.augment] if plain else augmentations.make(settings, self.learnt)
+        self.sizes = batch_sizes(len(self.learnt), self.settings.batch_size)
         self.steps = -(-len(self.sizes) // self.settings.accumulation_steps)  # an epoch
         self.model = self.make_network("weights")
         self.trained = [self.model]
@@ -77,7 +83,7 @@ class BaseRunner:
         self.valid_logits: Tensor | None = None  # of the epoch before, in this process
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
         self.memories: dict[str, RowMemory] = {}
-        self.add_memory("margins", 2)  # sum and count
+        self.add_memory("margins", 2, sums=True)  # sum and count
         self.repeating = False  # whether SAM passes a batch that has been passed before
         self._start_epoch(0)
 
@@ -110,15 +116,15 @@ class BaseRunner:
         confidence = logits.softmax(dim=1).gather(1, self.dataset.valid.labels[:, None])[:, 0]
         return channel_rate(confidence.cpu().double().numpy(), len(self.dataset.names))
 
-    def add_memory(self, name: str, *shape: int) -> None:
-        """Remember so much of every row of the training file. name: of its own, as methods combine."""
+    def add_memory(self, name: str, *shape: int, sums: bool = False) -> None:
+        """Remember so much of every row that may be learnt from. name: of its own, as methods combine."""
         assert name not in self.memories, f"two methods remember {name}"
-        self.memories[name] = RowMemory(len(self.dataset.train.records.labels), *shape, device=self.device)
+        self.memories[name] = RowMemory(len(self.learnt.records.labels), *shape, device=self.device, sums=sums)
 
     @torch.no_grad()
     def observe(self, logits: Tensor, batch: Batch) -> None:
         """Note what a step said of its rows. logits: float (B, K), of this process's share of the batch."""
-        found = margins(logits, self.dataset.train.records.labels[batch.rows])
+        found = margins(logits, self.learnt.records.labels[batch.rows])
         self.memories["margins"].values.index_add_(0, batch.rows, torch.stack([found, torch.ones_like(found)], dim=1))
 
     def teach_targets(self, batch: Batch) -> Batch:
@@ -157,7 +163,7 @@ class BaseRunner:
             from project.work.runner import head_first  # brings scipy
 
             head_first.fit(self.context, self.dataset, self.trained)
-        done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.dataset.train)
+        done, epochs, count = len(self.history.rows), self.settings.epoch, len(self.learnt)
         with progress(total=epochs * count, initial=done * count, unit="picture", unit_scale=True) as bar:
             for epoch in range(done, epochs):
                 bar.set_description(f"epoch {epoch + 1}/{epochs}", refresh=False)
@@ -226,7 +232,7 @@ class BaseRunner:
             valid_loss=valid.loss,
             valid_accuracy=valid.accuracy,
             seconds=max(0.0, time.perf_counter() - started),
-            pictures_per_second=speed(len(self.dataset.train), trained - started),
+            pictures_per_second=speed(len(self.learnt), trained - started),
         )
 
     def _start_epoch(self, epoch: int) -> None:
@@ -252,17 +258,23 @@ class BaseRunner:
             if self.settings.sam:
                 sam.repeat(self, passes, self.settings.sam_radius)
             for logits, seen in said:  # after SAM has passed them again: what is remembered may decide what is learnt
-                self.observe(logits, seen)
+                self.observe(*(logits, seen) if self.shown is None else imbalance.once(logits, seen))
             self._step()
         for memory in self.memories.values():
             memory.end_epoch(self.distributed)
-        loss, accuracy = (self.distributed.total(totals) / len(self.dataset.train)).tolist()
+        loss, accuracy = (self.distributed.total(totals) / len(self.learnt)).tolist()
         return loss, accuracy
+
+    def order(self) -> Tensor | None:
+        """Positions of the rows that an epoch shows, int64 (n,), on the CPU; None: each once, shuffled."""
+        if self.settings.sampler == "none":
+            return None
+        return imbalance.order(self.learnt.labels.cpu(), self.settings.sampler, self.generator)
 
     def _groups(self) -> Iterator[tuple[int, Iterator[tuple[Batch, int]]]]:
         """The batches of an epoch by optimizer step, each with the number of pictures in its step."""
-        augmentation = AUGMENTATIONS[self.settings.augment]
-        batches = self.dataset.train.batches(self.settings.batch_size, self.generator, augmentation, self.seen)
+        self.shown, size = self.order(), self.settings.batch_size
+        batches = self.learnt.batches(size, self.generator, self.augmentation, self.seen, self.shown)
         steps = self.settings.accumulation_steps
         for first in range(0, len(self.sizes), steps):
             sizes = self.sizes[first : first + steps]

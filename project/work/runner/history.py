@@ -155,12 +155,12 @@ def margins_table(means: np.ndarray, keys: np.ndarray, labels: np.ndarray) -> pd
 class RowMemory:
     """values: float (N, ...), one entry a row of the training file.
 
-    Each process changes the rows of its own share. `end_epoch` combines the changes of all processes, provided that
-    only one process an epoch changes a row.
+    Each process changes the rows of its own share. `end_epoch` combines the changes of all processes. Of a row that
+    several changed, as a sampler shows it more than once, it takes their mean; or their sum where values are sums.
     """
 
-    def __init__(self, rows: int, *shape: int, device: torch.device) -> None:
-        self.values = torch.zeros(rows, *shape, device=device)
+    def __init__(self, rows: int, *shape: int, device: torch.device, sums: bool = False) -> None:
+        self.values, self.sums = torch.zeros(rows, *shape, device=device), sums
         self._before: Tensor | None = None
 
     def end_epoch(self, distributed: Distributed) -> None:
@@ -168,7 +168,12 @@ class RowMemory:
         if distributed.size == 1:
             return
         before = torch.zeros_like(self.values) if self._before is None else self._before
-        self.values.copy_(before + distributed.total(self.values - before))
+        changes = self.values - before
+        changed = (changes != 0).flatten(1).any(dim=1).float()
+        total = distributed.total(changes)
+        if not self.sums:
+            total /= distributed.total(changed).clamp(min=1).view(-1, *[1] * (total.ndim - 1))
+        self.values.copy_(before + total)
         self._before = self.values.clone()
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -16,9 +16,12 @@ from project.work.runner.base_runner import BaseRunner
 from project.work.runner.co_teaching_runner import CoTeachingRunner
 from project.work.runner.distillation_runner import DEFAULT_FOLDS, DistillationRunner
 from project.work.runner.elr_runner import ElrRunner
+from project.work.runner.focal_runner import FocalRunner
 from project.work.runner.gce_runner import GceRunner
+from project.work.runner.hard_runner import HardRunner
 from project.work.runner.history import History, Metrics, mean_speed, measure
 from project.work.runner.label_posterior_runner import LabelPosteriorRunner
+from project.work.runner.logit_adjustment_runner import LogitAdjustmentRunner
 from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
 from project.work.runner.nts_runner import NtsRunner
 from project.work.runner.sce_runner import SceRunner
@@ -33,6 +36,9 @@ RUNNERS: Mapping[str, type[BaseRunner]] = {
     "distillation": DistillationRunner,
     "nts": NtsRunner,
     "elr": ElrRunner,
+    "hard": HardRunner,
+    "logit_adjustment": LogitAdjustmentRunner,
+    "focal": FocalRunner,
     "sce": SceRunner,
     "gce": GceRunner,
 }
@@ -117,7 +123,7 @@ def _circumstances(runner: BaseRunner) -> dict[str, Any]:
     return {
         "noise_actual_rate": 0.0 if noise is None else round(noise.rate, 6),
         "noise_rate_left": None if left is None else round(left, 6),
-        "train_pictures": len(runner.dataset.train),
+        "train_pictures": len(runner.learnt),
         "seconds": round(sum(row.seconds for row in rows), 1),
         "pictures_per_second": round(mean_speed([row.pictures_per_second for row in rows]), 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,

@@ -32,16 +32,18 @@ def setting(
     short: str = "",
     value: str = "TEXT",
     usual: bool = False,
+    own: bool = False,
 ) -> Any:
     """A dataclass field that is also a flag.
 
     within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name;
     former: the setting's name in earlier versions, which is still read; short: a letter, for a flag of one: m for -m;
     value: the kind of a text, for the help: FILE, FOLDER; usual: most runs need it, so --help shows it; --help-all
-    shows all.
+    shows all; own: beside the choices, a person's own code as package.module:function.
     """
-    metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias, "former": former}
-    return dataclasses.field(default=default, metadata=metadata | {"short": short, "value": value, "usual": usual})
+    said = {"help": help, "within": within, "choices": tuple(choices), "alias": alias, "former": former}
+    shown = {"short": short, "value": value, "usual": usual, "own": own}
+    return dataclasses.field(default=default, metadata=said | shown)
 
 
 @cache
@@ -259,8 +261,9 @@ def _read(field: dataclasses.Field, hint: Any, value: Any) -> Any:
         return None
     value = _convert(name, kinds[0], value)
     choices, within = field.metadata["choices"], field.metadata["within"]
-    if choices and value not in choices:
-        raise UserError(f"{name}: {value} is not one of {', '.join(choices)}")
+    if choices and value not in choices and not (field.metadata["own"] and ":" in value):
+        more = ", and no package.module:function" if field.metadata["own"] else ""
+        raise UserError(f"{name}: {value} is not one of {', '.join(choices)}{more}")
     if within and not inside(value, within):
         raise UserError(f"{name}: {value} is outside {within}")
     return value

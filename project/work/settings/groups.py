@@ -23,6 +23,14 @@ class DataSettings:
         " labels_NAME.csv.gz",
         value="NAME",
     )  # fmt: skip
+    extra_train: str | None = setting(
+        None, "another prepared set whose training pictures are learnt from too, its classes matched by name; never"
+        " validated or tested by",
+        value="NAME",
+    )  # fmt: skip
+    flip: bool = setting(
+        True, "a mirrored image is of the same class, so that every --augment may mirror; --no-flip for characters"
+    )
     image_size: int | None = setting(
         None, "side in pixels to train at; as prepared when not given", within="[8, 1024]", usual=True
     )
@@ -119,8 +127,10 @@ class TrainingSettings:
         within="[0, 1)", usual=True,
     )  # fmt: skip
     augment: str = setting(
-        "affine", "random changes of training images", choices=("none", "flip", "affine"), usual=True
-    )
+        "affine", "random changes of training images; photo: crop, flip, colour, erasing; or your own, as"
+        " package.module:function",
+        choices=("none", "flip", "affine", "photo", "trivial", "randaugment"), own=True, usual=True,
+    )  # fmt: skip
     amp: bool | None = setting(None, "mixed precision; by default where the device multiplies bfloat16 itself")
     seed: int = setting(0, "seed of weights, order, augmentation and mixup", within="[0, inf)", usual=True)
 
@@ -176,6 +186,24 @@ class FeatureSettings:
         "none", "what is trained on features: logistic regression (linear), or the vote of the nearest pictures (knn)",
         choices=("none", "linear", "knn"), usual=True,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DiagnosisSettings:
+    """Diagnosis: looking into training. None of these changes what a run learns."""
+
+    overfit: int | None = setting(
+        None, "before anything else: fit so many training images, without methods and augmentation, and say whether"
+        " that succeeds; nothing is reported",
+        within="[2, inf)", usual=True,
+    )  # fmt: skip
+    profile: int | None = setting(
+        None, "trace so many steps into the run folder, and say what share of the time each part takes",
+        within="[1, 1000]",
+    )  # fmt: skip
+    gradients: bool = setting(
+        False, "norm of the gradient and size of the update for each layer and epoch, as gradients.csv and a picture"
+    )
 
 
 @dataclass(frozen=True)
@@ -272,6 +300,7 @@ class RunSettings(FolderSettings, ReportSettings, MachineSettings):
 @dataclass(frozen=True)
 class Settings(
     RunSettings,
+    DiagnosisSettings,
     AuditSettings,
     FeatureSettings,
     PretrainedSettings,
@@ -324,16 +353,23 @@ def _names(*groups: type) -> frozenset[str]:
     return frozenset(field.name for group in groups for field in fields(group))
 
 
+# Of imbalance, what a linear head on features reads too: it draws no rows, and has no steps.
+HEAD_SETTINGS = frozenset({"class_weight", "class_weight_beta", "logit_adjustment", "logit_adjustment_tau"})
+
 # Settings that a stage does not read, so that its task has no flags for them. Fold models take their seed from
 # --split-seed, and those behind out-of-fold logits train plainly.
 NOT_READ: Mapping[str, frozenset[str]] = {
     "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings),
-    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings) - {"folds"})
+    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, DiagnosisSettings) - {"folds"})
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
-    "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
-    | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
-    "features": (_names(TrainingSettings, FineTuningSettings, MethodSettings, AuditSettings) - {"model"})
-    | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
+    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, DiagnosisSettings)
+    | {"stage", "hard", "clean", "audit_file", "seed", "uuid", "resume", "head"},
+    "features": (
+        _names(TrainingSettings, FineTuningSettings, MethodSettings, AuditSettings, DiagnosisSettings)
+        - HEAD_SETTINGS
+        - {"model"}
+    )
+    | {"stage", "extra_train", "flip", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},
 }

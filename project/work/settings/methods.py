@@ -75,6 +75,40 @@ class RobustLossSettings:
 
 
 @dataclass(frozen=True)
+class ImbalanceSettings:
+    """Imbalance: classes of few images, and images that are hard. Classes are counted by the labels learnt from."""
+
+    class_weight: str = setting(
+        "none", "weigh each image by its class: by one over the count (inverse), or over the effective number of"
+        " samples; costs 1x",
+        choices=("none", "inverse", "effective"), usual=True,
+    )  # fmt: skip
+    class_weight_beta: float = setting(
+        0.999, "beta of the effective number (1 - beta^n) / (1 - beta): near 1 it is n, 0 counts all classes alike",
+        within="[0, 1)",
+    )  # fmt: skip
+    sampler: str = setting(
+        "none", "draw each class equally often (balanced), or by the root of its count (sqrt); an epoch stays as long;"
+        " costs 1x",
+        choices=("none", "balanced", "sqrt"),
+    )  # fmt: skip
+    logit_adjustment: bool = setting(
+        False, "train on logits plus the logarithm of the class frequencies, and evaluate without; costs 1x"
+    )
+    logit_adjustment_tau: float = setting(1.0, "weight of those logarithms", within="(0, inf)")
+    focal: bool = setting(
+        False, "focal loss: what is predicted well already counts less; for right labels; costs 1x, takes no label"
+        " smoothing",
+    )  # fmt: skip
+    focal_gamma: float = setting(2.0, "focal loss's exponent; 0 is cross entropy", within="[0, inf)")
+    hard: int = setting(
+        0, "show images that were confidently predicted wrong so many times more, never those that the last audit"
+        " flags; needs an audit; costs 1x",
+        within="[0, 100]",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class LabelPosteriorSettings:
     """Label posterior: labels weighted by the network's prediction and the estimated noise rate."""
 
@@ -141,6 +175,7 @@ class SamSettings:
 class MethodSettings(
     SamSettings,
     NtsSettings,
+    ImbalanceSettings,
     CoTeachingSettings,
     LabelPosteriorSettings,
     RobustLossSettings,
@@ -172,6 +207,11 @@ APART: Mapping[tuple[str, str], str] = {  # methods that do not combine, and why
     ("elr", "co_teaching"): "ELR averages the predictions of one network, and co-teaching has two",
     ("label_posterior", "co_teaching"): "both decide which labels are learnt from",
     ("gce", "sce"): "each is a loss in place of cross entropy",
+    ("focal", "gce"): "each is a loss in place of cross entropy",
+    ("focal", "sce"): "each is a loss in place of cross entropy",
+    ("logit_adjustment", "focal"): "the adjustment is derived for cross entropy",
+    ("logit_adjustment", "gce"): "the adjustment is derived for cross entropy",
+    ("logit_adjustment", "sce"): "the adjustment is derived for cross entropy",
     ("distillation", "nts"): "both add a teacher's predictions to the labels",
     ("co_teaching", "nts"): "co-teaching chooses by the labels, which the teacher of --nts replaces",
 }

@@ -20,6 +20,7 @@ from project.work.settings.groups import (
     OWN_MODELS,
     RECIPES,
     AuditSettings,
+    DiagnosisSettings,
     FineTuningSettings,
     RunSettings,
     Settings,
@@ -67,8 +68,8 @@ def robust(settings: Settings) -> Settings:
 
 
 def is_run(settings: Settings) -> bool:
-    """Whether the settings ask for a run, not for an audit or out-of-fold logits."""
-    return settings.stage == "train"
+    """Whether the settings ask for a run, not for an audit, out-of-fold logits or a check (--overfit)."""
+    return settings.stage == "train" and settings.overfit is None
 
 
 def by_features(settings: Settings) -> bool:
@@ -164,7 +165,8 @@ def chosen(settings: Settings) -> dict[str, Any]:
 
 def place_settings() -> list[str]:
     """Names of the settings that do not change a run's result: folder, report, machine, and those of audits."""
-    return [field.name for group in (AuditSettings, RunSettings) for field in dataclasses.fields(group)]
+    groups = (AuditSettings, DiagnosisSettings, RunSettings)
+    return [field.name for group in groups for field in dataclasses.fields(group)]
 
 
 def method_defaults() -> dict[str, Any]:
@@ -214,6 +216,10 @@ def refuse(settings: Settings) -> None:
     _refuse_folds_alone(settings)
     _refuse_cleaning_twice(settings)
     _refuse_processes(settings)
+    _refuse_augmentation(settings)
+    _refuse_imbalance(settings)
+    _refuse_extra(settings)
+    _refuse_overfit(settings)
 
 
 def gpu_numbers(settings: Settings) -> list[int]:
@@ -269,8 +275,8 @@ def _refuse_fine_tuning(settings: Settings) -> None:
 
 
 def _refuse_half_audit(settings: Settings) -> None:
-    if settings.audit_file is not None and settings.clean == "none":
-        raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight")
+    if settings.audit_file is not None and settings.clean == "none" and not settings.hard:
+        raise UserError("--audit-file: say what to do with what it flags: --clean drop, relabel or reweight, or --hard")
     if settings.vote:
         raise UserError("--vote is part of an audit; give --stage audit (or ./inv audit)")
     if settings.flag_by != "channel" and (settings.clean == "none" or settings.audit_file is not None):
@@ -321,6 +327,8 @@ def _refuse_in_audits(settings: Settings) -> None:
     for name in ("distillation", "nts"):
         if getattr(settings, name):
             raise UserError(f"--stage audit {flag(name)}: fold models have no teacher; leave one out")
+    if settings.hard:
+        raise UserError("--stage audit --hard: --hard goes by an audit, which comes first; leave one out")
     for name in ("clean", "audit_file"):
         if getattr(settings, name) not in ("none", None):
             raise UserError(f"--stage audit {flag(name)}: an audit comes before any cleaning; leave one out")
@@ -349,3 +357,48 @@ def _refuse_processes(settings: Settings) -> None:
         raise UserError(
             f"--gpu {settings.gpu} --processes {settings.processes}: each GPU has one process; give one of both"
         )
+
+
+def _refuse_augmentation(settings: Settings) -> None:
+    if not settings.flip and (settings.augment == "flip" or ":" in settings.augment):
+        what = "mirrors as it is written" if ":" in settings.augment else "does nothing but mirror; --augment none"
+        raise UserError(f"--augment {settings.augment} --no-flip: it {what}; leave one out")
+
+
+def _refuse_imbalance(settings: Settings) -> None:
+    asked = [name for name in ("sampler", "class_weight") if getattr(settings, name) != "none"]
+    asked += ["logit_adjustment"] * settings.logit_adjustment
+    if len(asked) > 1:
+        raise UserError(f"{' and '.join(map(flag, asked))}: choose one (each makes up for the counts of the classes)")
+    if settings.class_weight_beta != Settings.class_weight_beta and settings.class_weight != "effective":
+        raise UserError("--class-weight-beta is for --class-weight effective")
+    if settings.sampler != "none" and settings.hard:
+        raise UserError("--sampler and --hard: choose one (each says how often a row is shown)")
+    again = [flag("sampler")] * (settings.sampler != "none") + [flag("hard")] * (settings.hard > 0)
+    if again and settings.elr:
+        raise UserError(f"{again[0]} and --elr: choose one (ELR averages one prediction of each row an epoch)")
+    if settings.stage == "features" and again:
+        raise UserError(f"{again[0]}: a head draws no rows; --class-weight is for it")
+    if settings.stage == "features" and settings.head != "linear" and (asked or settings.focal):
+        raise UserError(f"{flag(asked[0] if asked else 'focal')} is for a network, or for --head linear")
+    if settings.stage == "features" and settings.focal:
+        raise UserError("--focal: a head on features is logistic regression; leave it out")
+
+
+def _refuse_extra(settings: Settings) -> None:
+    if settings.extra_train is None:
+        return
+    if settings.distillation or settings.nts:
+        name = "distillation" if settings.distillation else "nts"
+        raise UserError(f"--extra-train and {flag(name)}: choose one (the teacher's logits are those of --dataset)")
+    if by_features(settings):
+        raise UserError("--extra-train: features are those of --dataset alone; leave it out")
+
+
+def _refuse_overfit(settings: Settings) -> None:
+    if settings.overfit is None:
+        return
+    if settings.stage != "train" or settings.resume is not None:
+        raise UserError("--overfit is a check of its own, for new training; leave --stage and --resume out")
+    if settings.profile is not None or settings.gradients:
+        raise UserError("--overfit: --profile and --gradients look into a run, which it is not; leave them out")

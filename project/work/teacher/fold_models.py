@@ -88,7 +88,7 @@ class FoldModels:
             runner.model.register_forward_pre_hook(lambda *_: go_on())
             runner.fit(lambda: self._keep(place))
             logits, valid = (self._said(runner.predict(split)) for split in (held_out, self.dataset.valid))
-            margins = runner.memories["margins"].values.cpu().numpy()
+            margins = runner.memories["margins"].values[: len(self.dataset.train_keys)].cpu().numpy()
             return Prediction(held_out.rows.cpu().numpy(), logits, valid, margins)
 
     def _said(self, logits: torch.Tensor) -> np.ndarray:
