@@ -19,11 +19,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from project.work import model
 from project.work.common import UserError
+from project.work.dataset import preparation
 from project.work.dataset.base_dataset import batch_sizes
 from project.work.dataset.pictures import resized
+from project.work.dataset.preparation import Preparation
 from project.work.dataset.transforms import Normaliser
 from project.work.files import disk, tensors
 from project.work.machine.device import MixedPrecision
+from project.work.unknown import Unknown
 
 MODEL_FILE = "model.pt"
 BATCH = 512  # images that are evaluated at once
@@ -37,7 +40,9 @@ class Classifier:
 
     network: named stages, gives logits (B, K); model: its name, see `model.make`; names: of the K classes; shape: of
     the training images, (C, H, W); normaliser: of their pixels; settings: those of its run that change a result;
-    git_revision: of the code that trained it; threshold: probability below which it names no class, or None.
+    git_revision: of the code that trained it; threshold: probability below which it names no class, or None;
+    preparation: how the pictures that it learnt from were made of files or strokes, None where that is not known;
+    unknown: what it says of pictures of no class, or None.
     """
 
     network: nn.Sequential
@@ -48,6 +53,8 @@ class Classifier:
     settings: Mapping[str, Any]
     git_revision: str = ""
     threshold: float | None = None
+    preparation: Preparation | None = None
+    unknown: Unknown | None = None
 
     @property
     def device(self) -> torch.device:
@@ -62,6 +69,11 @@ class Classifier:
     def _precision(self) -> MixedPrecision:
         return MixedPrecision(self.device, self.settings.get("amp"), min(self.shape[1:]))
 
+    @cached_property
+    def head(self) -> nn.Linear:
+        """The layer that gives the logits, of the network that is evaluated."""
+        return [each for each in self._evaluated.modules() if isinstance(each, nn.Linear)][-1]
+
     @torch.inference_mode()
     def logits(self, batches: Iterable[Tensor]) -> Tensor:
         """Logits, float32 (N, K), of batches of normalised images on the network's device, float (B, C, H, W)."""
@@ -74,13 +86,33 @@ class Classifier:
 
         They are resized as training resizes them. Raises UserError for images of another kind.
         """
+        sizes, normalise = batch_sizes(len(self._checked(images)), BATCH), self.normaliser.on(self.device)
+        parts = np.split(images, np.cumsum(sizes)[:-1]) if sizes else []
+        return self.probabilities(self.logits(normalise(self.pixels(part)) for part in parts)).cpu().numpy()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """float (N, K), rows sum to 1, of logits as `logits` gives them."""
+        return logits.softmax(dim=1)
+
+    def pixels(self, images: np.ndarray) -> Tensor:
+        """Images as `predict` takes them -> uint8 (N, C, H, W), on the device, of the size of the training images."""
         pixels = torch.from_numpy(np.ascontiguousarray(self._checked(images)))
         # The memory layout of training: the last bit of a convolution depends on it.
         pixels = (pixels[..., None] if pixels.ndim == 3 else pixels).permute(0, 3, 1, 2)
-        normalise, side = self.normaliser.on(self.device), self._side(pixels)
-        parts = pixels.split(batch_sizes(len(pixels), BATCH))
-        logits = self.logits(normalise(resized(part.to(self.device), side)) for part in parts)
-        return logits.softmax(dim=1).cpu().numpy()
+        return resized(pixels.to(self.device), self._side(pixels))
+
+    def with_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, float32 (N, K), and what the head makes them of, float32 (N, D), of one batch.
+
+        pixels: as `pixels` gives them.
+        """
+        rows: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _, given: rows.append(given[0].float()))
+        try:
+            logits = self.logits([self.normaliser.on(self.device)(pixels)])
+        finally:
+            hook.remove()
+        return logits, rows[0]
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         channels = images.shape[3] if images.ndim == 4 else 1
@@ -112,6 +144,8 @@ class Classifier:
             "git_revision": self.git_revision,
             "threshold": self.threshold,
         }
+        state |= {} if self.preparation is None else {"preparation": self.preparation.as_dict()}
+        state |= {} if self.unknown is None else {"unknown": self.unknown.as_dict()}
         data = io.BytesIO()
         torch.save(state, data)
         disk.replace_file(path, data.getvalue())
@@ -136,9 +170,11 @@ class Classifier:
         network.load_state_dict(state["state"])
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         normaliser = Normaliser(tuple(state["mean"]), tuple(state["std"]))
+        made, unknown = state.get("preparation"), state.get("unknown")
         return cls(
             network, state["model"], state["names"], (channels, height, width), normaliser, state["settings"],
-            state["git_revision"], state["threshold"],
+            state["git_revision"], state["threshold"], None if made is None else preparation.read(made),
+            None if unknown is None else Unknown.read(unknown),
         )  # fmt: skip
 
 
@@ -146,6 +182,7 @@ _FORM: dict[str, Any] = {
     "format": int, "state": dict, "model": str, "names": list, "shape": list, "mean": list, "std": list,
     "settings": dict, "git_revision": str, "threshold": (float, type(None)),
 }  # fmt: skip
+_LATER: dict[str, type] = {"preparation": dict, "unknown": dict}  # what files of earlier versions lack
 
 
 def _refuse_unlike(state: Any) -> None:
@@ -153,6 +190,7 @@ def _refuse_unlike(state: Any) -> None:
     if not isinstance(state, dict):
         raise ValueError(f"it holds {type(state).__name__}")
     wrong = [name for name, kind in _FORM.items() if not isinstance(state.get(name, ()), kind)]
+    wrong += [name for name, kind in _LATER.items() if name in state and not isinstance(state[name], kind)]
     if wrong:
         raise ValueError(f"its {wrong[0]} is missing")
     if state["format"] != FORMAT:

@@ -1,4 +1,4 @@
-"""Train and report a run, make out-of-fold logits or features, audit the labels, or look at a set."""
+"""Train and report a run, make out-of-fold logits or features, audit the labels, look at a set, or predict."""
 
 if __name__ == "__main__":  # before the slow imports
     import os
@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = resolve.parse(argv)
     if settings.stage == "look":
         look(settings)
+        return
+    if settings.stage == "predict":
+        predict(settings, resolve.typed(argv))
         return
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
@@ -276,6 +279,14 @@ def look(settings: Settings) -> None:
     from project.work.look import stage
 
     stage.run(settings)
+
+
+def predict(settings: Settings, typed: Mapping[str, Any]) -> None:
+    """Have classifiers answer to pictures, or choose their answer to pictures of no class."""
+    from project.work.predict import stage
+
+    with interruptible("the same command begins again"), within_memory(LOWER):
+        stage.run(settings, typed)
 
 
 def _load(context: "RunContext") -> "Dataset":

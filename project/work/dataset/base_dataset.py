@@ -14,6 +14,7 @@ from torch import Tensor
 from project.work.common import UserError
 from project.work.dataset import grouping, label_sets, prepared_data, transforms
 from project.work.dataset.pictures import Loaded, Records, loaded, staged
+from project.work.dataset.preparation import Preparation
 from project.work.dataset.transforms import Augmentation, Normaliser
 from project.work.labels import label_correction, noise
 from project.work.labels.label_correction import LabelCorrection
@@ -115,7 +116,8 @@ class Dataset:
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
     correction: what was done to put them right; truth: what is known of the true ones, see `pictures.Loaded`; groups:
-    int64 (N,), equal for rows of the training file that no split may divide, or None.
+    int64 (N,), equal for rows of the training file that no split may divide, or None; preparation: how its pictures
+    were made.
     """
 
     train: Split
@@ -128,6 +130,7 @@ class Dataset:
     correction: LabelCorrection | None = None
     truth: np.ndarray | None = None
     groups: np.ndarray | None = None
+    preparation: Preparation | None = None
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
@@ -170,8 +173,10 @@ def load(settings: Settings, device: torch.device) -> Dataset:
         for records, rows in ((learnt, train), (learnt, valid), (data.test, test))
     ]
     truth = made.true.astype(float) if data.truth is None and made is not None else data.truth
-    groups = data.given.groups
-    return Dataset(splits[0], splits[1], splits[2], data.names, data.keys, fingerprint, made, corrected, truth, groups)
+    return Dataset(
+        splits[0], splits[1], splits[2], data.names, data.keys, fingerprint, made, corrected, truth,
+        data.given.groups, data.preparation,
+    )  # fmt: skip
 
 
 def _parts(data: Loaded, settings: Settings, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -115,8 +115,9 @@ def _classifier(settings: Settings, dataset: Dataset, linear: Linear, backbone: 
     shape = (dataset.train.shape[0], backbone.side, backbone.side)
     network = model.with_head(backbone.network, head)
     return Classifier(
-        network, backbone.name, dataset.names, shape, backbone.normaliser, chosen, git_revision=git_revision()
-    )
+        network, backbone.name, dataset.names, shape, backbone.normaliser, chosen, git_revision(),
+        preparation=dataset.preparation,
+    )  # fmt: skip
 
 
 def row(settings: Settings, dataset: Dataset, trained: Trained, data_digest: str | None) -> dict[str, Any]:

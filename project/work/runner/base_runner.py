@@ -175,7 +175,10 @@ class BaseRunner:
         """The network as it is now, as a classifier."""
         settings, split = self.settings, self.dataset.train
         chosen = {name: getattr(settings, name) for name in resolve.experiment_settings()}
-        return Classifier(self.network, settings.model, self.dataset.names, split.shape, split.normalise, chosen)
+        made = self.dataset.preparation
+        return Classifier(
+            self.network, settings.model, self.dataset.names, split.shape, split.normalise, chosen, preparation=made
+        )
 
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""

@@ -150,6 +150,60 @@ class AuditSettings:
 
 
 @dataclass(frozen=True)
+class PredictSettings:
+    """Predict: what classifiers answer to, and where the answers go."""
+
+    input_image: str | None = setting(
+        None, "what to predict: a picture, a folder, a list of paths, a file of drawings (Kaggle's CSV, Google's"
+        " ndjson), or the name of a prepared set, for its test part",
+        short="i", value="PATH", usual=True,
+    )  # fmt: skip
+    checkpoint: str | None = setting(
+        None, "which classifier: model.pt, a run's folder, uuid or checkpoint.pt, or a folder of fold models; several,"
+        " a,b, vote; the best finished run by -t on validation when not given",
+        short="c", value="RUN[,RUN]", usual=True,
+    )  # fmt: skip
+    top: int = setting(1, "how many classes to name for each picture", within="[1, 1000]", usual=True)
+    format: str | None = setting(
+        None, "form of the answers; by the suffix of --to, or a table, when not given",
+        choices=("table", "csv", "json"), usual=True,
+    )  # fmt: skip
+    to: str | None = setting(None, "file for the answers, in place of the screen", value="FILE", usual=True)
+    submission: str | None = setting(
+        None, "write a contest's file: kaggle (key_id,word, three guesses) or ids (ImageID,ans)",
+        choices=("kaggle", "ids"), usual=True,
+    )  # fmt: skip
+    tta: bool = setting(
+        False, "predict mirrored and shifted views too, where that gains on the validation split of the classifier's"
+        " run; costs 2x to 5x, and 6 passes over validation first",
+        usual=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UnknownSettings:
+    """The other class: what a classifier answers to pictures of no class, kept in its file once it is chosen."""
+
+    unknown: str | None = setting(
+        None, "answer to pictures of no class, such as isnull; its threshold is chosen and kept in the classifier",
+        value="NAME", usual=True,
+    )  # fmt: skip
+    unknown_by: str = setting(
+        "similarity", "what tells such a picture: how alike it is to the training pictures, its highest probability, or"
+        " the energy of its logits",
+        choices=("similarity", "probability", "energy"), usual=True,
+    )  # fmt: skip
+    outsiders: str | None = setting(
+        None, "pictures of no class to choose the threshold by, in any form of --input-image; one class after the other"
+        " is held out when not given",
+        value="PATH", usual=True,
+    )  # fmt: skip
+    unknown_threshold: float | None = setting(
+        None, "score below which a picture is of no class; chosen when not given", within="(-inf, inf)"
+    )
+
+
+@dataclass(frozen=True)
 class MachineSettings:
     """Machine: what a run computes on."""
 
@@ -199,8 +253,8 @@ class FolderSettings:
 
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
-        " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
-        choices=("train", "oof", "audit", "features", "look"), short="s", usual=True,
+        " (audit, costs 4x); make features; describe the set on a page, without training (look); or predict pictures",
+        choices=("train", "oof", "audit", "features", "look", "predict"), short="s", usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -228,6 +282,8 @@ class RunSettings(FolderSettings, ReportSettings, MachineSettings):
 @dataclass(frozen=True)
 class Settings(
     RunSettings,
+    UnknownSettings,
+    PredictSettings,
     AuditSettings,
     FeatureSettings,
     MethodSettings,
@@ -265,14 +321,22 @@ def _names(*groups: type) -> frozenset[str]:
 
 # Settings that a stage does not read, so that its task has no flags for them. Fold models take their seed from
 # --split-seed, and those behind out-of-fold logits train plainly.
+_PREDICTED = _names(PredictSettings, UnknownSettings)
 NOT_READ: Mapping[str, frozenset[str]] = {
-    "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings),
+    "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings) | _PREDICTED,
     "oof": (_names(MethodSettings, ReportSettings, FeatureSettings) - {"folds"})
+    | _PREDICTED
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
     "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
+    | _PREDICTED
     | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
     "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
+    | _PREDICTED
     | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},
+    "predict": _names(Settings)
+    - (_PREDICTED | {"model", "dataset", "target_metric", "device", "gpu", "output", "largest_set"}),
+    "unknown": _names(Settings)
+    - (_names(UnknownSettings) | {"checkpoint", "model", "dataset", "target_metric", "device", "gpu", "output"}),
 }
