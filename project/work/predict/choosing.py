@@ -158,9 +158,6 @@ def preparation_of(chosen: Chosen) -> Preparation:
             if (folder / "test_images.packed").exists():
                 view = storage.packed.read(storage.packed_file(folder, "test")).at(side).view
             made = preparation.of_set(facts, side if view else int(facts["options"]["size"]), channels, view)
-    if not made.told:
-        print(f"warning: {chosen.called} does not say how its pictures were prepared: they are padded to squares",
-              file=sys.stderr)  # fmt: skip
     return made
 
 
@@ -183,14 +180,18 @@ def _best(settings: Settings, typed: Mapping[str, Any]) -> Path:
     if len(sets) > 1:
         raise UserError(f"{output} has runs on {len(sets)} data sets ({', '.join(sets[:3])}): say with --dataset which,"
                         " or with --checkpoint which run")  # fmt: skip
-    scored = [(value, folder) for folder, row in rows if (value := _validation(folder, row, metric)) is not None]
+    scored = [
+        (value, str(row.get("finished")), folder)
+        for folder, row in rows
+        if (value := _validation(folder, row, metric)) is not None
+    ]
     if not scored:
         raise UserError(f"none of {len(rows)} finished runs in {output} notes its {metric} on validation: give one with"
                         " --checkpoint, or another --target-metric")  # fmt: skip
-    value, folder = (min if metric == "loss" else max)(scored, key=lambda each: each[0])
-    print(
-        f"{folder.name} predicts: the best {metric} on validation ({value:.4f}) of {len(scored)} runs", file=sys.stderr
-    )
+    sign = -1 if metric == "loss" else 1
+    value, _, folder = max(scored, key=lambda each: (sign * each[0], each[1]))  # of equal ones the latest
+    said = f"the best {metric} on validation ({value:.4f}) of {len(scored)} runs"
+    print(f"{folder.name} predicts: {said}", file=sys.stderr)
     return folder
 
 

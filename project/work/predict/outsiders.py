@@ -106,10 +106,13 @@ def _chosen(settings: Settings, chosen: Chosen, learnt: Seen, valid: Seen, outsi
     if outside is None:  # heads that were fitted anew have scores of their own: what they share is the rejected part
         threshold = float(np.quantile(own.known, 1 - drawn.accepted[at]))
     _refuse_all(own.known, threshold, name)
-    print(f"{chosen.called} answers {name} where its {kind} is below {threshold:.4f}: AUROC {area:.3f};"
-          f" {drawn.rejected[at]:.1%} of {len(judged.outside):,} outsiders are then {name}, and"
-          f" {drawn.accepted[at]:.1%} of {len(judged.known):,} pictures of a class keep one, {drawn.accuracy[at]:.1%} of them the right"
-          f" one ({judged.right.mean():.1%} of all without {name})", file=sys.stderr)  # fmt: skip
+    print(
+        f"{chosen.called} answers {name} where its {kind} is below {threshold:.4f}: AUROC {area:.3f}\n"
+        f"  outsiders: {drawn.rejected[at]:.1%} of {len(judged.outside):,} are then {name}\n"
+        f"  pictures of a class: {drawn.accepted[at]:.1%} of {len(judged.known):,} keep one, {drawn.accuracy[at]:.1%}"
+        f" of them the right one ({judged.right.mean():.1%} of all without {name})",
+        file=sys.stderr,
+    )
     if chosen.file is not None:
         print(f"curve in {write_curve(chosen.file.parent, drawn, at, area, name)}", file=sys.stderr)
     return Unknown(name, kind, threshold, area, examples)

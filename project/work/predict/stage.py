@@ -38,18 +38,28 @@ def run(settings: Settings, typed: Mapping[str, Any]) -> None:
     found = choose(settings, typed, device)
     if given is not None and settings.submission is not None:
         forms.refuse_without_ids(settings.submission, given.ids, found[0].classifier.names)
+    made = [preparation_of(each) for each in found]
+    if given is not None:
+        _check(given, found, made)
     if settings.unknown is not None:
         found = [with_unknown(settings, each) for each in found]
     if given is None:
         return
-    made = [preparation_of(each) for each in found]
-    for each in dict.fromkeys(made):
-        given.chunk(0, 0, each)  # what is refused of a whole input: its channels
     voters = [_voter(settings, each) for each in found]
     count = max(settings.top, GUESSES if settings.submission == "kaggle" else 1)
     said = predict(given, voters, made, count)
     _write(settings, said)
     _say_faults(said)
+
+
+def _check(given: Input, found: Sequence[Chosen], made: Sequence[Preparation]) -> None:
+    """Raises UserError for pictures that classifiers cannot take; warns where it is not known how theirs were made."""
+    for each in dict.fromkeys(made):
+        given.chunk(0, 0, each)
+    guessed = [chosen.called for chosen, each in zip(found, made, strict=True) if not each.told]
+    if guessed and isinstance(given, inputs.PictureFiles):
+        print(f"warning: {guessed[0]} does not say how its pictures were prepared: these are padded to squares",
+              file=sys.stderr)  # fmt: skip
 
 
 def _voter(settings: Settings, chosen: Chosen) -> Voter:
