@@ -30,9 +30,10 @@ from project.work.audit.stage import Audit
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
-from project.work.features import extract, stage, weights
+from project.work.features import extract, stage
 from project.work.machine.distributed import RunContext
 from project.work.machine.process import run_command
+from project.work.networks import backbones
 from project.work.settings import resolve
 from project.work.settings.flags import parse, setting
 from project.work.settings.groups import Settings
@@ -124,7 +125,7 @@ def audit(options: PhotoFeatures, work: Path, dataset: Path, kind: str, rate: fl
 def head_alone(values: dict[str, Any]) -> float:
     """CPU-seconds of choosing, training and judging the head, its features and the pictures being there."""
     settings, dataset, context = loaded(values)
-    found, backbone = extract.features(context, dataset), weights.open_backbone(settings)
+    found, backbone = extract.features(context, dataset), backbones.open_backbone(settings)
     return measure.cost(lambda: float(stage.train_head(settings, dataset, found, backbone) is not None)).cpu
 
 

@@ -69,25 +69,20 @@ def of_seed(options: Votes, dataset: Path, output: Path, seed: int) -> dict[str,
     spent = [command({**usual, "uuid": f"seed{seed}", "seed": seed}), command({**usual, "stage": "oof"})]
     folds = sorted(set(output.glob("oof-*")) - before)[0]
     one = output / f"base-seed{seed}"
+    alone = [predicted(dataset, output, {"checkpoint": place / MODEL_FILE}) for place in sorted(folds.glob("fold-*"))]
     ways = {
         "one model": predicted(dataset, output, {"checkpoint": one}),
         "one model, --tta": predicted(dataset, output, {"checkpoint": one, "tta": True}),
         "vote of five": predicted(dataset, output, {"checkpoint": folds}),
         "vote of five, --tta": predicted(dataset, output, {"checkpoint": folds, "tta": True}),
-        "one fold model (mean)": float(
-            np.mean(
-                [
-                    predicted(dataset, output, {"checkpoint": place / MODEL_FILE})
-                    for place in sorted(folds.glob("fold-*"))
-                ]
-            )
-        ),  # fmt: skip
+        "one fold model (mean)": float(np.mean(alone)),
     }
     classifier = Classifier.load(one / MODEL_FILE)
     test = base_dataset.load(settings_of(classifier), torch.device("cpu")).test
     ways |= {f"one model, {gain.way} always": gain.accuracy for gain in vote.view_gains(classifier, test)}
-    print(f"seed {seed}  " + "  ".join(f"{name} {100 * value:.1f}" for name, value in ways.items())
-          + f"  ({spent[0]:.0f} CPU-s one, {spent[1]:.0f} folds; {time.perf_counter() - began:.0f} s)", flush=True)  # fmt: skip
+    said = "  ".join(f"{name} {100 * value:.1f}" for name, value in ways.items())
+    took = f"{spent[0]:.0f} CPU-s one, {spent[1]:.0f} folds; {time.perf_counter() - began:.0f} s"
+    print(f"seed {seed}  {said}  ({took})", flush=True)
     return ways
 
 

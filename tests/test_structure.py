@@ -25,7 +25,9 @@ FLOORS = (
     ("project.work.classifier",),
     ("project.data_preparation",),  # prediction reads pictures and strokes by it
     ("project.work.pages",),
-    ("project.work.dataset", "project.work.model", "project.work.unknown"),
+    ("project.work.model",),
+    ("project.work.networks",),
+    ("project.work.dataset", "project.work.unknown"),
     ("project.work.raster", "project.work.labels", "project.work.picture_files"),
     ("project.work.machine",),
     ("project.work.run_folder",),

@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "dataset": str(folder / DATA), "output": str(folder), "model": settings.model, "weights": settings.weights,
         "device": settings.device, "largest_set": 64.0,
     })  # fmt: skip
-    from project.work.features import weights  # torch: from here on it takes a while
+    from project.work.networks import backbones  # torch: from here on it takes a while
 
-    backbone = weights.open_backbone(run, NETWORK[max(each for each in SIDES if each <= max(side, SIDES[0]))])
+    backbone = backbones.open_backbone(run, NETWORK[max(each for each in SIDES if each <= max(side, SIDES[0]))])
     folder.mkdir(parents=True, exist_ok=True)
     prepared = build(
         ImageFolderSettings,

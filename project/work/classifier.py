@@ -62,7 +62,7 @@ class Classifier:
         return next(self.network.parameters()).device
 
     @cached_property
-    def _evaluated(self) -> nn.Module:
+    def _evaluated(self) -> nn.Sequential:
         return folded(self.network)
 
     @cached_property
@@ -72,7 +72,7 @@ class Classifier:
     @cached_property
     def head(self) -> nn.Linear:
         """The layer that gives the logits, of the network that is evaluated."""
-        return [each for each in self._evaluated.modules() if isinstance(each, nn.Linear)][-1]
+        return model.final_layer(self._evaluated)
 
     @torch.inference_mode()
     def logits(self, batches: Iterable[Tensor]) -> Tensor:
@@ -156,7 +156,10 @@ class Classifier:
         try:
             with disk.opened(path) as file:
                 state = tensors.read(file, disk.reach([path], tensors.MOST), device)
-            return cls._built(state, device)
+            try:
+                return cls._built(state, device)
+            except UserError as error:  # of its network
+                raise UserError(f"{path}: {error}") from error
         except tensors.BAD as error:
             raise UserError(f"{path}: not a trained classifier ({disk.said(error)}); {MODEL_FILE} in the folder of a"
                             " finished run is one") from error  # fmt: skip
@@ -166,7 +169,10 @@ class Classifier:
         """Build one from a file's content. Raises ValueError or RuntimeError when its parts do not fit together."""
         _refuse_unlike(state)
         channels, height, width = state["shape"]
-        network = model.make(state["model"], len(state["names"]), channels, seed=0)
+        if _of_features(state):
+            network = model.of_features(state["model"], len(state["names"]))
+        else:
+            network = model.make(state["model"], len(state["names"]), channels, 0, (height, width))
         network.load_state_dict(state["state"])
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         normaliser = Normaliser(tuple(state["mean"]), tuple(state["std"]))
@@ -195,20 +201,22 @@ def _refuse_unlike(state: Any) -> None:
         raise ValueError(f"its {wrong[0]} is missing")
     if state["format"] != FORMAT:
         raise ValueError(f"it is of format {state['format']}, and this code reads {FORMAT}")
-    pretrained = "head.weight" in state["state"]  # of timm: its name is looked up there
-    if state["model"] not in model.MODELS and not pretrained:
-        raise ValueError(f"its network {state['model'][:40]!r} is none of {', '.join(model.MODELS)}")
     shape, numbers = state["shape"], [*state["mean"], *state["std"]]
     if len(shape) != 3 or not all(type(each) is int and 1 <= each <= 1 << 14 for each in shape):
         raise ValueError(f"its shape is {str(shape)[:40]}")
-    spread = pretrained and shape[0] == 1  # grey is spread to the three channels of such a network
+    spread = _of_features(state) and shape[0] == 1  # grey is spread to the three channels of such a network
     if len(numbers) != 2 * (3 if spread else shape[0]) or not all(isinstance(each, float) for each in numbers):
         raise ValueError("its mean and std are not one number a channel")
     if len(state["names"]) < 2 or not all(isinstance(name, str) for name in state["names"]):
         raise ValueError("its classes have no names")
 
 
-def folded(network: nn.Module) -> nn.Module:
+def _of_features(state: Mapping[str, Any]) -> bool:
+    """Whether a state is of a linear head on features: its stages are backbone and head."""
+    return "head.weight" in state["state"] and any(str(name).startswith("backbone.") for name in state["state"])
+
+
+def folded(network: nn.Sequential) -> nn.Sequential:
     """A copy in evaluation mode, with each batch normalisation folded into the convolution before it.
 
     It computes the same to rounding, in fewer steps.

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,6 +32,7 @@ LOWER = "--batch-size, --image-size, --processes or a sweep's --parallel"  # whe
 
 if TYPE_CHECKING:
     from project.work.dataset.base_dataset import Dataset
+    from project.work.dataset.transforms import Normaliser
     from project.work.machine.distributed import Distributed, RunContext
     from project.work.machine.run_sync import RunSync
     from project.work.run_folder import Run
@@ -297,12 +298,23 @@ def _load(context: "RunContext") -> "Dataset":
     def load() -> "Dataset":
         if settings.data_uri is not None:
             remote_data.fetch(common.input_folder(settings.dataset), settings.data_uri)
-        return base_dataset.load(settings, context.device)
+        return base_dataset.load(settings, context.device, _known(settings))
 
     dataset = distributed.all(load)
     if len(set(distributed.gather(dataset.fingerprint))) > 1:
         raise UserError(f"{settings.dataset}: the machines of this run hold different pictures; prepare them once")
     return dataset
+
+
+def _known(settings: Settings) -> "Callable[[int], Normaliser] | None":
+    """The normaliser of a network's weights by channels, where there are some.
+
+    What a network cannot do is refused here, before the pictures are read. Raises UserError.
+    """
+    from project.work import model
+
+    of_here = resolve.network(settings) in model.MODELS
+    return None if of_here or resolve.by_features(settings) else model.build.prepare(settings)
 
 
 def _with_audit(context: "RunContext") -> "RunContext":

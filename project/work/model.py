@@ -1,42 +1,74 @@
 """Networks by name. Each is a Sequential of named stages (stem, layer1, ..., head) and knows nothing of methods.
 
-Those of timm have two stages, backbone and head. timm is imported where one of them is asked for.
+Those of this repository are here; those of timm and a person's own are brought into that form by networks/.
 """
 
-import difflib
 import itertools
 import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from project.work.common import UserError
-from project.work.files import disk
+from project.work.machine.device import seeded
+from project.work.networks import build, library
+from project.work.networks.build import Start
 
-_INITIALISING = threading.Lock()  # layers draw from the one global generator
 
+def make(
+    name: str,
+    classes: int,
+    channels: int,
+    seed: int,
+    size: tuple[int, int] | None = None,
+    start: Start | None = None,
+) -> nn.Sequential:
+    """A new network, the same for the same seed; the global random state is left as it was.
 
-def make(name: str, classes: int, channels: int, seed: int) -> nn.Sequential:
-    """A freshly initialised network, the same for the same seed; the global random state is left as it was.
-
-    Takes float (B, channels, H, W), gives logits (B, classes). One of timm takes three channels.
+    Takes float (B, channels, H, W), gives logits (B, classes). name: see `resolve.network`; size: H and W, which some
+    networks of timm are made for, their own when not given; start: weights to start from. Raises UserError: no such
+    network, one that cannot be made for such pictures, weights that do not fit.
     """
     if name not in MODELS:
-        backbone: Any = headless(name)[0]
-        with _INITIALISING, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return with_head(backbone, nn.Linear(getattr(backbone, "head_hidden_size", backbone.num_features), classes))
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        return build.make(name, classes, channels, seed, size, start)
+    with seeded(seed):
         network = MODELS[name](classes, channels)
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return network
+
+
+def final_layer(network: nn.Sequential) -> nn.Linear:
+    """The linear layer that gives the logits. Raises UserError where there is none."""
+    for stage in reversed(network):
+        layers = [module for module in stage.modules() if isinstance(module, nn.Linear)]
+        if layers:
+            return layers[-1]
+    raise UserError("this network gives its logits by no linear layer; choose another --model")
+
+
+def blocks(network: nn.Sequential) -> list[list[nn.Parameter]]:
+    """All parameters of a network in groups from input to output: the stem, each block, the head."""
+    named = dict(network.named_parameters())
+    groups = [[named[name] for name in names] for names in getattr(network, "groups", ())]
+    if not groups:
+        parts = [part for name, stage in network.named_children() for part in _parts(name, stage)]
+        groups = [list(part.parameters()) for part in parts]
+    return [group for group in groups if group]
+
+
+def _parts(name: str, stage: nn.Module) -> list[nn.Module]:
+    whole = name in ("stem", "head") or not isinstance(stage, nn.Sequential)
+    return [stage] if whole else list(stage.children())
+
+
+def of_features(name: str, classes: int) -> nn.Sequential:
+    """The network of a linear head on the features of a network of timm, untrained. It takes three channels."""
+    backbone: Any = library.headless(name)[0]
+    return with_head(backbone, nn.Linear(getattr(backbone, "head_hidden_size", backbone.num_features), classes))
 
 
 def resnet18(classes: int, channels: int) -> nn.Sequential:
@@ -97,35 +129,6 @@ MODELS: Mapping[str, Callable[[int, int], nn.Sequential]] = {
     "resnet18": resnet18,
     "resnet18-small": resnet18_small,
 }
-
-
-def timm() -> Any:
-    """The library of networks. Raises UserError when it is missing."""
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(f"timm is missing, which the network comes from: pip install -r requirements.txt brings it"
-                        f" ({disk.said(error)})") from error  # fmt: skip
-    return timm
-
-
-def headless(name: str) -> tuple[nn.Module, Any]:
-    """A network of timm without its head and untrained, and the configuration of its pretrained weights.
-
-    Takes float (B, 3, H, W), gives features (B, its head_hidden_size). Raises UserError for a name that timm has not.
-    """
-    library, (plain, _, tag) = timm(), name.partition(".")
-    known = library.list_models()
-    if plain not in known:
-        close = difflib.get_close_matches(plain, known, n=3, cutoff=0)
-        raise UserError(f"--model {disk.shown(name)}: timm has no such network; the nearest are {', '.join(close)}")
-    tags = [each.partition(".")[2] for each in library.list_pretrained(f"{plain}.*")] if tag else [tag]
-    if tag not in tags:
-        raise UserError(f"--model {disk.shown(name)}: its weights are called {', '.join(tags) or 'nothing'}")
-    with _INITIALISING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = library.create_model(name, pretrained=False, num_classes=0)
-    return network, library.get_pretrained_cfg(name)
 
 
 def with_head(backbone: nn.Module, head: nn.Linear) -> nn.Sequential:

@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from project.work import main, model
+from project.work import main
 from project.work.classifier import Classifier
 from project.work.common import UserError
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.pictures import resized
-from project.work.features import extract, stage, weights
+from project.work.features import extract, stage
 from project.work.machine.distributed import RunContext
+from project.work.networks import backbones, library
 from project.work.settings.groups import Settings
 
 pytestmark = pytest.mark.slow  # timm takes seconds to import
@@ -32,7 +33,7 @@ CPU = torch.device("cpu")
 def weight_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of weights of a tiny network, untrained ones, which see something all the same."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(model.headless(TINY)[0].state_dict(), path)
+    save_file(library.headless(TINY)[0].state_dict(), path)
     return str(path)
 
 
@@ -50,7 +51,7 @@ def made(settings: Settings) -> extract.Features:
 
 def test_each_row_is_what_the_network_says_of_the_picture(asked: Callable, prepared: Path) -> None:
     settings, data = asked(image_size=None), storage.read(prepared)  # of 16 pixels, for a network of 160
-    found, backbone = made(settings), weights.open_backbone(settings)
+    found, backbone = made(settings), backbones.open_backbone(settings)
     assert found.train.dtype == np.float16
     for part, rows, keys in (("train", found.train, found.train_keys), ("test", found.test, found.test_keys)):
         pictures = getattr(data, part)
@@ -70,7 +71,7 @@ def test_they_are_made_once_for_all_labels_and_anew_for_other_pictures(
     first = made(settings)
     with monkeypatch.context() as patch:
         patch.setattr(extract, "_make", lambda *given: pytest.fail("they were there"))
-        patch.setattr(weights, "open_backbone", lambda *given: pytest.fail("no network is needed"))
+        patch.setattr(backbones, "open_backbone", lambda *given: pytest.fail("no network is needed"))
         noisy = dataclasses.replace(settings, noise_type="symmetric", noise_rate=0.3)
         assert made(noisy).folder == first.folder
         assert extract.needed(noisy) is None

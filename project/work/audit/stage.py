@@ -19,11 +19,11 @@ from project.work.dataset import distillation_dataset, remote_data
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
 from project.work.features import extract, stage
-from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels import noise
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks.backbones import Backbone
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
 from project.work.runner.table import method_name
 from project.work.settings import resolve

@@ -143,11 +143,14 @@ def batch_sizes(count: int, size: int) -> list[int]:
     return [*sizes[:-2], size + 1] if rest == 1 and full else sizes
 
 
-def load(settings: Settings, device: torch.device) -> Dataset:
+def load(
+    settings: Settings, device: torch.device, known: Callable[[int], Normaliser] | None = None
+) -> Dataset:
     """Read a prepared data set onto the device and hold out validation, stratified. Raises UserError for bad files.
 
     Which rows are validation depends on the labels of the files alone, so that runs on noisy, corrected or clean ones
-    are judged by the same pictures. A validation part that the source gave is taken as it is.
+    are judged by the same pictures. A validation part that the source gave is taken as it is. known: the normaliser of
+    a network's weights by channels, see `transforms.chosen`.
     """
     folder = prepared_data.find(settings.dataset)
     data = loaded(folder, settings.image_size, device, settings.largest_set)
@@ -158,7 +161,7 @@ def load(settings: Settings, device: torch.device) -> Dataset:
         learnt, fingerprint, parts = _with_label_set(learnt, chosen, fingerprint, parts, settings.label_set)
     train, valid = (torch.from_numpy(part) for part in parts)
     test = torch.arange(len(data.test.labels))
-    normalise = transforms.chosen(settings, data.train.pictures, train)
+    normalise = transforms.chosen(settings, data.train.pictures, train, known)
     made = corrected = None
     if settings.noise_type != "none":
         made = noise.make(settings, learnt.labels.cpu().numpy(), data.keys, data.names)

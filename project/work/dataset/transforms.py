@@ -102,8 +102,13 @@ class DeviceNormaliser:
         return torch.addcmul(self.offset, images.float(), self.scale)
 
 
-def chosen(settings: Settings, pictures: Home, rows: Tensor) -> Normaliser:
-    """The normaliser that the settings give, or else the pictures at these positions, int64 (n,)."""
+def chosen(
+    settings: Settings, pictures: Home, rows: Tensor, known: Callable[[int], Normaliser] | None = None
+) -> Normaliser:
+    """The normaliser that the settings give, or else that of a network's weights, or else the pictures at these
+    positions, int64 (n,). known: gives that of the weights for a number of channels."""
+    if settings.pixel_mean is None and known is not None:
+        return known(pictures.shape[0])
     if settings.pixel_mean is None:
         return measured(pictures, rows)
     channels = pictures.shape[0]

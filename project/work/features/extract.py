@@ -29,11 +29,11 @@ from project.work.common import UserError, progress
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.pictures import Records, resized
-from project.work.features import weights
-from project.work.features.weights import Backbone
 from project.work.files import arrays, disk
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks import backbones, weights
+from project.work.networks.backbones import Backbone
 from project.work.settings.groups import Settings
 
 FORMAT = 1  # of the folder
@@ -69,7 +69,7 @@ def features(context: RunContext, dataset: Dataset, backbone: Backbone | None = 
     folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock"):
         if disk.absent(folder / FACTS):
-            _make(context, dataset, backbone or weights.open_backbone(settings), folder)
+            _make(context, dataset, backbone or backbones.open_backbone(settings), folder)
     context.send(folder)
     return read(folder)
 
@@ -115,7 +115,7 @@ def needed(settings: Settings) -> Backbone | None:
     None where they are there. Raises UserError.
     """
     there = settings.data_uri is None and not disk.absent(place(settings) / FACTS)
-    return None if there else weights.open_backbone(settings)
+    return None if there else backbones.open_backbone(settings)
 
 
 def pictures_digest(source: Path) -> str:

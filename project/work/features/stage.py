@@ -17,12 +17,13 @@ from project.work import model
 from project.work.classifier import Classifier
 from project.work.dataset.base_dataset import Dataset, fold_numbers
 from project.work.dataset.distillation_dataset import DROPPED, OofLogits
-from project.work.features import extract, heads, weights
+from project.work.features import extract, heads
 from project.work.features.extract import Features
 from project.work.features.heads import Linear, OutOfFold
-from project.work.features.weights import Backbone
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
+from project.work.networks import backbones
+from project.work.networks.backbones import Backbone
 from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
@@ -84,7 +85,7 @@ def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: 
     on_train, on_test = logits
     classifier = None
     if linear is not None:
-        classifier = _classifier(settings, dataset, linear, backbone or weights.open_backbone(settings))
+        classifier = _classifier(settings, dataset, linear, backbone or backbones.open_backbone(settings))
     return Trained(
         _measured(on_train[~valid], labels[rows][~valid]),
         _measured(held_out.logits[valid], labels[rows][valid]),

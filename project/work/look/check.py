@@ -34,7 +34,7 @@ from project.work.pages import rendering
 from project.work.settings.groups import Settings
 
 if TYPE_CHECKING:
-    from project.work.features.weights import Backbone
+    from project.work.networks.backbones import Backbone
 
 FILE = "check.html"
 FOLDS = 5

@@ -2,6 +2,9 @@
 
 import importlib.util
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +15,7 @@ from project.work.settings.groups import Settings
 from project.work.settings.resolve import gpu_numbers
 
 COMPILE_FROM = 20_000  # steps; compiling costs shorter runs more than it saves
+_GLOBAL_RANDOM = threading.Lock()  # layers draw from the one global generator, whatever the thread
 SMALLEST = 17  # pixels of a side; below it a last stage may be 1 x 1, where bfloat16 gradients on a CPU came out as NaN
 
 
@@ -118,3 +122,15 @@ def fast_bfloat16(device: torch.device) -> bool:
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """For layers that draw from torch's global random state: it begins at a seed, and is then as it was before.
+
+    One thread at a time is let in. device: on which they draw, beside the CPU.
+    """
+    gpu = [device] if device is not None and device.type == "cuda" else []
+    with _GLOBAL_RANDOM, torch.random.fork_rng(devices=gpu):
+        torch.manual_seed(seed)
+        yield

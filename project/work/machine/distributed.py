@@ -20,6 +20,7 @@ import torch
 import torch.distributed as dist
 from filelock import FileLock
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from project.work.common import UserError
 from project.work.machine import device as devices
@@ -200,11 +201,17 @@ def join_norms(network: nn.Sequential, distributed: Distributed, device: torch.d
     """The network with synchronised batch normalisation: torch's on CUDA, ours elsewhere; unchanged for one process."""
     if distributed.size == 1:
         return network
+    strange = [type(module).__name__ for module in network.modules() if isinstance(module, _BatchNorm)
+               and not (isinstance(module, nn.BatchNorm2d) and module.affine and module.momentum)]  # fmt: skip
+    if strange:
+        raise UserError(f"this network has {strange[0]}, which several processes cannot share; train it in one process")
     if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        layers = sys.modules.get("timm.layers")  # timm's normalisation may rectify too, which torch's would leave out
+        convert = nn.SyncBatchNorm.convert_sync_batchnorm if layers is None else layers.convert_sync_batchnorm
+        return convert(network)
     for parent in list(network.modules()):
         for name, child in parent.named_children():
-            if type(child) is nn.BatchNorm2d:
+            if isinstance(child, nn.BatchNorm2d):
                 setattr(parent, name, JointBatchNorm(child, distributed))
     return network
 
@@ -219,12 +226,17 @@ class JointBatchNorm(nn.BatchNorm2d):
 
     def __init__(self, norm: nn.BatchNorm2d, distributed: Distributed) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
-        self.load_state_dict(norm.state_dict())
+        self.load_state_dict(norm.state_dict(), strict=False)
         self.distributed = distributed
+        self.after = [module for module in (getattr(norm, "drop", None), getattr(norm, "act", None)) if module]
 
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(input)
+        values = self._normalised(input) if self.training else super().forward(input)
+        for module in self.after:  # of timm's
+            values = module(values)
+        return values
+
+    def _normalised(self, input: Tensor) -> Tensor:
         values = input.to(self.weight.dtype)
         ones = values.new_full((1,), values.numel() / self.num_features)
         sums = self.distributed.total(torch.cat([values.sum((0, 2, 3)), ones]))

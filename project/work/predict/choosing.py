@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from project.work.common import UserError
 from project.work.dataset import base_dataset, preparation, prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.preparation import Preparation
+from project.work.dataset.transforms import Normaliser
 from project.work.files import disk, tables
 from project.work.files.disk import shown
 from project.work.reporter.result import read_result
@@ -114,10 +115,12 @@ def _unfinished(folder: Path, device: torch.device) -> Chosen:
     if saved is None:
         raise UserError(f"{shown(folder / CHECKPOINT_FILE)} is missing: no epoch of this run is finished")
     settings = run_folder.load_settings(folder)
-    dataset = of_run(settings, device)
+    name = resolve.network(settings)
+    known = None if name in model.MODELS else model.build.prepare(settings)
+    dataset = of_run(settings, device, known)
     chosen = {name: getattr(settings, name) for name in resolve.experiment_settings()}
     channels = dataset.train.shape[0]
-    network = model.make(settings.model, len(dataset.names), channels, seed=0)
+    network = model.make(name, len(dataset.names), channels, 0, dataset.train.shape[1:])
     try:
         network.load_state_dict(saved["selected"])
         epochs = len(saved["history"])
@@ -127,14 +130,17 @@ def _unfinished(folder: Path, device: torch.device) -> Chosen:
     print(f"{folder.name} is not finished: {epochs} of {settings.epoch} epochs; the selected one of these predicts",
           file=sys.stderr)  # fmt: skip
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    made = Classifier(network, settings.model, dataset.names, dataset.train.shape, dataset.train.normalise, chosen,
+    made = Classifier(network, name, dataset.names, dataset.train.shape, dataset.train.normalise, chosen,
                       preparation=dataset.preparation)  # fmt: skip
     return Chosen(made, None, folder.name)
 
 
-def of_run(settings: Settings, device: torch.device) -> Dataset:
-    """The data set of a run, with its splits and labels, but for what an audit cleaned. Raises UserError."""
-    return base_dataset.load(dataclasses.replace(settings, clean="none", audit_file=None), device)
+def of_run(settings: Settings, device: torch.device, known: Callable[[int], Normaliser] | None = None) -> Dataset:
+    """The data set of a run, with its splits and labels, but for what an audit cleaned. Raises UserError.
+
+    known: the normaliser of the network's weights, see `base_dataset.load`.
+    """
+    return base_dataset.load(dataclasses.replace(settings, clean="none", audit_file=None), device, known)
 
 
 def settings_of(classifier: Classifier) -> Settings:

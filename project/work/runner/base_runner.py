@@ -15,7 +15,7 @@ the same name are refused together.
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from project.work.common import UserError, progress
 from project.work.dataset.base_dataset import Batch, Dataset, Split, batch_sizes
 from project.work.dataset.transforms import AUGMENTATIONS
 from project.work.labels.noise_channel import channel_rate
-from project.work.machine.device import MixedPrecision
+from project.work.machine.device import MixedPrecision, seeded
 from project.work.machine.distributed import RunContext
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, git_revision
 from project.work.runner import optimizer, sam
@@ -175,9 +175,9 @@ class BaseRunner:
         """The network as it is now, as a classifier."""
         settings, split = self.settings, self.dataset.train
         chosen = {name: getattr(settings, name) for name in resolve.experiment_settings()}
-        made = self.dataset.preparation
+        name, made = resolve.network(settings), self.dataset.preparation
         return Classifier(
-            self.network, settings.model, self.dataset.names, split.shape, split.normalise, chosen, preparation=made
+            self.network, name, self.dataset.names, split.shape, split.normalise, chosen, preparation=made
         )
 
     def predict(self, split: Split) -> Tensor:
@@ -271,11 +271,22 @@ class BaseRunner:
         Returns logits and batch of this process's share, as `losses` does, and the sums of loss and accuracy over it,
         float (2,), without waiting for the device.
         """
-        with self.precision.autocast():
+        with self.precision.autocast(), self._drawing():
             losses, logits, seen = self.losses(batch)
         self.precision.scaler.scale(sum(losses) * (max(1, len(seen)) / pictures)).backward()
         right = seen.targets.gather(1, logits.argmax(dim=1, keepdim=True)).sum()
         return logits, seen, torch.stack([losses[0].detach() * len(seen), right])
+
+    def _drawing(self) -> AbstractContextManager[None]:
+        """What a network may draw in a pass (dropout and the like) from torch's global random state, begins at a seed
+        that is drawn from the epoch's generator: so it is the same after a resume, and in SAM's second pass of a batch.
+
+        Only where a network draws. Each process draws for its own share.
+        """
+        if not getattr(self.model, "draws", False):
+            return nullcontext()
+        drawn = int(torch.randint(1 << 48, (), generator=self.generator))
+        return seeded(common.derive_seed(drawn, "layers", self.distributed.rank), self.device)
 
     def add_gradients(self) -> None:
         """Add up the gradients of all processes."""

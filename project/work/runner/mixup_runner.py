@@ -62,7 +62,10 @@ class MixupRunner(BaseRunner):
 
 
 class ManifoldMixupRunner(MixupRunner):
-    """Mixes after the input, layer1 or layer2, chosen anew for each batch (Verma et al., 2018)."""
+    """Mixes after the input, layer1 or layer2, chosen anew for each batch (Verma et al., 2018).
+
+    A network whose body is one stage has fewer places.
+    """
 
     def seen(self, count: int) -> slice:
         """This process's share: what is mixed comes from the others as values of a stage."""
@@ -70,9 +73,17 @@ class ManifoldMixupRunner(MixupRunner):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Batch]:
         weight, partners = self._draw(batch)
-        place = MIX_AFTER[self.numpy_generator.integers(len(MIX_AFTER))]
+        places = mix_places(self.model)
+        place = places[self.numpy_generator.integers(len(places))]
         logits = mixed_forward(self.model, batch.images, partners, weight, place, self.distributed)
         return logits, self.mine(mix_targets(batch, partners, weight), batch.images)
+
+
+def mix_places(model: torch.nn.Module) -> list[str]:
+    """Those of MIX_AFTER that a network has: logits, which a body without a head gives, are no place."""
+    stages = dict(model.named_children())
+    logits = isinstance(stages.get("head"), torch.nn.Identity)
+    return [place for place in MIX_AFTER if place == "input" or (place in stages and not logits)]
 
 
 def mixed_forward(

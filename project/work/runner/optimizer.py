@@ -19,6 +19,7 @@ from project.work import common, model
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import device as devices
 from project.work.machine.distributed import RunContext, join_norms
+from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -108,9 +109,25 @@ def make_average(network: nn.Module, decay: float) -> Average | None:
 
 
 def inner_kernels(network: nn.Module) -> list[Tensor]:
-    """The weights of all convolutions except the first, whose input is pixels."""
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    return [convolution.weight for convolution in convolutions[1:]]
+    """The weights of all convolutions except the first, whose input is pixels, and of the linear layers of a body
+    (attention and MLP of a transformer), without the one that gives the logits.
+
+    Not those of grouped and depthwise convolutions, whose rows are of different inputs: there is no matrix of them.
+    """
+    found, first = list[Tensor](), True
+    stages = dict(network.named_children())
+    body = [module for name, stage in stages.items() if name not in ("stem", "head") for module in stage.modules()]
+    linear = {module for module in body if isinstance(module, nn.Linear)}
+    if linear and isinstance(stages.get("head"), nn.Identity) and isinstance(network, nn.Sequential):
+        linear.discard(model.final_layer(network))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            if not first and module.groups == 1:
+                found.append(module.weight)
+            first = False
+        elif module in linear:
+            found.append(module.weight)
+    return found
 
 
 class Muon(Optimizer):
@@ -154,7 +171,9 @@ class Muon(Optimizer):
 
     def _update(self, kernel: nn.Parameter, rate: float, momentum: float, weight_decay: float) -> None:
         velocity = self._velocity(kernel).mul_(momentum).add_(kernel.grad)
-        update = orthogonalised(torch.add(kernel.grad, velocity, alpha=momentum).flatten(1))
+        update = torch.add(kernel.grad, velocity, alpha=momentum).flatten(1)
+        high = update.shape[0] > 2 * update.shape[1]  # then its other side makes the smaller products
+        update = orthogonalised(update.T).T if high else orthogonalised(update)
         tall = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
         kernel.mul_(1 - rate * weight_decay).add_(update.view_as(kernel), alpha=-rate * tall)
 
@@ -207,7 +226,10 @@ def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str
     """A new network on the device; its weights depend on seed and purpose. steps: of the whole run."""
     settings, device, distributed = context.settings, context.device, context.distributed
     seed = common.derive_seed(settings.seed, purpose)
-    network = model.make(settings.model, len(dataset.names), dataset.train.shape[0], seed)
+    channels, *size = dataset.train.shape
+    start = model.Start(settings.weights) if resolve.starts_pretrained(settings) else None
+    name = resolve.network(settings)
+    network = model.make(name, len(dataset.names), channels, seed, (size[0], size[1]), start)
     network = join_norms(network, distributed, device)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     choices = devices.choose(settings, devices.look(device), steps, distributed.size)

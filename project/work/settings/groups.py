@@ -88,7 +88,8 @@ class TrainingSettings:
         choices=("default", "predecessor", "robust"), usual=True,
     )  # fmt: skip
     model: str = setting(
-        "narrow", "network: narrow, resnet18 or resnet18-small; for features one of timm by its name there,"
+        "narrow", "network: narrow, resnet18 or resnet18-small, one of timm by its name there (efficientnet_b0,"
+        " deit_tiny_patch16_224 ...), or your own as package.module:function; with pretrained weights and for features"
         " tf_efficientnet_lite0 when not given",
         short="m", value="NAME", usual=True,
     )  # fmt: skip
@@ -118,16 +119,23 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class PretrainedSettings:
+    """Pretrained weights: what a network of timm starts from in place of random weights."""
+
+    pretrained: bool | None = setting(
+        None, "start from weights that were trained on other pictures, from an installed package or timm's hub;"
+        " features always do",
+        usual=True,
+    )  # fmt: skip
+    weights: str | None = setting(
+        None, "file with such weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
+    )
+
+
+@dataclass(frozen=True)
 class FeatureSettings:
     """Features: one row of numbers a picture, by a pretrained network that learns nothing more."""
 
-    pretrained: bool | None = setting(
-        None, "weights that were trained on other pictures, from an installed package or timm's hub; features always"
-        " take them"
-    )  # fmt: skip
-    weights: str | None = setting(
-        None, "file with those weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
-    )
     head: str = setting(
         "none", "what is trained on features: logistic regression (linear), or the vote of the nearest pictures (knn)",
         choices=("none", "linear", "knn"), usual=True,
@@ -286,6 +294,7 @@ class Settings(
     PredictSettings,
     AuditSettings,
     FeatureSettings,
+    PretrainedSettings,
     MethodSettings,
     TrainingSettings,
     CleaningSettings,
@@ -295,7 +304,8 @@ class Settings(
     """All settings of one run; each method has its own class in `methods`."""
 
 
-OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # that are trained from scratch
+OWN_MODELS = ("narrow", "resnet18", "resnet18-small")  # of this repository, trained from scratch
+NAMESAKES = ("resnet18",)  # of these in timm, which are meant where weights are pretrained
 FEATURE_MODEL = "tf_efficientnet_lite0"  # whose weights come with the install
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {

@@ -15,6 +15,7 @@ from project.work.common import UserError
 from project.work.settings.flags import build, flag, given, renamed
 from project.work.settings.groups import (
     FEATURE_MODEL,
+    NAMESAKES,
     OWN_MODELS,
     RECIPES,
     AuditSettings,
@@ -44,7 +45,8 @@ def combine(*layers: Mapping[str, Any]) -> Settings:
     for layer in layers:
         values |= _recipe(layer) | dict(layer)
     settings = build(Settings, values)
-    if by_features(settings) and settings.model in OWN_MODELS and "model" not in layers[-1]:
+    unnamed = OWN_MODELS if by_features(settings) else without_weights() if starts_pretrained(settings) else ()
+    if settings.model in unnamed and "model" not in layers[-1]:
         settings = dataclasses.replace(settings, model=FEATURE_MODEL)
     if settings.stage == "audit" and not any({"recipe", *RECIPES["robust"]} & set(layer) for layer in layers):
         settings = robust(settings)
@@ -67,6 +69,30 @@ def is_run(settings: Settings) -> bool:
 def by_features(settings: Settings) -> bool:
     """Whether a pretrained network turns the pictures into features: for themselves, or for an audit."""
     return settings.stage == "features" or settings.features
+
+
+def starts_pretrained(settings: Settings) -> bool:
+    """Whether a network is trained from pretrained weights."""
+    return bool(settings.pretrained) or settings.weights is not None
+
+
+def network(settings: Settings) -> str:
+    """The name of the network that is trained, as `model.make` and the file of a classifier know it.
+
+    resnet18 is that of this repository, and with pretrained weights timm's, timm/resnet18.
+    """
+    timms = settings.model in NAMESAKES and starts_pretrained(settings)
+    return f"timm/{settings.model}" if timms else settings.model
+
+
+def is_own_code(name: str) -> bool:
+    """Whether the name of a network is a person's function, package.module:function."""
+    return ":" in name
+
+
+def without_weights() -> tuple[str, ...]:
+    """The networks that nobody has pretrained weights of."""
+    return tuple(name for name in OWN_MODELS if name not in NAMESAKES)
 
 
 def _recipe(layer: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +239,7 @@ def _refuse_with_features(settings: Settings) -> None:
     where = "./inv features" if settings.stage == "features" else "./inv audit --features"
     if settings.stage not in ("features", "audit"):
         raise UserError("--features is part of an audit; give --stage audit (or ./inv audit)")
-    if settings.model in OWN_MODELS:
+    if settings.model in without_weights() or is_own_code(settings.model):
         raise UserError(f"--model {settings.model}: {where} takes a pretrained network of timm: {FEATURE_MODEL}")
     if settings.pretrained is False and settings.weights is None:
         raise UserError(f"--no-pretrained: {where} needs trained weights; leave it out, or give --weights FILE")
@@ -228,11 +254,12 @@ def _refuse_with_features(settings: Settings) -> None:
 
 
 def _refuse_without_features(settings: Settings) -> None:
-    if settings.model not in OWN_MODELS:
-        raise UserError(f"--model: {settings.model} is not one of {', '.join(OWN_MODELS)}, which are trained from"
-                        " scratch; those of timm are for ./inv features and ./inv audit --features")  # fmt: skip
-    if settings.pretrained or settings.weights is not None:
-        raise UserError("--pretrained and --weights are for ./inv features and ./inv audit --features")
+    if starts_pretrained(settings) and settings.model in without_weights():
+        raise UserError(f"--model {settings.model}: there are no pretrained weights of it; give one of timm, such as"
+                        f" {FEATURE_MODEL}, or leave --pretrained and --weights out")  # fmt: skip
+    if settings.pretrained and settings.weights is None and is_own_code(settings.model):
+        raise UserError(f"--model {settings.model} --pretrained: say where the weights of your own network are with"
+                        " --weights FILE")  # fmt: skip
     if settings.head != "none":
         raise UserError(f"--head {settings.head} is for ./inv features")
 

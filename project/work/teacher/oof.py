@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from project.work import model
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.dataset.base_dataset import Dataset
@@ -50,6 +51,8 @@ def fingerprint(teacher: Settings, dataset: Dataset) -> str:
     groups = (NoiseSettings, CleaningSettings)  # which dataset.fingerprint stands for
     within = {field.name for group in groups for field in dataclasses.fields(group)} | {"dataset", "recipe"}
     decided = {name: value for name, value in resolve.chosen(teacher).items() if name not in within}
+    origin = None if resolve.network(teacher) in model.MODELS else model.build.origin(teacher)
+    decided |= {} if origin is None else {"network": origin}
     return hashlib.sha256(json.dumps([dataset.fingerprint, decided], sort_keys=True).encode()).hexdigest()[:12]
 
 

