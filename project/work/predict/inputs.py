@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -76,10 +77,17 @@ def open_input(given: str) -> Input:
     return PictureFiles(listed.paths, listed.written, listed.ids)
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """What reads pictures here, whatever is broken in them, prints nothing, and gives its memory back."""
+    with quiet(), large_blocks():
+        yield
+
+
 def stream(given: Input, made: Preparation, sizes: Sequence[int]) -> Iterator[Chunk]:
-    """All of it in chunks of these sizes, in order; threads read some that come next."""
+    """All of it in chunks of these sizes, in order; threads read some that come next. To be used within `reading`."""
     starts = np.cumsum([0, *sizes]).tolist()
-    with quiet(), large_blocks(), ThreadPoolExecutor(1, "chunks") as pool:
+    with ThreadPoolExecutor(1, "chunks") as pool:
         coming: deque[Future[Chunk]] = deque()
         for start, size in zip(starts, sizes, strict=False):
             coming.append(pool.submit(given.chunk, start, start + size, made))

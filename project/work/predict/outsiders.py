@@ -210,11 +210,12 @@ def _seen_of_input(chosen: Chosen, given: inputs.Input) -> Seen:
     """What a classifier makes of outsiders; those that cannot be read are left out and counted."""
     classifier, made = chosen.classifier, preparation_of(chosen)
     sizes, found, broken = batch_sizes(len(given.names), batch(classifier)), [], 0
-    for chunk in progress(inputs.stream(given, made, sizes), desc="outsiders", total=len(sizes), unit="batch"):
-        good = np.setdiff1d(np.arange(len(chunk.images)), list(chunk.faults))
-        broken += len(chunk.faults)
-        if len(good):
-            found.append([each.cpu() for each in classifier.with_features(classifier.pixels(chunk.images[good]))])
+    with inputs.reading():
+        for chunk in progress(inputs.stream(given, made, sizes), desc="outsiders", total=len(sizes), unit="batch"):
+            good = np.setdiff1d(np.arange(len(chunk.images)), list(chunk.faults))
+            broken += len(chunk.faults)
+            if len(good):
+                found.append([each.cpu() for each in classifier.with_features(classifier.pixels(chunk.images[good]))])
     if not found:
         raise UserError(f"--outsiders: none of {len(given.names):,} pictures can be read")
     if broken:

@@ -83,7 +83,7 @@ def predict(given: Input, voters: Sequence[Voter], made: Sequence[Preparation], 
     outside, faults, start = np.zeros(total, bool), dict[int, str](), 0
     different = list(dict.fromkeys(made))
     streams = [inputs.stream(given, each, sizes) for each in different]
-    with progress(total=total, desc="predicting", unit="picture", unit_scale=True) as bar:
+    with inputs.reading(), progress(total=total, desc="predicting", unit="picture", unit_scale=True) as bar:
         for chunks in zip(*streams, strict=True):
             seen = dict(zip(different, chunks, strict=True))
             rows = slice(start, start + len(chunks[0].images))
