@@ -117,6 +117,18 @@ class TrainingSettings:
     seed: int = setting(0, "seed of weights, order, augmentation and mixup", within="[0, inf)", usual=True)
 
 
+TARGET_METRICS = ("top1", "macro_f1", "top5", "map3", "loss")  # `history.METRICS` has their functions
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """Metric: what a run is judged by."""
+
+    target_metric: str = setting(
+        "top1", "metric on validation that selects the epoch", choices=TARGET_METRICS, usual=True
+    )
+
+
 @dataclass(frozen=True)
 class FeatureSettings:
     """Features: one row of numbers a picture, by a pretrained network that learns nothing more."""
@@ -178,7 +190,7 @@ class MachineSettings:
 
 
 @dataclass(frozen=True)
-class ReportSettings:
+class SheetSettings:
     """Report: which Google Sheet gets the result. Keys and tokens are not settings: settings are printed and kept."""
 
     sheet_key: str | None = setting(
@@ -190,6 +202,15 @@ class ReportSettings:
     )
     report_patience: float = setting(
         65.0, "seconds to try to reach the spreadsheet before the row waits for ./inv report", within="[0, 3600]"
+    )
+
+
+@dataclass(frozen=True)
+class ReportSettings(SheetSettings):
+    """TensorBoard: a run that can be watched while it trains."""
+
+    tensorboard: bool = setting(
+        False, "write epochs and result for TensorBoard into the run folder; needs pip install tensorboard"
     )
 
 
@@ -230,6 +251,7 @@ class Settings(
     RunSettings,
     AuditSettings,
     FeatureSettings,
+    MetricSettings,
     MethodSettings,
     TrainingSettings,
     CleaningSettings,
@@ -267,11 +289,11 @@ def _names(*groups: type) -> frozenset[str]:
 # --split-seed, and those behind out-of-fold logits train plainly.
 NOT_READ: Mapping[str, frozenset[str]] = {
     "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings),
-    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings) - {"folds"})
+    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, MetricSettings) - {"folds"})
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
-    "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
+    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, MetricSettings)
     | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
-    "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
+    "features": (_names(TrainingSettings, MethodSettings, AuditSettings, MetricSettings) - {"model"})
     | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},
