@@ -172,7 +172,7 @@ def _best(settings: Settings, typed: Mapping[str, Any]) -> Path:
 
     Of --model and --dataset alone where they were given; runs on several data sets are not compared.
     """
-    output, metric = common.output_folder(settings.output), getattr(settings, "target_metric", "top1")
+    output, metric = common.output_folder(settings.output), settings.target_metric
     rows: list[tuple[Path, dict[str, Any]]] = []
     for folder in sorted(output.iterdir()) if output.is_dir() else ():
         if (folder / MODEL_FILE).exists() and (row := read_result(folder)) is not None:

@@ -118,6 +118,18 @@ class TrainingSettings:
     seed: int = setting(0, "seed of weights, order, augmentation and mixup", within="[0, inf)", usual=True)
 
 
+TARGET_METRICS = ("top1", "macro_f1", "top5", "map3", "loss")  # `history.METRICS` has their functions
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """Metric: what a run is judged by."""
+
+    target_metric: str = setting(
+        "top1", "metric on validation that selects the epoch", choices=TARGET_METRICS, short="t", usual=True
+    )
+
+
 @dataclass(frozen=True)
 class PretrainedSettings:
     """Pretrained weights: what a network of timm starts from in place of random weights."""
@@ -240,7 +252,7 @@ class MachineSettings:
 
 
 @dataclass(frozen=True)
-class ReportSettings:
+class SheetSettings:
     """Report: which Google Sheet gets the result. Keys and tokens are not settings: settings are printed and kept."""
 
     sheet_key: str | None = setting(
@@ -252,6 +264,15 @@ class ReportSettings:
     )
     report_patience: float = setting(
         65.0, "seconds to try to reach the spreadsheet before the row waits for ./inv report", within="[0, 3600]"
+    )
+
+
+@dataclass(frozen=True)
+class ReportSettings(SheetSettings):
+    """TensorBoard: a run that can be watched while it trains."""
+
+    tensorboard: bool = setting(
+        False, "write epochs and result for TensorBoard into the run folder; needs pip install tensorboard"
     )
 
 
@@ -295,6 +316,7 @@ class Settings(
     AuditSettings,
     FeatureSettings,
     PretrainedSettings,
+    MetricSettings,
     MethodSettings,
     TrainingSettings,
     CleaningSettings,
@@ -334,13 +356,13 @@ def _names(*groups: type) -> frozenset[str]:
 _PREDICTED = _names(PredictSettings, UnknownSettings)
 NOT_READ: Mapping[str, frozenset[str]] = {
     "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings) | _PREDICTED,
-    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings) - {"folds"})
+    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, MetricSettings) - {"folds"})
     | _PREDICTED
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
-    "audit": _names(DistillationSettings, NtsSettings, ReportSettings)
+    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, MetricSettings)
     | _PREDICTED
     | {"stage", "clean", "audit_file", "seed", "uuid", "resume", "head"},
-    "features": (_names(TrainingSettings, MethodSettings, AuditSettings) - {"model"})
+    "features": (_names(TrainingSettings, MethodSettings, AuditSettings, MetricSettings) - {"model"})
     | _PREDICTED
     | {"stage", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
@@ -348,5 +370,6 @@ NOT_READ: Mapping[str, frozenset[str]] = {
     "predict": _names(Settings)
     - (_PREDICTED | {"model", "dataset", "target_metric", "device", "gpu", "output", "largest_set"}),
     "unknown": _names(Settings)
-    - (_names(UnknownSettings) | {"checkpoint", "model", "dataset", "target_metric", "device", "gpu", "output"}),
+    - (_names(UnknownSettings) | {"checkpoint", "model", "dataset", "target_metric", "device", "gpu", "output"})
+    - {"largest_set"},
 }
