@@ -2,17 +2,16 @@
 
     .venv/bin/python benchmark/votes.py --dataset project/input/quickdraw --epoch 6
 
-Everything by the commands that a person types, on one thread. For each seed, one model is trained (--seed) and the five
+Everything by what main.py does, on one thread. For each seed, one model is trained (--seed) and the five
 fold models of ./inv oof (--split-seed), each of which learns from four fifths of what the one learns from, at as many
 epochs: so the vote costs four times the training. All predict the test part; --tta decides on the validation split.
 Beside what --tta does by its decision, every view is measured on the test part, to show what the decision is worth.
 """
 
+import contextlib
 import csv
+import io
 import os
-import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +21,10 @@ from tempfile import TemporaryDirectory
 import measure
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 import make_command
+from project.work import main as main_script
 from project.work.classifier import MODEL_FILE, Classifier
 from project.work.common import UserError
 from project.work.dataset import base_dataset, storage
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.dataset is None:
         raise UserError("--dataset is missing: name the folder of a prepared set")
     print(f"{measure.machine()}; load {os.getloadavg()[0]:.1f} when it began; one thread")
-    with TemporaryDirectory() as scratch:
+    torch.set_num_threads(1)
+    with TemporaryDirectory() as scratch, threadpool_limits(1):
         output = Path(options.output or scratch).resolve()
         found = [of_seed(options, Path(options.dataset).resolve(), output, seed) for seed in range(options.seeds)]
     for name in list(found[0])[1:]:
@@ -87,18 +89,14 @@ def of_seed(options: Votes, dataset: Path, output: Path, seed: int) -> dict[str,
 
 
 def command(values: dict[str, object]) -> float:
-    """Run main.py quietly; returns its CPU-seconds, children included."""
-    words = make_command.script("project/work/main.py", values)
-    before = os.times()
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        raise UserError(f"{shlex.join(words)}: {done.stderr.strip().splitlines()[-1]}")
-    after = os.times()
-    decided = [line for line in done.stderr.splitlines() if line.startswith("--tta")]
-    if decided:
-        print("\n".join(f"        {line}" for line in decided))
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    """Do what main.py does for these settings, quietly; returns its CPU-seconds."""
+    before, said = time.process_time(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        main_script.main(make_command.flags(values))
+    for line in said.getvalue().splitlines():
+        if line.startswith("--tta"):
+            print(f"        {line}", flush=True)
+    return time.process_time() - before
 
 
 def predicted(dataset: Path, output: Path, values: dict[str, object]) -> float:
@@ -109,9 +107,8 @@ def predicted(dataset: Path, output: Path, values: dict[str, object]) -> float:
     prepared = storage.read(dataset)
     with open(answers, newline="", encoding="utf-8") as file:
         said = [row["label"] for row in csv.DictReader(file)]
-    return float(
-        np.mean([prepared.names[label] == each for label, each in zip(prepared.test.labels, said, strict=True)])
-    )
+    given = [prepared.names[label] for label in prepared.test.labels]
+    return float(np.mean([one == other for one, other in zip(given, said, strict=True)]))
 
 
 if __name__ == "__main__":
