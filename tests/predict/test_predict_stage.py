@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,24 @@ def test_without_a_checkpoint_the_best_run_on_validation_predicts(
     predict(output, "-i", prepared, "--to", tmp_path / "answers.csv")
     assert f"base-{best} predicts" in capsys.readouterr().err
     assert accuracy(tmp_path / "answers.csv", prepared) == pytest.approx(results[best]["best_test_accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "column", "best"), [("macro_f1", "valid_macro_f1", max), ("loss", "valid_loss", min)]
+)
+def test_the_best_run_is_that_by_the_target_metric(
+    prepared: Path, output: Path, capsys: pytest.CaptureFixture, metric: str, column: str, best: Callable
+) -> None:
+    values = {}
+    for name in ("short", "long"):
+        selected = json.loads((output / f"base-{name}" / "result.json").read_text())["selected_epoch"]
+        values[name] = float(rows_of(output / f"base-{name}" / "history.csv")[selected - 1][column])
+    capsys.readouterr()
+    predict(output, "-i", prepared, "-m", "narrow", "-t", metric)
+    said = capsys.readouterr().err
+    chosen = next(name for name in values if f"base-{name} predicts: the best {metric} on validation" in said)
+    assert values[chosen] == best(values.values())
+    assert f"({values[chosen]:.4f}) of 2 runs" in said
 
 
 def test_the_forms_say_the_same(prepared: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -31,6 +31,7 @@ from project.work.machine.memory_budget import cores
 from project.work.picture_files import decoding, pixels, reader
 from project.work.picture_files.threads import Allowance, large_blocks, quiet
 from project.work.predict import lists, strokes_file
+from project.work.settings.groups import RunSettings
 
 WAYS = "give a picture, a folder of pictures, a list of paths, a file of drawings, or the name of a prepared set"
 LISTS = (".csv", ".tsv", ".txt", ".ndjson", ".jsonl")
@@ -55,14 +56,17 @@ class Input(Protocol):
         """Some of them as pictures of a set prepared like that."""
 
 
-def open_input(given: str) -> Input:
-    """What a path or the name of a prepared set means. Raises UserError for whatever holds nothing to predict."""
+def open_input(given: str, largest: float = RunSettings.largest_set) -> Input:
+    """What a path or the name of a prepared set means. Raises UserError for whatever holds nothing to predict.
+
+    largest: GB that a prepared set may take, see `storage.read`.
+    """
     if not given.strip():
         raise UserError(f"--input-image is empty: {WAYS}")
     path = Path(os.path.expanduser(given))
     prepared = path if os.path.lexists(path) else common.input_folder(given)
     if any(os.path.exists(prepared / name) for name in FILES):
-        return PreparedSet.read(prepared)
+        return PreparedSet.read(prepared, largest)
     if os.path.isdir(path):
         return PictureFiles.in_folder(path)
     if not os.path.lexists(path):
@@ -201,9 +205,9 @@ class PreparedSet:
         self.ids: Sequence[str] | None = keys
 
     @classmethod
-    def read(cls, folder: Path) -> "PreparedSet":
+    def read(cls, folder: Path, largest: float) -> "PreparedSet":
         """Raises UserError."""
-        test = storage.read(folder).test
+        test = storage.read(folder, largest).test
         return cls(folder, test.images, test.keys["key_id"].tolist())
 
     def chunk(self, start: int, end: int, made: Preparation) -> Chunk:

@@ -36,7 +36,8 @@ CURVE, PICTURE = "unknown.csv", "unknown.png"
 
 @dataclass(frozen=True)
 class Seen:
-    """What a classifier makes of pictures: logits (n, K), features (n, D), on the CPU; labels: int (n,), -1 of none."""
+    """What a classifier makes of pictures, on the CPU: calibrated logits (n, K), features (n, D); labels: int (n,), -1 of
+    none."""
 
     logits: Tensor
     features: Tensor
@@ -71,7 +72,7 @@ def with_unknown(settings: Settings, chosen: Chosen) -> Chosen:
     if before is not None and not asked and (before.name, before.kind) == (settings.unknown, settings.unknown_by):
         return chosen
     assert settings.unknown is not None
-    given = None if settings.outsiders is None else inputs.open_input(settings.outsiders)
+    given = None if settings.outsiders is None else inputs.open_input(settings.outsiders, settings.largest_set)
     learnt, valid = _seen_of_run(chosen)
     own, outside = _class_of(settings.unknown, chosen.classifier.names), None
     if own is not None:  # a class of its own: its pictures are outsiders, and no examples
@@ -80,7 +81,8 @@ def with_unknown(settings: Settings, chosen: Chosen) -> Chosen:
     if given is not None:
         outside = _seen_of_input(chosen, given)
     found = _chosen(settings, chosen, learnt, valid, outside)
-    classifier = dataclasses.replace(chosen.classifier, unknown=found)
+    least = found.threshold if found.kind == "probability" else None
+    classifier = dataclasses.replace(chosen.classifier, unknown=found, threshold=least)
     if chosen.file is not None:
         classifier.save(chosen.file)
         print(f"kept in {chosen.file}", file=sys.stderr)
@@ -203,7 +205,7 @@ def _seen_of_split(classifier: Classifier, split: Split) -> Seen:
         square = resized(pixels.to(classifier.device), classifier.shape[1])
         found.append([each.cpu() for each in classifier.with_features(square)])
     logits, features = (torch.cat(each) for each in zip(*found, strict=True))
-    return Seen(logits, features, split.labels.cpu().numpy())
+    return Seen(logits / classifier.temperature, features, split.labels.cpu().numpy())
 
 
 def _seen_of_input(chosen: Chosen, given: inputs.Input) -> Seen:
@@ -221,7 +223,7 @@ def _seen_of_input(chosen: Chosen, given: inputs.Input) -> Seen:
     if broken:
         print(f"warning: {broken} of {len(given.names):,} outsiders cannot be read and are left out", file=sys.stderr)
     logits, features = (torch.cat(each) for each in zip(*found, strict=True))
-    return Seen(logits, features, np.full(len(logits), -1))
+    return Seen(logits / classifier.temperature, features, np.full(len(logits), -1))
 
 
 def write_curve(folder: Path, drawn: Curve, at: int, area: float, name: str) -> Path:

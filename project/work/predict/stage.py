@@ -31,7 +31,7 @@ def run(settings: Settings, typed: Mapping[str, Any]) -> None:
 
     Raises UserError. Exits with 1 where a picture could not be read.
     """
-    given = None if settings.input_image is None else inputs.open_input(settings.input_image)
+    given = None if settings.input_image is None else inputs.open_input(settings.input_image, settings.largest_set)
     if settings.to is not None and not (Path(settings.to).expanduser().absolute().parent).is_dir():
         raise UserError(f"--to {settings.to}: there is no such folder")
     device = choose_device(settings)

@@ -74,7 +74,7 @@ class Voter:
             logits, outside = self.classifier.logits([self._normal(pixels)]), None
         else:
             logits, features = self.classifier.with_features(pixels)
-            outside = unknown.outside(logits, features)
+            outside = unknown.outside(logits / self.classifier.temperature, features)
         found = self.classifier.probabilities(logits)
         for view in self.views[1:]:
             found = found + self.classifier.probabilities(self.classifier.logits([self._normal(view(pixels))]))

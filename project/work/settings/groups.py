@@ -370,6 +370,6 @@ NOT_READ: Mapping[str, frozenset[str]] = {
     "predict": _names(Settings)
     - (_PREDICTED | {"model", "dataset", "target_metric", "device", "gpu", "output", "largest_set"}),
     "unknown": _names(Settings)
-    - (_names(UnknownSettings) | {"checkpoint", "model", "dataset", "target_metric", "device", "gpu", "output"})
-    - {"largest_set"},
+    - _names(UnknownSettings)
+    - {"checkpoint", "model", "dataset", "target_metric", "device", "gpu", "output", "largest_set"},
 }
