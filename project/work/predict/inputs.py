@@ -122,6 +122,10 @@ class PictureFiles:
 
     def chunk(self, start: int, end: int, made: Preparation) -> Chunk:
         """See `Input`."""
+        if made.channels not in (1, 3):
+            raise UserError(
+                f"pictures are grey or of three colours, but the classifier was trained on {made.channels} channels"
+            )
         if self._picture is None or self._picture.made != made:
             self._picture = _Picture(made)
         picture, paths = self._picture, self.paths[start:end]

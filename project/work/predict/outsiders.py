@@ -36,8 +36,8 @@ CURVE, PICTURE = "unknown.csv", "unknown.png"
 
 @dataclass(frozen=True)
 class Seen:
-    """What a classifier makes of pictures, on the CPU: calibrated logits (n, K), features (n, D); labels: int (n,), -1 of
-    none."""
+    """What a classifier makes of pictures, on the CPU: calibrated logits (n, K), features (n, D); labels: int (n,), -1
+    of none."""
 
     logits: Tensor
     features: Tensor
