@@ -130,10 +130,10 @@ def _fetched(settings: Settings) -> "RunSync | None":
 
 
 @contextmanager
-def interruptible(how: str) -> Iterator[None]:
+def interruptible(how: str, stopped: str = KEPT) -> Iterator[None]:
     """Turn Ctrl-C and other stop signals into a line that says how to go on, and the usual exit code.
 
-    Disk errors become such a line too.
+    Disk errors become such a line too. stopped: what to say of the stop.
     """
     with process.stoppable():
         try:
@@ -142,7 +142,7 @@ def interruptible(how: str) -> Iterator[None]:
             raise UserError(f"{trouble(error)}; once that is fixed, {how}; what was written before is kept") from error
         except KeyboardInterrupt as stop:
             if launch.WORKER not in os.environ:  # in a worker, the process that started it says so
-                process.say(f"{KEPT}; {how}")
+                process.say(f"{stopped}; {how}")
             sys.exit(process.code(stop))
 
 
@@ -280,7 +280,7 @@ def predict(settings: Settings, typed: Mapping[str, Any]) -> None:
     """Have classifiers answer to pictures, or choose their answer to pictures of no class."""
     from project.work.predict import stage
 
-    with interruptible("the same command begins again"), within_memory(LOWER):
+    with interruptible("the same command begins again", "stopped"), within_memory(LOWER):
         stage.run(settings, typed)
 
 
