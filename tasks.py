@@ -75,6 +75,18 @@ def look(c: Context, **values: Any) -> None:
     run(c, make_command.script("project/work/main.py", {**values, "stage": "look"}))
 
 
+@takes(Settings, without=NOT_READ["predict"] | {"input_image"})
+def predict(c: Context, path: str, **values: Any) -> None:
+    """Predict a picture, a folder, a list, a file of drawings or a prepared set, by the best run or by those of -c."""
+    run(c, make_command.script("project/work/main.py", {**values, "input_image": path, "stage": "predict"}))
+
+
+@takes(Settings, without=NOT_READ["unknown"] | {"unknown"})
+def unknown(c: Context, name: str, **values: Any) -> None:
+    """Have a classifier answer NAME, such as isnull, to pictures of no class: choose the threshold and keep it."""
+    run(c, make_command.script("project/work/main.py", {**values, "unknown": name, "stage": "predict"}))
+
+
 @takes(CheckSettings, without=("input",))
 def check(c: Context, path: str, **values: Any) -> None:
     """See what is wrong with your pictures: wrong labels, copies, blurred ones, outliers, on one page for review."""

@@ -13,8 +13,9 @@ from project.work.common import ROOT
 FLOORS = (
     ("tasks",),
     ("project.command",),
-    ("make_command", "ai_platform", "project.data_preparation"),
+    ("make_command", "ai_platform"),
     ("project.work.main",),
+    ("project.work.predict",),
     ("project.work.look",),
     ("project.work.audit", "project.work.study"),
     ("project.work.teacher",),
@@ -23,10 +24,11 @@ FLOORS = (
     ("project.work.features",),
     ("project.work.reporter",),
     ("project.work.classifier",),
+    ("project.data_preparation",),  # prediction reads pictures and strokes by it
     ("project.work.pages",),
     ("project.work.model",),
     ("project.work.networks",),
-    ("project.work.dataset",),
+    ("project.work.dataset", "project.work.unknown"),
     ("project.work.raster", "project.work.labels", "project.work.picture_files"),
     ("project.work.machine",),
     ("project.work.run_folder",),

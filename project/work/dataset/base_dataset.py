@@ -14,6 +14,7 @@ from torch import Tensor
 from project.work.common import UserError
 from project.work.dataset import extra, grouping, label_sets, prepared_data, transforms
 from project.work.dataset.pictures import Loaded, Records, loaded, staged
+from project.work.dataset.preparation import Preparation
 from project.work.dataset.transforms import Augmentation, Normaliser
 from project.work.labels import label_correction, noise
 from project.work.labels.label_correction import LabelCorrection
@@ -120,8 +121,8 @@ class Dataset:
 
     noise: what was done on purpose to the labels of the training file, which training and validation come from;
     correction: what was done to put them right; truth: what is known of the true ones, see `pictures.Loaded`; groups:
-    int64 (N,), equal for rows of the training file that no split may divide, or None; extra: pictures of another set
-    that are learnt from too, whose labels are those of this one, or None.
+    int64 (N,), equal for rows of the training file that no split may divide, or None; preparation: how its pictures
+    were made; extra: pictures of another set that are learnt from too, whose labels are those of this one, or None.
     """
 
     train: Split
@@ -134,6 +135,7 @@ class Dataset:
     correction: LabelCorrection | None = None
     truth: np.ndarray | None = None
     groups: np.ndarray | None = None
+    preparation: Preparation | None = None
     extra: Split | None = None
 
     @property
@@ -193,7 +195,7 @@ def load(
     if settings.extra_train is not None:
         found, rows, digest = extra.load(settings, folder, data)
         more, fingerprint = Split(found, torch.from_numpy(rows), normalise, len(data.names)), f"{fingerprint}-{digest}"
-    facts = (data.names, data.keys, fingerprint, made, corrected, truth, data.given.groups)
+    facts = (data.names, data.keys, fingerprint, made, corrected, truth, data.given.groups, data.preparation)
     return Dataset(splits[0], splits[1], splits[2], *facts, extra=more)
 
 

@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from project.work.common import progress
-from project.work.dataset import grouping, storage
+from project.work.dataset import grouping, preparation, storage
 from project.work.dataset.grouping import NOTHING_GIVEN, Given
 from project.work.dataset.packed import PackedPictures
+from project.work.dataset.preparation import Preparation
 from project.work.files import disk
 from project.work.labels.naming import packed
 from project.work.machine.memory_budget import cores, free_memory
@@ -253,7 +254,7 @@ class Loaded:
     """A prepared data set on a device. keys: of the training file, (N,), see `packed`.
 
     truth: float64 (N,), the class that each row of the training file shows, where its source knows; -1: none of the
-    classes, not a number: not known; given: what the source says of a split.
+    classes, not a number: not known; given: what the source says of a split; preparation: how its pictures were made.
     """
 
     train: Records
@@ -263,6 +264,7 @@ class Loaded:
     fingerprint: str
     truth: np.ndarray | None = None
     given: Given = NOTHING_GIVEN
+    preparation: Preparation | None = None
 
 
 class LastLoaded:
@@ -314,7 +316,16 @@ def _read_set(folder: Path, side: int | None, device: torch.device, largest: flo
     said = {grouping.TOGETHER, grouping.VALIDATION} & prepared.provenance.keys()
     given = grouping.given(prepared.train.keys, prepared.provenance) if said else NOTHING_GIVEN
     fingerprint += f"-{given.fingerprint}" if said else ""  # of folds, which logits are made by
-    return Loaded(train, test, prepared.names, keys, fingerprint, _truth(prepared.train.keys), given)
+    truth, made = _truth(prepared.train.keys), prepared_as(prepared, side)
+    return Loaded(train, test, prepared.names, keys, fingerprint, truth, given, made)
+
+
+def prepared_as(prepared: storage.Prepared, side: int | None) -> Preparation:
+    """How the pictures of a set came to be, where training reads encoded ones at a side."""
+    images = prepared.test.images
+    channels = images.shape[3] if images.ndim == 4 else 1
+    view = images.at(side).view if isinstance(images, PackedPictures) else None
+    return preparation.of_set(prepared.provenance, view.side if view else images.shape[1], channels, view)
 
 
 def _truth(keys: pd.DataFrame) -> np.ndarray | None:

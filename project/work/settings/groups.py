@@ -135,6 +135,18 @@ class TrainingSettings:
     seed: int = setting(0, "seed of weights, order, augmentation and mixup", within="[0, inf)", usual=True)
 
 
+TARGET_METRICS = ("top1", "macro_f1", "top5", "map3", "loss")  # `history.METRICS` has their functions
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """Metric: what a run is judged by."""
+
+    target_metric: str = setting(
+        "top1", "metric on validation that selects the epoch", choices=TARGET_METRICS, short="t", usual=True
+    )
+
+
 @dataclass(frozen=True)
 class FineTuningSettings:
     """Fine-tuning: which layers learn how fast, and which do not."""
@@ -222,6 +234,60 @@ class AuditSettings:
 
 
 @dataclass(frozen=True)
+class PredictSettings:
+    """Predict: what classifiers answer to, and where the answers go."""
+
+    input_image: str | None = setting(
+        None, "what to predict: a picture, a folder, a list of paths, a file of drawings (Kaggle's CSV, Google's"
+        " ndjson), or the name of a prepared set, for its test part",
+        short="i", value="PATH", usual=True,
+    )  # fmt: skip
+    checkpoint: str | None = setting(
+        None, "which classifier: model.pt, a run's folder, uuid or checkpoint.pt, or a folder of fold models; several,"
+        " a,b, vote; the best finished run by -t on validation when not given",
+        short="c", value="RUN[,RUN]", usual=True,
+    )  # fmt: skip
+    top: int = setting(1, "how many classes to name for each picture", within="[1, 1000]", usual=True)
+    format: str | None = setting(
+        None, "form of the answers; by the suffix of --to, or a table, when not given",
+        choices=("table", "csv", "json"), usual=True,
+    )  # fmt: skip
+    to: str | None = setting(None, "file for the answers, in place of the screen", value="FILE", usual=True)
+    submission: str | None = setting(
+        None, "write a contest's file: kaggle (key_id,word, three guesses) or ids (ImageID,ans)",
+        choices=("kaggle", "ids"), usual=True,
+    )  # fmt: skip
+    tta: bool = setting(
+        False, "predict mirrored and shifted views too, where that gains on the validation split of the classifier's"
+        " run; costs 2x to 5x, and 6 passes over validation first",
+        usual=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UnknownSettings:
+    """The other class: what a classifier answers to pictures of no class, kept in its file once it is chosen."""
+
+    unknown: str | None = setting(
+        None, "answer to pictures of no class, such as isnull; its threshold is chosen and kept in the classifier",
+        value="NAME", usual=True,
+    )  # fmt: skip
+    unknown_by: str = setting(
+        "similarity", "what tells such a picture: how alike it is to the training pictures, its highest probability, or"
+        " the energy of its logits",
+        choices=("similarity", "probability", "energy"), usual=True,
+    )  # fmt: skip
+    outsiders: str | None = setting(
+        None, "pictures of no class to choose the threshold by, in any form of --input-image; one class after the other"
+        " is held out when not given",
+        value="PATH", usual=True,
+    )  # fmt: skip
+    unknown_threshold: float | None = setting(
+        None, "score below which a picture is of no class; chosen when not given", within="(-inf, inf)"
+    )
+
+
+@dataclass(frozen=True)
 class MachineSettings:
     """Machine: what a run computes on."""
 
@@ -250,7 +316,7 @@ class MachineSettings:
 
 
 @dataclass(frozen=True)
-class ReportSettings:
+class SheetSettings:
     """Report: which Google Sheet gets the result. Keys and tokens are not settings: settings are printed and kept."""
 
     sheet_key: str | None = setting(
@@ -266,13 +332,22 @@ class ReportSettings:
 
 
 @dataclass(frozen=True)
+class ReportSettings(SheetSettings):
+    """TensorBoard: a run that can be watched while it trains."""
+
+    tensorboard: bool = setting(
+        False, "write epochs and result for TensorBoard into the run folder; needs pip install tensorboard"
+    )
+
+
+@dataclass(frozen=True)
 class FolderSettings:
     """Run folder: what a run is called and where it is kept."""
 
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
-        " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
-        choices=("train", "oof", "audit", "features", "look"), short="s", usual=True,
+        " (audit, costs 4x); make features; describe the set on a page, without training (look); or predict pictures",
+        choices=("train", "oof", "audit", "features", "look", "predict"), short="s", usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True
@@ -301,9 +376,12 @@ class RunSettings(FolderSettings, ReportSettings, MachineSettings):
 class Settings(
     RunSettings,
     DiagnosisSettings,
+    UnknownSettings,
+    PredictSettings,
     AuditSettings,
     FeatureSettings,
     PretrainedSettings,
+    MetricSettings,
     MethodSettings,
     FineTuningSettings,
     TrainingSettings,
@@ -358,18 +436,27 @@ HEAD_SETTINGS = frozenset({"class_weight", "class_weight_beta", "logit_adjustmen
 
 # Settings that a stage does not read, so that its task has no flags for them. Fold models take their seed from
 # --split-seed, and those behind out-of-fold logits train plainly.
+_PREDICTED = _names(PredictSettings, UnknownSettings)
 NOT_READ: Mapping[str, frozenset[str]] = {
-    "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings),
-    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, DiagnosisSettings) - {"folds"})
+    "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings) | _PREDICTED,
+    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, DiagnosisSettings, MetricSettings) - {"folds"})
+    | _PREDICTED
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
-    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, DiagnosisSettings)
+    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, DiagnosisSettings, MetricSettings)
+    | _PREDICTED
     | {"stage", "hard", "clean", "audit_file", "seed", "uuid", "resume", "head"},
     "features": (
-        _names(TrainingSettings, FineTuningSettings, MethodSettings, AuditSettings, DiagnosisSettings)
+        _names(TrainingSettings, FineTuningSettings, MethodSettings, AuditSettings, DiagnosisSettings, MetricSettings)
         - HEAD_SETTINGS
         - {"model"}
     )
+    | _PREDICTED
     | {"stage", "extra_train", "flip", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},
+    "predict": _names(Settings)
+    - (_PREDICTED | {"model", "dataset", "target_metric", "device", "gpu", "output", "largest_set"}),
+    "unknown": _names(Settings)
+    - _names(UnknownSettings)
+    - {"checkpoint", "model", "dataset", "target_metric", "device", "gpu", "output", "largest_set"},
 }

@@ -22,9 +22,11 @@ from project.work.settings.groups import (
     AuditSettings,
     DiagnosisSettings,
     FineTuningSettings,
+    PredictSettings,
     RunSettings,
     Settings,
     TrainingSettings,
+    UnknownSettings,
 )
 from project.work.settings.methods import APART, MethodSettings, serves
 
@@ -164,8 +166,8 @@ def chosen(settings: Settings) -> dict[str, Any]:
 
 
 def place_settings() -> list[str]:
-    """Names of the settings that do not change a run's result: folder, report, machine, and those of audits."""
-    groups = (AuditSettings, DiagnosisSettings, RunSettings)
+    """Names of the settings that do not change a run's result: folder, report, machine, audits and predictions."""
+    groups = (AuditSettings, DiagnosisSettings, PredictSettings, UnknownSettings, RunSettings)
     return [field.name for group in groups for field in dataclasses.fields(group)]
 
 
@@ -204,6 +206,9 @@ def changed_by(flags: Mapping[str, Any], old: Settings) -> list[str]:
 
 def refuse(settings: Settings) -> None:
     """Raises UserError for settings that contradict each other, with what to do."""
+    if settings.stage == "predict":
+        _refuse_half_prediction(settings)
+        return
     for pair, why in APART.items():
         if all(getattr(settings, name) for name in pair):
             raise UserError(f"{' and '.join(map(flag, pair))}: choose one ({why})")
@@ -228,6 +233,21 @@ def gpu_numbers(settings: Settings) -> list[int]:
     if not all(re.fullmatch(r"[0-9]{1,4}", word) for word in words) or len(set(words)) < len(words):
         raise UserError(f"--gpu: {settings.gpu!r} is not a number such as 0, or several such as 0,1")
     return [int(word) for word in words]
+
+
+def _refuse_half_prediction(settings: Settings) -> None:
+    if settings.input_image is None and settings.unknown is None:
+        raise UserError("--stage predict: say with --input-image what: a picture, a folder, a list, a file of drawings")
+    if settings.unknown is None:
+        for name in ("outsiders", "unknown_threshold"):
+            if getattr(settings, name) is not None:
+                raise UserError(f"{flag(name)}: say with --unknown what is answered to pictures of no class: isnull")
+    elif not settings.unknown.strip():
+        raise UserError("--unknown is empty: say what is answered to pictures of no class, such as isnull")
+    if settings.unknown_threshold is not None and settings.outsiders is not None:
+        raise UserError("--unknown-threshold and --outsiders: choose one (outsiders are what a threshold is chosen by)")
+    if settings.submission is not None and settings.format is not None:
+        raise UserError("--submission and --format: choose one (a submission is a CSV of its own form)")
 
 
 def _refuse_half_noise(settings: Settings) -> None:

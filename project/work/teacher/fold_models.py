@@ -16,10 +16,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from project.work.classifier import MODEL_FILE
 from project.work.common import progress
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import memory_budget
 from project.work.machine.distributed import RunContext
+from project.work.run_folder import git_revision
 from project.work.runner.table import runner_class
 
 T = TypeVar("T")
@@ -89,6 +91,9 @@ class FoldModels:
             runner.fit(lambda: self._keep(place))
             logits, valid = (self._said(runner.predict(split)) for split in (held_out, self.dataset.valid))
             margins = runner.memories["margins"].values[: len(self.dataset.train_keys)].cpu().numpy()
+            if not self.voting and self.context.distributed.is_first:  # that `./inv predict -c` has them vote
+                kept = dataclasses.replace(runner.classifier(), git_revision=git_revision())
+                kept.save(place / MODEL_FILE)
             return Prediction(held_out.rows.cpu().numpy(), logits, valid, margins)
 
     def _said(self, logits: torch.Tensor) -> np.ndarray:
