@@ -137,4 +137,5 @@ def _row(field: dataclasses.Field, value: str) -> str:
     text = field.metadata["help"] + (f"; one of {', '.join(choices)}" if choices else "")
     text += f" (earlier name: `{flag(former)}`)" if former else ""
     taken = "" if choices or not value else f" {value}"
-    return f"| `{flag(field.name)}{taken}` | {'' if field.default is None else field.default} | {text} |"
+    short = f", {flag(field.metadata['short'])}" if field.metadata["short"] else ""
+    return f"| `{flag(field.name)}{short}{taken}` | {'' if field.default is None else field.default} | {text} |"

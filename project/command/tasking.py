@@ -25,7 +25,7 @@ def takes(*settings: type, without: Collection[str] = (), **own_help: str) -> Ca
 
     def decorate(function: Callable) -> Task:
         options = {name: option for each in reversed(settings) for name, option in task_options(each, without).items()}
-        *own, _ = inspect.signature(function).parameters.values()
+        first, *own, _ = inspect.signature(function).parameters.values()
 
         def read(values: dict[str, Any]) -> dict[str, Any]:
             for each in settings:
@@ -41,7 +41,8 @@ def takes(*settings: type, without: Collection[str] = (), **own_help: str) -> Ca
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name, kind, default=default) for name, (default, _) in options.items()]
-        checked.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
+        context = first.replace(name="context")  # not c, which may be a flag
+        checked.__signature__ = inspect.Signature([context, *own, *parameters])  # type: ignore[attr-defined]
         texts = {name: text for name, (_, text) in options.items()} | own_help
         made = task(auto_shortflags=False, help=texts)(checked)
         made.settings, made.without = settings, without

@@ -17,7 +17,7 @@ class Oven:
     """Settings of a pretend program."""
 
     heat: float = setting(180.0, "how hot", within="(0, 300]")
-    trays: int = setting(1, "how many", within="[1, inf)", alias="t")
+    trays: int = setting(1, "how many", within="[1, inf)", alias="racks", short="t")
     fan: bool = setting(False, "blow")
     mode: str = setting("bake", "what for", choices=("bake", "grill"))
     timer: int | None = setting(None, "minutes; never stops when not given")
@@ -45,8 +45,27 @@ def test_flags_are_read_by_the_type_of_their_field() -> None:
 
 
 def test_an_alias_sets_the_same_field_and_the_last_word_counts() -> None:
-    assert read("--t", "2").trays == 2
-    assert read("--trays", "2", "--t", "4").trays == 4
+    assert read("--racks", "2").trays == 2
+    assert read("--trays", "2", "--racks", "4").trays == 4
+
+
+@pytest.mark.parametrize("words", [["-t", "2"], ["-t=2"]])
+def test_a_letter_with_one_dash_sets_the_same_field(words: list[str]) -> None:
+    assert read(*words).trays == 2
+    with pytest.raises(UserError, match=r"^--trays: 0 is outside"):
+        read("-t", "0")
+
+
+@pytest.mark.parametrize("word", ["-trays", "-trays=2", "-t2"])
+def test_letters_and_values_are_not_joined(word: str) -> None:
+    with pytest.raises(UserError, match=rf"^unrecognized arguments: {word}; did you mean (--trays|-t)\?; --help"):
+        read(word)
+
+
+def test_an_invoke_task_reads_a_letter_as_its_field() -> None:
+    assert by_name(Oven, {"t": "2", "trays": None, "heat": None}) == {"trays": "2", "heat": None}
+    with pytest.raises(UserError, match="--trays and -t are both given"):
+        by_name(Oven, {"t": "2", "trays": "3"})
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ def test_a_switch_has_an_off_form() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--trays", "2", "--t=4"], "--trays 2 and --t 4 are both given"),
+        (["--trays", "2", "-t=4"], "--trays 2 and -t 4 are both given"),
         (["--heat=1", "--trays", "2", "--heat", "1"], "--heat 1 is given twice"),
         (["--fan", "--no-fan"], "--fan and --no-fan are both given"),
         (["--no-fan", "--fan"], "--no-fan and --fan are both given"),
@@ -195,6 +214,7 @@ def test_an_invoke_task_gets_the_same_settings_with_text_left_as_text() -> None:
     assert {name: default for name, (default, _) in options.items()} == {
         "heat": None,
         "trays": None,
+        "racks": None,
         "t": None,
         "fan": False,
         "no_fan": False,

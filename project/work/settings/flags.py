@@ -29,23 +29,31 @@ def setting(
     choices: Sequence[str] = (),
     alias: str = "",
     former: str = "",
+    short: str = "",
     value: str = "TEXT",
     usual: bool = False,
 ) -> Any:
     """A dataclass field that is also a flag.
 
     within: an interval in the usual notation, such as "[0, 1)"; choices: the words allowed; alias: a second flag name;
-    former: the setting's name in earlier versions, which is still read; value: the kind of a text, for the help: FILE,
-    FOLDER; usual: most runs need it, so --help shows it; --help-all shows all.
+    former: the setting's name in earlier versions, which is still read; short: a letter, for a flag of one: m for -m;
+    value: the kind of a text, for the help: FILE, FOLDER; usual: most runs need it, so --help shows it; --help-all
+    shows all.
     """
     metadata = {"help": help, "within": within, "choices": tuple(choices), "alias": alias, "former": former}
-    return dataclasses.field(default=default, metadata=metadata | {"value": value, "usual": usual})
+    return dataclasses.field(default=default, metadata=metadata | {"short": short, "value": value, "usual": usual})
 
 
 @cache
 def former_names(cls: type) -> Mapping[str, str]:
     """Former names of settings -> their names now."""
     return {field.metadata["former"]: field.name for field in dataclasses.fields(cls) if field.metadata["former"]}
+
+
+@cache
+def _letters(cls: type) -> Mapping[str, str]:
+    """Flags of one letter -> the names of their settings."""
+    return {field.metadata["short"]: field.name for field in dataclasses.fields(cls) if field.metadata["short"]}
 
 
 def renamed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +75,8 @@ def add_flags(parser: argparse.ArgumentParser, cls: type, once: bool = False) ->
     switch, store = (_SwitchOnce, _Once) if once else (argparse.BooleanOptionalAction, "store")
     types = get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        names = [flag(name) for name in (field.name, field.metadata["alias"], field.metadata["former"]) if name]
+        beside = (field.metadata["alias"], field.metadata["former"], field.metadata["short"])
+        names = [flag(name) for name in (field.name, *beside) if name]
         action = switch if is_switch(types[field.name]) else store
         parser.add_argument(*names, action=action, dest=field.name, default=None)
 
@@ -115,6 +124,7 @@ def given(cls: type, argv: Sequence[str] | None, description: str) -> dict[str, 
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     add_flags(parser, cls, once=argv is None)
     words = _with_negative_numbers(sys.argv[1:] if argv is None else argv)
+    parser.refuse_joined(words)
     return {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
 
 
@@ -122,7 +132,7 @@ def _with_negative_numbers(words: Iterable[str]) -> list[str]:
     """The same words, with a flag and a following negative number joined: argparse reads -1e-3 and -inf as flags."""
     joined: list[str] = []
     for word in words:
-        if word.startswith("-") and joined and joined[-1].startswith("--") and "=" not in joined[-1] and _number(word):
+        if word.startswith("-") and joined and joined[-1].startswith("-") and "=" not in joined[-1] and _number(word):
             joined[-1] += f"={word}"
         else:
             joined.append(word)
@@ -148,6 +158,12 @@ class _Parser(argparse.ArgumentParser):
     def help_text(self, everything: bool) -> str:
         """The page of help."""
         return help_page.help_of([self.cls], self.prog, str(self.description), everything)
+
+    def refuse_joined(self, words: Iterable[str]) -> None:
+        """Raises UserError for -model: argparse would read it as -m with the value odel."""
+        for word in words:
+            if word[:2] in self._option_string_actions and word[1:2] != "-" and word[2:3] not in ("", "="):
+                self.error(f"unrecognized arguments: {word}")
 
     def error(self, message: str) -> NoReturn:
         subject, _, unknown = message.partition("unrecognized arguments: ")
@@ -181,16 +197,17 @@ def task_options(cls: type, without: Collection[str] = ()) -> dict[str, tuple[An
         options[field.name] = (False if switch else None, describe(field))
         if switch:
             options[f"no_{field.name}"] = (False, f"switch {flag(field.name)} off")
-        for other in filter(None, (field.metadata["alias"], field.metadata["former"])):
+        for other in filter(None, (field.metadata["alias"], field.metadata["former"], field.metadata["short"])):
             options[other] = (False if switch else None, f"the same as {flag(field.name)}")
             options |= {f"no_{other}": (False, f"switch {flag(field.name)} off")} if switch else {}
     return options
 
 
 def by_name(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of an invoke task with settings' former names replaced. Raises UserError where both are given."""
+    """The options of an invoke task with settings' former names and letters replaced. Raises UserError where both are
+    given."""
     found = dict(values)
-    for old, name in former_names(cls).items():
+    for old, name in {**former_names(cls), **_letters(cls)}.items():
         for before, now in ((old, name), (f"no_{old}", f"no_{name}")):
             value = found.pop(before, None)
             if value not in (None, False):

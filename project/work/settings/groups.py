@@ -90,7 +90,7 @@ class TrainingSettings:
     model: str = setting(
         "narrow", "network: narrow, resnet18 or resnet18-small; for features one of timm by its name there,"
         " tf_efficientnet_lite0 when not given",
-        value="NAME", usual=True,
+        short="m", value="NAME", usual=True,
     )  # fmt: skip
     epoch: int = setting(50, "passes over the training images", within="[1, inf)", usual=True)
     batch_size: int = setting(128, "images a step; batch normalisation needs two", within="[2, inf)", usual=True)
@@ -221,7 +221,7 @@ class FolderSettings:
     stage: str = setting(
         "train", "train a run; make out-of-fold logits (oof, costs 4x); find the wrong labels of the training file"
         " (audit, costs 4x); make features; or describe the set on a page, without training (look)",
-        choices=("train", "oof", "audit", "features", "look"), usual=True,
+        choices=("train", "oof", "audit", "features", "look"), short="s", usual=True,
     )  # fmt: skip
     output: str | None = setting(
         None, "folder of run folders and results.csv; project/output when not given", value="FOLDER", usual=True

@@ -19,8 +19,8 @@ Section = tuple[str, Sequence[tuple[str, str]]]  # a heading, and lines of (flag
 
 
 def flag(name: str) -> str:
-    """The command-line flag of a field: batch_size -> --batch-size."""
-    return "--" + name.replace("_", "-")
+    """The command-line flag of a field: batch_size -> --batch-size; of one letter: m -> -m."""
+    return ("-" if len(name) == 1 else "--") + name.replace("_", "-")
 
 
 def describe(field: dataclasses.Field) -> str:
@@ -47,7 +47,7 @@ def value_of(field: dataclasses.Field, hint: Any) -> str:
 
 def help_line(field: dataclasses.Field, hint: Any) -> tuple[str, str]:
     """A setting's line on a page of help: its flag with the kind of value, and its description."""
-    names = [flag(name) for name in (field.name, field.metadata["alias"]) if name]
+    names = [flag(name) for name in (field.name, field.metadata["alias"], field.metadata["short"]) if name]
     value = value_of(field, hint)
     long = len(value) > MOST_CHOICES
     notes = map(_whole, _notes(field, "")) if not long else _notes(field, ", ".join(field.metadata["choices"]))
