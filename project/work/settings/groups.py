@@ -125,7 +125,7 @@ class MetricSettings:
     """Metric: what a run is judged by."""
 
     target_metric: str = setting(
-        "top1", "metric on validation that selects the epoch", choices=TARGET_METRICS, usual=True
+        "top1", "metric on validation that selects the epoch", choices=TARGET_METRICS, short="t", usual=True
     )
 
 
