@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from project.data_preparation.options import ApplySettings, ImageFolderSettings
+from project.data_preparation.options import ApplySettings, ImageFolderSettings, source_values
 from project.data_preparation.pictures.entries import Entry, PictureList
 from project.data_preparation.pictures.listing import read_list
 from project.work import common
@@ -34,7 +34,6 @@ from project.work.settings.flags import build, parse
 SOURCE = "source.json"  # in a check's folder: what it was made of
 CHECKS = 50  # of the newest, in which the source of corrections is looked for
 LONGEST = 255  # bytes of a file's name
-_OF_SOURCE = ("input", "class_depth", "path_column", "label_column", "group_column", "label_pattern")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,8 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def remember(folder: Path, settings: ImageFolderSettings) -> None:
     """Note in a check's folder what it was made of, for corrections that name no source."""
-    values = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
-    values["input"] = os.path.abspath(os.path.expanduser(values["input"]))
+    values = {**source_values(settings), "input": os.path.abspath(os.path.expanduser(str(settings.input)))}
     disk.replace_file(folder / SOURCE, (json.dumps(values, indent=2) + "\n").encode())
 
 
@@ -79,8 +77,8 @@ def _refuse_target(target: Path, as_list: bool, link: bool) -> None:
 def _source(settings: ApplySettings, file: Path) -> tuple[PictureList, Corrections]:
     """The pictures that corrections are of, and these as rows and labels of them. Raises UserError."""
     if settings.input is not None:
-        wanted = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
-        found = read_list(build(ImageFolderSettings, wanted | {"skip_broken": True}))
+        wanted = {**source_values(settings), "input": settings.input, "skip_broken": True}
+        found = read_list(build(ImageFolderSettings, wanted))
         return found, _read(file, found)
     corrections.read_table(file)  # what is no file of corrections belongs to no source
     known = sorted(common.output_folder(settings.output).glob(f"check-*/{SOURCE}"), key=_age, reverse=True)
