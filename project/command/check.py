@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     made = check.run(folder, folder / DATA, run, backbone, _source(settings, found, sizes, folder / DATA / LEFT_OUT))
     print(f"\nreview page: {made}\n{made.resolve().as_uri()}")
-    print("then: ./inv apply-corrections corrections.csv --to NEW_FOLDER")
+    print(f"then: ./inv apply-corrections corrections.csv --to {apply_corrections.example(found)}")
     if settings.browser:
         _open(made)
 
@@ -145,7 +145,7 @@ def _source(settings: CheckSettings, found: PictureList, sizes: dict[str, tuple[
         unread = [(path, f"{reason}: {detail}" if detail else reason) for path, kept, reason, detail in rows
                   if kept == "no"]  # fmt: skip
     parts = {entry.key: entry.said or entry.part for entry in found.entries if entry.said or entry.part}
-    return check.Source(title, links, sizes, parts, unread)
+    return check.Source(title, links, sizes, parts, unread, apply_corrections.example(found))
 
 
 def _open(page: Path) -> None:

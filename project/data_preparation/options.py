@@ -138,8 +138,10 @@ class ApplySettings(SourceSettings):
 
     corrections: str | None = setting(None, "corrections.csv, as the page of a check exports it", value="FILE")
     to: str | None = setting(
-        None, "new folder with a folder a class, or new CSV of path,label", value="FOLDER|FILE.csv", usual=True
-    )
+        None, "new folder with a folder a class, or new CSV of path,label; a new .npz or .parquet file for pictures in"
+        " such a file",
+        value="FOLDER|FILE", usual=True,
+    )  # fmt: skip
     input: str | None = setting(
         None, "the folder or list that the corrections are of; by default that of the check that has these pictures",
         value="PATH", usual=True,

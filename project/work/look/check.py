@@ -46,13 +46,14 @@ LISTED = 200  # files that cannot be read
 class Source:
     """What a person gave. title: what it is called; links: where the file of each picture is, by key; sizes: width and
     height of these, by key; parts: what the source calls the part of each picture, by key, none where it has no parts;
-    unread: files that cannot be read, and why."""
+    unread: files that cannot be read, and why; target: what its corrections are taken back to."""
 
     title: str
     links: dict[str, str]
     sizes: dict[str, tuple[int, int]]
     parts: dict[str, str]
     unread: list[tuple[str, str]]
+    target: str = "NEW_FOLDER"
 
 
 def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", source: Source) -> Path:
@@ -170,6 +171,7 @@ def _write(folder: Path, overview: Overview, found: Findings, points: np.ndarray
         "bracket": bracket(found),
         "unread": source.unread[:LISTED],
         "unread_count": len(source.unread),
+        "target": source.target,
         "plane": plane.values(made, some.labels, found.flagged, some.keys, some.names),
     }
     folders = [page.TEMPLATE, audit_page.TEMPLATE]
