@@ -99,14 +99,13 @@ class Looker:
         header = decoding.header(data, self.settings.largest_picture)
         size = header.width * header.height
         item = Item(data, width=header.width, height=header.height, more=header.more)
-        framed = framing.needed(box, self.settings)
         fits = max(header.width, header.height) <= LONGEST and len(data) <= _BYTES_A_PIXEL * size + _SPARE
         by = reader.reduction(min(header.width, header.height), THUMBNAIL)
         with self.pixels.of(size, _LITTLE):
-            if fits and not framed and header.reduced is not None and by > 1:
+            if fits and not box and header.reduced is not None and by > 1:
                 self._glance(item, header, by)
             else:
-                self._study(item, header, box, fits and not framed and not header.more)
+                self._study(item, header, box, fits and not box and not header.more)
         return item
 
     def _glance(self, item: Item, header: Header, by: int) -> None:
@@ -122,8 +121,8 @@ class Looker:
 
     def _study(self, item: Item, header: Header, box: Box | tuple[()], keep: bool) -> None:
         """Look at any picture at its full size, and make a file of it where its own cannot be kept."""
-        longest, framed = max(header.width, header.height), framing.needed(box, self.settings)
-        if header.reduced is not None and longest > LONGEST and not framed:
+        longest = max(header.width, header.height)
+        if header.reduced is not None and longest > LONGEST and not box:
             whole = reader.shown(header, reader.reduction(longest, LONGEST))
         else:
             samples = header.decode()
@@ -131,8 +130,8 @@ class Looker:
                 item.peak, item.least = samples.peak, samples.least_bits
             whole = pixels.shown(samples, self.bits)
             del samples
-        whole = framing.framed(whole, box, self.settings)
-        if max(whole.shape) > LONGEST or (longest > LONGEST and not framed):
+        whole = framing.boxed(whole, box) if box else whole
+        if max(whole.shape) > LONGEST or (longest > LONGEST and not box):
             whole = reader.shrunk(whole, LONGEST)
             item.data, item.how = _encoded(whole, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY]), AS_JPEG
         elif not keep:

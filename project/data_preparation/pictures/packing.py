@@ -43,7 +43,7 @@ SMALL = 64  # sets of that side and below are kept as arrays
 DATA = "pictures.bin"
 _PIECE = 256  # pictures
 _AT_ONCE = 8  # of them one thread takes at once
-_VERSION = 1  # of what pieces hold
+_VERSION = 2  # of what pieces hold
 _ROW = np.dtype(
     [
         ("start", "<i8"), ("length", "<i8"), ("width", "<i4"), ("height", "<i4"), ("how", "u1"), ("more", "?"),
@@ -72,7 +72,8 @@ class Packing:
     def kept(self, settings: ImageFolderSettings) -> PackedPictures:
         """Those without a fault, to be seen as the settings say."""
         rows = self.whole
-        view = View(settings.size, settings.fit, int(settings.channels or 3), settings.invert, self.bits)
+        channels, frame = int(settings.channels or 3), (settings.margin, settings.border)
+        view = View(settings.size, settings.fit, channels, settings.invert, self.bits, *frame)
         marks = np.ascontiguousarray(rows["mark"]).view(np.uint8).reshape(-1, MARK)
         images = PackedPictures(self.data, rows["start"], rows["length"], rows["thumbnail"], marks, view)
         with quiet():
@@ -257,7 +258,7 @@ class _Piece:
     def key(self) -> str:
         """What changes when a picture does, or how it is looked at; to be asked for before that."""
         settings = self.looker.settings
-        said: list[Any] = [_VERSION, settings.largest_picture, settings.largest_file, settings.margin, settings.border]
+        said: list[Any] = [_VERSION, settings.largest_picture, settings.largest_file]
         said += [(_state(self.looker.contents[row]), *self.looker.box(row)) for row in self.members]
         return hashlib.blake2b(repr(said).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
