@@ -73,6 +73,10 @@ def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", sour
     names = collection.names
     print(audit_stage.write(folder, found, collection.keys.astype(str), names, report.facts(found) | facts))
     print("\n".join(stage.summary(overview)[1:]))
+    if source.unread:
+        count, (path, why) = len(source.unread), source.unread[0]
+        others = f" ({count} files cannot be read; the page lists them)" if count > 1 else ""
+        print(f"{path} cannot be read: {why}{others}")
     return _write(folder, overview, found, points, source)
 
 
@@ -80,7 +84,7 @@ def audit(overview: Overview, points: np.ndarray, seed: int) -> Findings:
     """What regressions on features, float (N, D), say of the labels of all pictures."""
     collection, first = overview.collection, overview.survey.first
     labels, classes = collection.labels.astype(np.int64), len(collection.names)
-    folds = fold_numbers(labels, FOLDS, seed, collection.title, collection.names)
+    folds = _folds(labels, seed, collection)
     alike = overview.pairs.groups(len(labels))
     _, leader, back = np.unique(np.where(alike < 0, len(labels) + np.arange(len(labels)), alike), return_index=True,
                                 return_inverse=True)  # fmt: skip
@@ -91,6 +95,17 @@ def audit(overview: Overview, points: np.ndarray, seed: int) -> Findings:
     rows = np.arange(len(labels))
     evidence = Evidence(rows, labels, logits, np.zeros(len(labels), bool), repeats, by_probability=True)
     return findings.find(evidence, "channel", seed)
+
+
+def _folds(labels: np.ndarray, seed: int, collection: Collection) -> np.ndarray:
+    """The fold of each row, stratified. Those of a class that has fewer rows than folds are in a fold each."""
+    rare = np.bincount(labels)[labels] < FOLDS
+    folds = np.random.RandomState(seed).permutation(len(labels)) % FOLDS
+    if len(np.unique(labels[~rare])) > 1:
+        folds[~rare] = fold_numbers(labels[~rare], FOLDS, seed, collection.title, collection.names)
+    few = np.flatnonzero(rare)
+    folds[few[np.argsort(labels[few], kind="stable")]] = np.arange(len(few)) % FOLDS
+    return folds
 
 
 def _dataset(context: RunContext, prepared: storage.Prepared) -> Dataset:
