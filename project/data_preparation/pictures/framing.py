@@ -1,4 +1,4 @@
-"""What is cut out of a picture and what stands around it: boxes, margins and borders, at its own size; no I/O."""
+"""Cuts boxes out of pictures, and puts margins and borders round them, at their own size; no I/O."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from project.work.picture_files import pixels
 
 
 def check(settings: ImageFolderSettings) -> None:
-    """Raise UserError for a margin or border that nothing would be given."""
+    """Raise UserError for a margin or border that would have no effect."""
     if settings.fit != "pad" and (settings.margin > 0 or settings.border != "median"):
         name = "margin" if settings.margin > 0 else "border"
         raise UserError(f"--{name} is of padded pictures, and --fit {settings.fit} pads none: leave one of both out")

@@ -1,7 +1,7 @@
-"""One look at a picture that is to be kept encoded: whether it can be read, what it is told from others by, its bytes.
+"""Looks once at a picture that is kept encoded: can it be read, what marks it, and which bytes are kept.
 
-A plain JPEG is decoded at an eighth, a quarter or half of its size, in grey: that tells whether it is whole, and what
-it is like, in a third of the time.
+A plain JPEG is decoded in grey, at an eighth, a quarter or half of its size. That shows whether it is whole and what
+it looks like, in a third of the time.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ QUALITY = 95  # of a JPEG made of a picture that is larger than LONGEST
 AS_IT_CAME, AS_JPEG, AS_PNG = range(3)
 KEPT = ("as they came", f"as JPEG of quality {QUALITY}, {LONGEST} pixels long", "as PNG, without loss")
 COLOURED, GREY, UNKNOWN = range(3)
-_BYTES_A_PIXEL, _SPARE = 8, 1 << 16  # a file that takes more bytes than that holds something else beside its picture
+_BYTES_A_PIXEL, _SPARE = 8, 1 << 16  # a larger file holds something else beside its picture
 _MOST = 200  # characters of a fault
-_LITTLE = 1 << 20  # bytes or pixels, for which no thread waits
+_LITTLE = 1 << 20  # bytes or pixels: for so few, no thread waits
 
 
 @dataclass
@@ -143,7 +143,7 @@ class Looker:
 
 
 def _describe(item: Item, small: np.ndarray) -> None:
-    """Note what a picture is told from others by. small: grey (h, w)."""
+    """Note the marks of a picture and its thumbnail. small: grey (h, w)."""
     item.mark = hashlib.sha256(item.data).digest()[:MARK]
     item.seen = hashlib.sha256(b"%d %d %b" % (item.width, item.height, small.tobytes())).digest()[:MARK]
     item.thumbnail = reader.thumbnail(small)

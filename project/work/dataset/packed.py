@@ -1,4 +1,4 @@
-"""Pictures kept as the bytes of their files, end to end in one file with offsets, and decoded when they are asked for.
+"""Pictures kept as the bytes of their files, end to end in one file with offsets, and decoded when they are read.
 
 The file: MAGIC; the length of a header, uint64; the header, JSON, filled up with blanks to a multiple of 8; offsets,
 int64 (N + 1,); marks, uint8 (N, 16); thumbnails, uint8 (N, 32, 32); the bytes of the pictures. Little-endian.
@@ -25,7 +25,7 @@ from project.work.picture_files.view import THUMBNAIL, View
 
 MAGIC = b"\x89packed pictures\r\n\x1a\n\0\0\0\0"
 LONGEST = 1024  # pixels of the longer side of a picture that is kept
-MARK = 16  # bytes that tell a picture from all that show something else
+MARK = 16  # bytes: two pictures have the same mark if they show the same
 AGAIN = "prepare the data again"
 _HEADER = 1 << 12  # bytes at most
 _MEGAPIXELS = 1.1  # of a picture that is kept, at most
