@@ -5,6 +5,7 @@ these later. Each is judged by a regression that has learnt from others: exact a
 copy of a wrong label would speak for it.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ FILE = "check.html"
 FOLDS = 5
 REVIEWED = 200  # pictures to review at least, where so many labels differ from the prediction
 LISTED = 200  # files that cannot be read
+SAID = 500_000  # labels times classes, from which on a regression takes so long that it is announced
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ def audit(overview: Overview, points: np.ndarray, seed: int) -> Findings:
                                 return_inverse=True)  # fmt: skip
     folds = folds[leader[back]]
     folds = np.where(first >= 0, folds[first], folds)
+    if len(labels) * classes > SAID:
+        how = f"a regression in {FOLDS} folds"
+        print(f"judging {len(labels):,} labels of {classes:,} classes by {how}", file=sys.stderr)
     logits = heads.out_of_fold(points, labels, folds, classes).logits
     repeats = Copies(first, overview.survey.blank)
     rows = np.arange(len(labels))
