@@ -3,6 +3,8 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import made_photos
@@ -13,6 +15,7 @@ from reviewing import exported, reviewing
 
 from project.command import check
 from project.data_preparation import apply_corrections
+from project.work.audit.find.strength import ENOUGH, WEAK, Strength
 from project.work.common import UserError
 from project.work.look import check as look_check
 from project.work.look.overview import Collection
@@ -122,6 +125,13 @@ def test_rows_of_a_rare_class_are_in_a_fold_each() -> None:
     assert np.bincount(folds[np.isin(labels, (0, 3))]).tolist() == [11] * 5
     assert sorted(look_check._folds(np.array([0, 0, 1, 1]), 0, some)) == [0, 1, 2, 3]
     assert np.bincount(look_check._folds(np.repeat([0, 1], [50, 2]), 0, some)).max() <= 12
+
+
+@pytest.mark.parametrize(("agreement", "words"), [(0.02, "cannot be told: only 2.0% of"), (0.8, "20.0% of the labels")])
+def test_weak_predictions_say_nothing_of_how_many_labels_are_wrong(agreement: float, words: str) -> None:
+    verdict = WEAK if agreement < 0.5 else ENOUGH
+    strong = Strength(agreement, 0.01, 10, 0.3, verdict)
+    assert words in look_check.bracket(cast(Any, SimpleNamespace(strength=strong))).headline
 
 
 def test_small_pictures_are_looked_at_as_they_are_and_photos_as_photos() -> None:

@@ -18,7 +18,7 @@ from project.work.audit import stage as audit_stage
 from project.work.audit.find import findings
 from project.work.audit.find.copies import Copies
 from project.work.audit.find.findings import Evidence, Findings
-from project.work.audit.find.strength import NOTHING
+from project.work.audit.find.strength import NOTHING, WEAK
 from project.work.audit.page import page as audit_page
 from project.work.dataset import storage, transforms
 from project.work.dataset.base_dataset import Dataset, Split, fold_numbers
@@ -163,6 +163,10 @@ def bracket(found: Findings) -> Bracket:
     strong = found.strength
     if strong.verdict == NOTHING:
         return Bracket("How many labels are wrong cannot be told: the features say nothing about these labels")
+    if strong.verdict == WEAK:
+        return Bracket(
+            f"How many labels are wrong cannot be told: only {strong.agreement:.1%} of the predictions agree with them"
+        )
     low, high = min(strong.sure_disagreement, strong.most), strong.most
     ends = f"{low:.1%} to {high:.1%}" if f"{low:.1%}" != f"{high:.1%}" else f"{high:.1%}"
     return Bracket(
