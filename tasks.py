@@ -101,7 +101,7 @@ def apply_corrections(c: Context, corrections: str, **values: Any) -> None:
 
 @takes(PushSettings)
 def push_data(c: Context, **values: Any) -> None:
-    """Upload a prepared data set to the bucket, for jobs."""
+    """Upload a prepared data set, and features made of it, to the bucket, for jobs."""
     run_command(lambda: cloud.push(c.config, values))
 
 

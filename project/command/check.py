@@ -6,6 +6,7 @@ if __name__ == "__main__":  # before anything that takes a while to load
     process.begin()
 
 import hashlib
+import io
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from project.data_preparation import apply_corrections, image_folder
-from project.data_preparation.options import CheckSettings, ImageFolderSettings
+from project.data_preparation.options import CheckSettings, ImageFolderSettings, source_values
 from project.data_preparation.pictures import packing
 from project.data_preparation.pictures.entries import PictureList
 from project.data_preparation.pictures.listing import read_list, set_name
@@ -33,12 +34,8 @@ if TYPE_CHECKING:
 
 SIDES = (32, 64, 224)  # at which pictures are looked at: small ones as they are, all others as photos
 NETWORK = {32: 160, 64: 160, 224: 224}  # pixels at which the network sees pictures of a side
-SAMPLED = 200  # pictures whose size decides the side
 DATA = "data"  # in a check's folder, the prepared set
 LISTING = "listing.json"  # in a check's folder, by what its set was made
-
-
-_OF_SOURCE = ("class_depth", "path_column", "label_column", "group_column", "label_pattern")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse(CheckSettings, argv, "See what is wrong with your pictures and their labels, on one page.")
     if settings.input is None:
         raise UserError("say which pictures: ./inv check PATH, a folder with a folder a class, or a CSV of path,label")
-    source = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
-    found = read_list(build(ImageFolderSettings, {**source, "input": settings.input, "skip_broken": True}))
+    source = {**source_values(settings), "input": settings.input, "skip_broken": True}
+    found = read_list(build(ImageFolderSettings, source))
     sizes = _sizes(found)
     side = settings.size or _side(list(sizes.values()))
     folder = common.output_folder(settings.output) / f"check-{_name(settings)}"
@@ -59,17 +56,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     backbone = backbones.open_backbone(run, NETWORK[max(each for each in SIDES if each <= max(side, SIDES[0]))])
     folder.mkdir(parents=True, exist_ok=True)
-    prepared = build(
-        ImageFolderSettings,
-        {**source, "input": settings.input, "output": str(folder), "dataset": DATA, "size": side, "skip_broken": True},
-    )
+    prepared = build(ImageFolderSettings, {**source, "output": str(folder), "dataset": DATA, "size": side})
     _prepare(folder, prepared, found)
     apply_corrections.remember(folder, prepared)
     from project.work.look import check
 
     made = check.run(folder, folder / DATA, run, backbone, _source(settings, found, sizes, folder / DATA / LEFT_OUT))
     print(f"\nreview page: {made}\n{made.resolve().as_uri()}")
-    print("then: ./inv apply-corrections corrections.csv --to NEW_FOLDER")
+    print(f"then: ./inv apply-corrections corrections.csv --to {apply_corrections.example(found)}")
     if settings.browser:
         _open(made)
 
@@ -83,17 +77,17 @@ def _name(settings: CheckSettings) -> str:
 
 
 def _sizes(found: PictureList) -> dict[str, tuple[int, int]]:
-    """Width and height of the files, by key, as their headers say; none for pictures that are no files."""
+    """Width and height of the pictures, by key, as their headers say; none for those that cannot be read."""
     from PIL import Image
 
-    if found.opened is not None:
-        return {}
     sizes = {}
     for entry in progress(found.entries, desc="sizes", unit="picture"):
-        path = found.root / entry.path
         try:
-            if disk.fault(path) is None:
-                with Image.open(path) as image:
+            content = found.content(entry)
+            if isinstance(content, np.ndarray):
+                sizes[entry.key] = content.shape[1], content.shape[0]
+            elif isinstance(content, bytes) or disk.fault(content) is None:
+                with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
                     sizes[entry.key] = image.size
         except Exception:  # a damaged header, of which preparation tells in words
             continue
@@ -151,7 +145,7 @@ def _source(settings: CheckSettings, found: PictureList, sizes: dict[str, tuple[
         unread = [(path, f"{reason}: {detail}" if detail else reason) for path, kept, reason, detail in rows
                   if kept == "no"]  # fmt: skip
     parts = {entry.key: entry.said or entry.part for entry in found.entries if entry.said or entry.part}
-    return check.Source(title, links, sizes, parts, unread)
+    return check.Source(title, links, sizes, parts, unread, apply_corrections.example(found))
 
 
 def _open(page: Path) -> None:

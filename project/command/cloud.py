@@ -77,15 +77,26 @@ def jobs(config: Mapping[str, Any], count: int, values: Mapping[str, Any]) -> No
 
 
 def push(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Upload a data set."""
+    """Upload a data set, and the features that were made of it here."""
     from project.work.dataset import remote_data
     from project.work.machine.bucket import BucketFolder, connect
 
     settings = read(PushSettings, config, values)
     folder = prepared_data.find(settings.dataset)
-    place = BucketFolder(f"{_bucket(settings)}/input/{folder.name}", connect(settings.credential_path))
-    sent = remote_data.push(folder, place)
-    print(f"{len(sent)} files sent to {place.uri}" if sent else f"{place.uri} has all of it already")
+    client = connect(settings.credential_path)
+    place = BucketFolder(f"{_bucket(settings)}/input/{folder.name}", client)
+    _say_sent(remote_data.push(folder, place), place.uri)
+    output = common.output_folder(settings.output)
+    if any(output.glob("features-*")):  # else nothing waits for torch
+        from project.work.features import extract
+
+        for made in extract.made_of(folder, output):
+            there = BucketFolder(f"{_bucket(settings)}/input/{made.name}", client)
+            _say_sent(remote_data.push_features(made, there, extract.FACTS), there.uri)
+
+
+def _say_sent(sent: list[str], uri: str) -> None:
+    print(f"{len(sent)} files sent to {uri}" if sent else f"{uri} has all of it already")
 
 
 def pull(config: Mapping[str, Any], values: Mapping[str, Any]) -> None:

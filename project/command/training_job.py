@@ -22,6 +22,9 @@ class PushSettings(BucketSettings):
     dataset: str = setting(
         "quickdraw", "name of a prepared data set, a folder of project/input (or a path)", value="NAME"
     )
+    output: str | None = setting(
+        None, "folder with features made of it, which are sent too; project/output when not given", value="FOLDER"
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Take a review back to a person's own files: corrections.csv -> a new folder of their pictures, or a new list of them.
 
-Nothing of theirs is changed: files are copied, or linked where that is asked for. What is made appears whole or not at
-all. Without --input the source is that of the newest check that has all the pictures which the corrections name.
+Pictures in an .npz or in parquet files become another such file. Nothing of theirs is changed: files are copied, or
+linked where that is asked for. What is made appears whole or not at all. Without --input the source is that of the
+newest check that has all the pictures which the corrections name.
 """
 
 if __name__ == "__main__":  # before anything that takes a while to load
@@ -12,15 +13,19 @@ if __name__ == "__main__":  # before anything that takes a while to load
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from project.data_preparation.options import ApplySettings, ImageFolderSettings
+from project.data_preparation.options import ApplySettings, ImageFolderSettings, source_values
+from project.data_preparation.pictures import rewriting
 from project.data_preparation.pictures.entries import Entry, PictureList
+from project.data_preparation.pictures.hub import parquet_files
 from project.data_preparation.pictures.listing import read_list
+from project.data_preparation.pictures.tree import scan
 from project.work import common
 from project.work.common import UserError, progress
 from project.work.files import disk
@@ -34,7 +39,9 @@ from project.work.settings.flags import build, parse
 SOURCE = "source.json"  # in a check's folder: what it was made of
 CHECKS = 50  # of the newest, in which the source of corrections is looked for
 LONGEST = 255  # bytes of a file's name
-_OF_SOURCE = ("input", "class_depth", "path_column", "label_column", "group_column", "label_pattern")
+FOLDER, LIST, ARRAYS, PARQUET = "folder", "list", "arrays", "parquet"
+SUFFIXES = {".csv": LIST, ".npz": ARRAYS, ".parquet": PARQUET}  # of targets; all others are folders
+_NAMED = {FOLDER: "NEW_FOLDER", LIST: "NEW.csv", ARRAYS: "NEW.npz", PARQUET: "NEW.parquet"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,59 +49,84 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = parse(ApplySettings, argv, "Take a review back to your own files: copied or linked, never changed.")
     if settings.corrections is None or settings.to is None:
         raise UserError(
-            "give the file and where to: ./inv apply-corrections corrections.csv --to NEW_FOLDER (or NEW.csv)"
+            "give the file and where to: ./inv apply-corrections corrections.csv --to NEW_FOLDER (or NEW.csv; NEW.npz"
+            " or NEW.parquet for pictures in such a file)"
         )
     file, target = (Path(os.path.expanduser(text)) for text in (settings.corrections, settings.to))
     wrong = disk.fault(file)
     if wrong is not None:
         raise UserError(f"{disk.shown(file)} {wrong}: give the corrections.csv that the page of a check exports")
-    as_list = target.suffix.lower() == ".csv"
-    _refuse_target(target, as_list, settings.link)
-    found, made = _source(settings, file)
+    kind = SUFFIXES.get(target.suffix.lower(), FOLDER)
+    _refuse_target(target, kind, settings.link)
+    found, made, source = _source(settings, file)
+    wanted = targets(found)
+    if kind not in wanted:
+        names = " or ".join(_NAMED[each] for each in wanted)
+        raise UserError(f"{disk.shown(found.root)} cannot be corrected as {disk.shown(target)}: give --to {names}")
     new = _relabelled(found, made)
-    if as_list:
+    if found.opened is not None:
+        _write_anew(target, kind, found, new, source)
+        how = "written"
+    elif kind == LIST:
         _write_list(target, found, new)
+        how = "listed"
     else:
         _write_folder(target, found, new, settings.link)
-    how = "listed" if as_list else "linked" if settings.link else "copied"
+        how = "linked" if settings.link else "copied"
     print(f"{made}\n{len(new):,} pictures {how} in {target}; {disk.shown(found.root)} is as it was")
+
+
+def targets(found: PictureList) -> Sequence[str]:
+    """What corrections of some pictures can become, the usual one first."""
+    if found.opened is None:
+        return FOLDER, LIST
+    return (FOLDER,) if found.root.is_dir() else (SUFFIXES[found.root.suffix.lower()],)
+
+
+def example(found: PictureList) -> str:
+    """A name for what corrections of some pictures become, for advice."""
+    return _NAMED[targets(found)[0]]
 
 
 def remember(folder: Path, settings: ImageFolderSettings) -> None:
     """Note in a check's folder what it was made of, for corrections that name no source."""
-    values = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
-    values["input"] = os.path.abspath(os.path.expanduser(values["input"]))
+    values = {**source_values(settings), "input": os.path.abspath(os.path.expanduser(str(settings.input)))}
     disk.replace_file(folder / SOURCE, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def _refuse_target(target: Path, as_list: bool, link: bool) -> None:
-    if as_list and link:
-        raise UserError("--link is for a folder: a list of pictures copies none")
-    if as_list and os.path.lexists(target):
+def _refuse_target(target: Path, kind: str, link: bool) -> None:
+    if kind != FOLDER and link:
+        raise UserError(f"--link is for a folder: {_NAMED[kind]} links no files")
+    if kind != FOLDER and os.path.lexists(target):
         raise UserError(f"{disk.shown(target)} is there already: give --to a new name")
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
         raise UserError(f"{disk.shown(target)} is there already and no empty folder: give --to a new name")
 
 
-def _source(settings: ApplySettings, file: Path) -> tuple[PictureList, Corrections]:
-    """The pictures that corrections are of, and these as rows and labels of them. Raises UserError."""
+def _source(settings: ApplySettings, file: Path) -> tuple[PictureList, Corrections, ImageFolderSettings]:
+    """The pictures that corrections are of, these as rows and labels of them, and how the source is read.
+
+    Raises UserError.
+    """
     if settings.input is not None:
-        wanted = {name: getattr(settings, name) for name in _OF_SOURCE if getattr(settings, name) is not None}
-        found = read_list(build(ImageFolderSettings, wanted | {"skip_broken": True}))
-        return found, _read(file, found)
+        given = {**source_values(settings), "input": settings.input, "skip_broken": True}
+        source = build(ImageFolderSettings, given)
+        found = read_list(source)
+        return found, _read(file, found), source
     corrections.read_table(file)  # what is no file of corrections belongs to no source
     known = sorted(common.output_folder(settings.output).glob(f"check-*/{SOURCE}"), key=_age, reverse=True)
     last = "no check has been made here"
     for path in known[:CHECKS]:
         try:
             values = disk.read_json(path)
-            found = read_list(build(ImageFolderSettings, {**values, "skip_broken": True}))
+            source = build(ImageFolderSettings, {**values, "skip_broken": True})
+            found = read_list(source)
             made = _read(file, found)
         except (UserError, TypeError) as error:  # of another source, which is perhaps gone
             last = str(error)
             continue
         print(f"source: {values['input']}, as checked before; --input names another")
-        return found, made
+        return found, made, source
     raise UserError(f"{disk.shown(file)}: of no known source ({last}); give --input with the folder or list that"
                     " was checked")  # fmt: skip
 
@@ -128,7 +160,7 @@ def _relabelled(found: PictureList, made: Corrections) -> list[tuple[Entry, Entr
 
 def _write_list(target: Path, found: PictureList, pairs: list[tuple[Entry, Entry]]) -> None:
     """A CSV of path,label and what else the source knows, whose paths start from its folder."""
-    _refuse_no_files(found, pairs, "")
+    _refuse_gone(found, pairs, "")
     root, place = os.path.abspath(found.root), os.path.abspath(target.parent)
     far = os.path.relpath(root, place)
     start = root if far.startswith(os.path.join("..", "..", "..")) else far
@@ -150,7 +182,7 @@ def _write_list(target: Path, found: PictureList, pairs: list[tuple[Entry, Entry
 
 def _write_folder(target: Path, found: PictureList, pairs: list[tuple[Entry, Entry]], link: bool) -> None:
     """A folder a class, with the source's parts above where it has some."""
-    _refuse_no_files(found, pairs, " or give --to NEW.csv")
+    _refuse_gone(found, pairs, " or give --to NEW.csv")
     if any(entry.box for entry, _ in pairs):
         raise UserError("the pictures are boxes of larger ones, which a folder cannot say: give --to NEW.csv")
     taken = {os.path.dirname(os.path.realpath(found.root / entry.path)) for entry, _ in pairs}
@@ -159,14 +191,51 @@ def _write_folder(target: Path, found: PictureList, pairs: list[tuple[Entry, Ent
     paths = _places(found, pairs)
     if not link:
         _refuse_full(target, [found.root / entry.path for entry, _ in pairs])
+
+    def copy(scratch: Path) -> None:
+        work = zip(pairs, paths, strict=True)
+        for (entry, _), path in progress(work, desc="linking" if link else "copying", total=len(pairs)):
+            _put(found.root / entry.path, scratch / path, link)
+
+    _appear(target, copy)
+
+
+def _write_anew(
+    target: Path, kind: str, found: PictureList, pairs: list[tuple[Entry, Entry]], source: ImageFolderSettings
+) -> None:
+    """Write the arrays or parquet files of a source anew, a folder of these as a folder."""
+    new = {old.path: new.label for old, new in pairs}
+    changes = {entry.path: new.get(entry.path) for entry in found.entries if new.get(entry.path) != entry.label}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if kind == ARRAYS:
+        with disk.replacing(target) as file:
+            rewriting.rewrite_arrays(found.root, source, found.entries, changes, file)
+        return
+    rewrite = partial(rewriting.rewrite_parquet, root=found.root, settings=source, entries=found.entries,
+                      changes=changes)  # fmt: skip
+    if kind == PARQUET:
+        with disk.replacing(target) as file:
+            rewrite([found.root], places=[file])
+        return
+    files = parquet_files(scan(found.root))
+
+    def copy(scratch: Path) -> None:
+        places = [scratch / os.path.relpath(file, found.root) for file in files]
+        for place in places:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        rewrite(files, places=places)
+
+    _appear(target, copy)
+
+
+def _appear(target: Path, make: Callable[[Path], None]) -> None:
+    """Make a folder that appears whole or not at all. make: is given where to make it."""
     scratch = target.parent / f".{target.name}.partial"
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         with process.stoppable():
-            work = zip(pairs, paths, strict=True)
-            for (entry, _), path in progress(work, desc="linking" if link else "copying", total=len(pairs)):
-                _put(found.root / entry.path, scratch / path, link)
+            make(scratch)
             os.replace(scratch, target)
     except KeyboardInterrupt as stop:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -241,11 +310,8 @@ def _free(wanted: str, label: str, taken: set[str]) -> str:
     return next(each for each in candidates if each.casefold() not in taken)
 
 
-def _refuse_no_files(found: PictureList, pairs: list[tuple[Entry, Entry]], other: str) -> None:
-    """Raise UserError for pictures that are no files of their own, or are gone."""
-    if found.opened is not None:
-        raise UserError(f"{disk.shown(found.root)}: its pictures are no files of their own; train on the set with"
-                        " --corrections corrections.csv instead")  # fmt: skip
+def _refuse_gone(found: PictureList, pairs: list[tuple[Entry, Entry]], other: str) -> None:
+    """Raise UserError for pictures that are gone."""
     gone = [entry.path for entry, _ in pairs if not (found.root / entry.path).is_file()]
     if gone:
         raise UserError(f"{disk.shown(found.root / gone[0])} is gone ({len(gone)} pictures are): put it back{other}")

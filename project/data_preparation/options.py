@@ -1,6 +1,8 @@
 """The settings of preparation, declared once for the script and for ./inv prepare; standard library only."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from project.work.settings.flags import setting
 
@@ -38,8 +40,33 @@ class PreparationSettings:
 
 
 @dataclass(frozen=True)
-class ImageFolderSettings:
-    """Which pictures, how many, and how each becomes a small square."""
+class SourceSettings:
+    """Source: what the classes and groups of pictures are called there, where that cannot be found out."""
+
+    class_depth: int | None = setting(
+        None, "levels below --input at which the classes are: 1 for INPUT/cat; by default found out", within="[1, 99]"
+    )
+    path_column: str | None = setting(
+        None, "column of a CSV with the paths; by default path, filename or the like", value="NAME"
+    )
+    label_column: str | None = setting(
+        None, "column of a table (or array of an .npz) with the classes; by default label, class or the like",
+        value="NAME",
+    )  # fmt: skip
+    group_column: str | None = setting(
+        None, "column whose groups (a person, a writer) stay in one part; by default group, person or the like; none"
+        " divides them",
+        value="NAME",
+    )  # fmt: skip
+    label_pattern: str | None = setting(
+        None, "how the files of one folder are named: {id}_{label}, with {group} and {part} where they have some",
+        value="PATTERN",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """Pictures: which ones, how many, and how each becomes a square."""
 
     input: str | None = setting(
         None, "folder with one sub-folder a class, a CSV with the columns path,label, or an .npz or .parquet file",
@@ -74,33 +101,19 @@ class ImageFolderSettings:
     skip_broken: bool = setting(False, "leave out pictures that cannot be read, instead of stopping")
     largest_picture: float = setting(100.0, "megapixels of a picture file that is decoded, at most", within="(0, 1000]")
     largest_file: float = setting(256.0, "megabytes of a picture file that is read, at most", within="(0, 16000]")
-    class_depth: int | None = setting(
-        None, "levels below --input at which the classes are: 1 for --input/cat; by default found out", within="[1, 99]"
-    )
-    path_column: str | None = setting(
-        None, "column of a CSV with the paths; by default path, filename or the like", value="NAME"
-    )
-    label_column: str | None = setting(
-        None, "column of a table (or array of an .npz) with the classes; by default label, class or the like",
-        value="NAME",
-    )  # fmt: skip
     label_columns: str | None = setting(
         None, "further columns of labels, a,b, for --label-set of training; by default label_NAME or NAME_label",
         value="NAMES",
     )  # fmt: skip
-    group_column: str | None = setting(
-        None, "column whose groups (a person, a writer) stay in one part; by default group, person or the like; none"
-        " divides them",
-        value="NAME",
-    )  # fmt: skip
-    label_pattern: str | None = setting(
-        None, "how the files of one folder are named: {id}_{label}, with {group} and {part} where they have some",
-        value="PATTERN",
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class CheckSettings:
+class ImageFolderSettings(SourceSettings, PictureSettings):
+    """Pictures of a person's own, and how they become a data set."""
+
+
+@dataclass(frozen=True)
+class CheckSettings(SourceSettings):
     """What to check, and where what is found goes."""
 
     input: str | None = setting(
@@ -114,26 +127,21 @@ class CheckSettings:
         within="[8, 1024]", usual=True,
     )  # fmt: skip
     browser: bool = setting(True, "open the page, where there is a terminal and a browser", usual=True)
-    class_depth: int | None = setting(
-        None, "levels below the folder at which the classes are; by default found out", within="[1, 99]"
-    )
-    path_column: str | None = setting(None, "column of a CSV with the paths", value="NAME")
-    label_column: str | None = setting(None, "column of a CSV with the classes", value="NAME")
-    group_column: str | None = setting(None, "column whose groups belong together", value="NAME")
-    label_pattern: str | None = setting(None, "how the files of one folder are named: {id}_{label}", value="PATTERN")
     model: str = setting("tf_efficientnet_lite0", "pretrained network of timm that gives features", value="NAME")
     weights: str | None = setting(None, "file with its weights; those installed when not given", value="FILE")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
 
 
 @dataclass(frozen=True)
-class ApplySettings:
+class ApplySettings(SourceSettings):
     """Which corrections, of which pictures, and where to."""
 
     corrections: str | None = setting(None, "corrections.csv, as the page of a check exports it", value="FILE")
     to: str | None = setting(
-        None, "new folder with a folder a class, or new CSV of path,label", value="FOLDER|FILE.csv", usual=True
-    )
+        None, "new folder with a folder a class, or new CSV of path,label; a new .npz or .parquet file for pictures in"
+        " such a file",
+        value="FOLDER|FILE", usual=True,
+    )  # fmt: skip
     input: str | None = setting(
         None, "the folder or list that the corrections are of; by default that of the check that has these pictures",
         value="PATH", usual=True,
@@ -142,11 +150,6 @@ class ApplySettings:
     output: str | None = setting(
         None, "folder in which checks are looked for; project/output when not given", value="FOLDER"
     )
-    class_depth: int | None = setting(None, "as for prepare-images, where it was given there", within="[1, 99]")
-    path_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
-    label_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
-    group_column: str | None = setting(None, "as for prepare-images, where it was given there", value="NAME")
-    label_pattern: str | None = setting(None, "as for prepare-images, where it was given there", value="PATTERN")
 
 
 @dataclass(frozen=True)
@@ -162,3 +165,9 @@ class FigureSettings:
         "folder for the pictures, in which those of the same names are replaced; by default project/output/figures",
         value="FOLDER",
     )
+
+
+def source_values(settings: SourceSettings) -> dict[str, Any]:
+    """The settings of a source that are given, for another command that reads the same source."""
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(SourceSettings)}
+    return {name: value for name, value in values.items() if value is not None}

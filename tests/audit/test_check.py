@@ -3,6 +3,8 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import made_photos
@@ -13,7 +15,10 @@ from reviewing import exported, reviewing
 
 from project.command import check
 from project.data_preparation import apply_corrections
+from project.work.audit.find.strength import ENOUGH, WEAK, Strength
 from project.work.common import UserError
+from project.work.look import check as look_check
+from project.work.look.overview import Collection
 
 COLOURS = ("red", "green", "blue")
 
@@ -109,6 +114,24 @@ def test_a_review_in_a_browser_goes_back_to_the_files(checked: Path, tmp_path: P
     assert (new / "green" / "was_green.jpg").exists()
     assert not (new / "blue" / "was_red.jpg").exists()
     assert len(list(new.rglob("*.jpg"))) == len(list((checked.parents[1] / "my photos").rglob("*.jpg")))
+
+
+def test_rows_of_a_rare_class_are_in_a_fold_each() -> None:
+    labels = np.repeat([0, 1, 2, 3], [40, 3, 2, 15])
+    none = np.array([""] * 60)
+    some = Collection("set", [np.zeros((60, 8, 8), np.uint8)], labels, none, none, [*"abcd"])
+    folds = look_check._folds(labels, 0, some)
+    assert [len(set(folds[labels == label])) for label in range(4)] == [5, 3, 2, 5]
+    assert np.bincount(folds[np.isin(labels, (0, 3))]).tolist() == [11] * 5
+    assert sorted(look_check._folds(np.array([0, 0, 1, 1]), 0, some)) == [0, 1, 2, 3]
+    assert np.bincount(look_check._folds(np.repeat([0, 1], [50, 2]), 0, some)).max() <= 12
+
+
+@pytest.mark.parametrize(("agreement", "words"), [(0.02, "cannot be told: only 2.0% of"), (0.8, "20.0% of the labels")])
+def test_weak_predictions_say_nothing_of_how_many_labels_are_wrong(agreement: float, words: str) -> None:
+    verdict = WEAK if agreement < 0.5 else ENOUGH
+    strong = Strength(agreement, 0.01, 10, 0.3, verdict)
+    assert words in look_check.bracket(cast(Any, SimpleNamespace(strength=strong))).headline
 
 
 def test_small_pictures_are_looked_at_as_they_are_and_photos_as_photos() -> None:

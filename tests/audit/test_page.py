@@ -117,8 +117,8 @@ def test_what_an_audit_writes_has_words_on_its_page(tmp_path: Path) -> None:
 def test_the_matrix_is_not_taken_for_the_amount_of_noise(tmp_path: Path) -> None:
     text = " ".join(write_page(audit_folder(tmp_path), some_pictures(), NAMES).read_text().split())
     said = text[text.index("The estimated noise transition matrix") :]
-    assert "by confident learning, which takes what a weak model confuses for wrong labels too" in said
-    assert "say how much, as in <code>--noise-type confusion --noise-file transition.csv --noise-rate" in said
+    assert "It takes a weak model's confusions for wrong labels, so it overstates the noise" in said
+    assert "choose a rate: <code>--noise-type confusion --noise-file transition.csv --noise-rate" in said
 
 
 def test_the_limit_keeps_the_most_suspicious(tmp_path: Path) -> None:

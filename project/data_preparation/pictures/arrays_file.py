@@ -77,6 +77,18 @@ class ArraysFile:
         return numbers.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
+@dataclass(frozen=True)
+class ArraysPart:
+    """A part of the pictures of an .npz: the names of its arrays of pictures and of labels, what each picture is
+    called, and all arrays that have a row for each picture, these two included."""
+
+    part: str
+    images: str
+    labels: str
+    keys: list[str]
+    aligned: list[str]
+
+
 def read_arrays(path: Path, settings: ImageFolderSettings) -> PictureList:
     """List the pictures of an .npz. Raises UserError for one whose arrays do not say what they are.
 
@@ -85,28 +97,43 @@ def read_arrays(path: Path, settings: ImageFolderSettings) -> PictureList:
     classes, one for each training picture, is a label set.
     """
     file = ArraysFile(path)
-    found = _part_arrays(file)
-    role = _roles(file, found["train"], settings)
+    found, role = parts_of(file, settings)
     numbers = file.read(role.label).reshape(-1)
     names = _class_names(file, path, numbers)
     entries, pictures = [], dict[str, np.ndarray]()
-    for part, here in found.items():
-        array = role.label if part == "train" else here["labels"]
-        labels = _named(file.read(array).reshape(-1), names, path, array)
-        index = role.index if part == "train" else None
-        keys = _keys(np.arange(len(labels)) if index is None else file.read(index).reshape(-1), here["images"])
-        pictures |= dict(zip(keys, _pictures(file, here["images"]), strict=True))
-        said = part if len(found) > 1 else ""
-        entries += [Entry(label, "", key, said=said) for key, label in zip(keys, labels, strict=True)]
+    for here in found:
+        labels = _named(file.read(here.labels).reshape(-1), names, path, here.labels)
+        pictures |= dict(zip(here.keys, _pictures(file, here.images), strict=True))
+        said = here.part if len(found) > 1 else ""
+        entries += [Entry(label, "", key, said=said) for key, label in zip(here.keys, labels, strict=True)]
     sets, unread = _label_sets(file, role.beside, names, {entry.label for entry in entries})
     count = len(numbers)  # of the training part, which comes first
     entries[:count] = _with_more(file, entries[:count], role, names, sets)
     entries[count:] = [entry._replace(labels=("",) * len(sets)) for entry in entries[count:]]
     uses = parts.roles([entry.said for entry in entries], str(path))
     entries = [entry._replace(part=uses[entry.said]) for entry in entries]
-    notes = _notes(found["train"]["images"], role, sets, unread)
+    notes = _notes(found[0].images, role, sets, unread)
     sets = [_plain(name) for name in sets]
     return PictureList(path, entries, 0, (), notes, {}, role.group or "", sets, lambda entry: pictures[entry.path])
+
+
+def parts_of(file: ArraysFile, settings: ImageFolderSettings) -> tuple[list[ArraysPart], "_Roles"]:
+    """The parts of an .npz, that to train first, and the roles of its arrays. Raises UserError."""
+    found = _part_arrays(file)
+    role, made = _roles(file, found["train"], settings), []
+    for part, here in sorted(found.items(), key=lambda item: item[0] != "train"):
+        count = file.headers[here["images"]].shape[0]
+        index = role.index if part == "train" else None
+        keys = _keys(np.arange(count) if index is None else file.read(index).reshape(-1), here["images"])
+        aligned = [
+            name
+            for name, header in file.headers.items()
+            if header.shape[:1] == (count,)
+            and (_part_of(name) or "train") == part
+            and plain(name) not in _NAMES.split()
+        ]
+        made.append(ArraysPart(part, here["images"], role.label if part == "train" else here["labels"], keys, aligned))
+    return made, role
 
 
 def _with_more(

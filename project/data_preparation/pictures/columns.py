@@ -38,7 +38,7 @@ _NONE = "--group-column none has pictures divided without regard to it"
 
 @dataclass(frozen=True)
 class Columns:
-    """The header's names for what is read; others are those that may be read too, or are not.
+    """The names of the columns that are read. others: all further columns, read or not.
 
     group: of pictures that stay together; truth: of the true class; box: of x, y, width and height; label_sets: further
     columns of labels by what the set is called; asked: whether a person named these; grouped: whether anything is to

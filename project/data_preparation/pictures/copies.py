@@ -1,4 +1,4 @@
-"""Pictures of one's own that equal others to the pixel: within a class, across classes, and across train and test.
+"""Finds pictures that are equal to the pixel: within a class, across classes, and across train and test.
 
 They are in memory or packed, and may be of any size and kind. finalize.py compares drawings, whose sets may be larger
 than memory; its compiled marks would cost half a second of imports here.

@@ -104,7 +104,7 @@ def _is_picture(file: Path, line: str, sign: str) -> bool:
 
 
 def _refuse_other_kinds(file: Path) -> None:
-    """Raise UserError for what is plainly no CSV by its name: its bytes would be called damaged."""
+    """Raise UserError for a file whose name says that it is no CSV, before its bytes are called damaged."""
     for kinds, what in _NO_CSV:
         if suffix(file.name) in kinds:
             raise UserError(f"{file} {what}")
@@ -204,7 +204,7 @@ class _CsvRows:
         return notes
 
     def _relative(self, path: str) -> str:
-        """From the folder of the CSV even where it is absolute, so that a set says nothing of the machine it is of."""
+        """A path from the folder of the CSV, even if it was absolute: a set must not name folders of its machine."""
         if os.path.isabs(path) or ".." in path:
             return Path(os.path.relpath(os.path.join(self._folder, path), self._folder)).as_posix()
         return os.path.normpath(path)

@@ -1,25 +1,18 @@
-"""What is cut out of a picture and what stands around it: boxes, margins and borders, at its own size; no I/O."""
+"""Cuts boxes out of pictures, and puts margins and borders round them, at their own size; no I/O."""
 
-import cv2
 import numpy as np
 
 from project.data_preparation.options import ImageFolderSettings
 from project.data_preparation.pictures.entries import Box
 from project.work.common import UserError
-
-_FILLED = {"white": 255, "black": 0}
+from project.work.picture_files import pixels
 
 
 def check(settings: ImageFolderSettings) -> None:
-    """Raise UserError for a margin or border that nothing would be given."""
+    """Raise UserError for a margin or border that would have no effect."""
     if settings.fit != "pad" and (settings.margin > 0 or settings.border != "median"):
         name = "margin" if settings.margin > 0 else "border"
         raise UserError(f"--{name} is of padded pictures, and --fit {settings.fit} pads none: leave one of both out")
-
-
-def needed(box: Box | tuple[()], settings: ImageFolderSettings) -> bool:
-    """Whether a picture is not to be kept as it came."""
-    return bool(box) or settings.margin > 0 or settings.border != "median"
 
 
 def framed(picture: np.ndarray, box: Box | tuple[()], settings: ImageFolderSettings) -> np.ndarray:
@@ -30,7 +23,8 @@ def framed(picture: np.ndarray, box: Box | tuple[()], settings: ImageFolderSetti
     """
     if box:
         picture = boxed(picture, box)
-    return padded(picture, settings.margin, settings.border) if needed((), settings) else picture
+    whole = settings.margin == 0 and settings.border == "median"
+    return picture if whole else pixels.padded(picture, settings.margin, settings.border)
 
 
 def boxed(picture: np.ndarray, box: Box) -> np.ndarray:
@@ -42,19 +36,3 @@ def boxed(picture: np.ndarray, box: Box) -> np.ndarray:
             " pixels"
         )
     return np.ascontiguousarray(picture[box.y : box.y + box.height, box.x : box.x + box.width])
-
-
-def padded(picture: np.ndarray, margin: float, border: str) -> np.ndarray:
-    """A square with a picture (H, W, 3) in its middle. margin: how much longer than the longer side its sides are."""
-    height, width = picture.shape[:2]
-    side = round(max(height, width) * (1 + margin))
-    top, left = (side - height) // 2, (side - width) // 2
-    around = (top, side - height - top, left, side - width - left)
-    if border == "replicate":
-        return cv2.copyMakeBorder(picture, *around, cv2.BORDER_REPLICATE)
-    if border == "median":
-        edges = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-        colour = np.median(edges, axis=0).astype(np.uint8).tolist()
-    else:
-        colour = [_FILLED[border]] * 3
-    return cv2.copyMakeBorder(picture, *around, cv2.BORDER_CONSTANT, value=colour)

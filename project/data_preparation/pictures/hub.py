@@ -93,8 +93,8 @@ def read_parquet(files: Sequence[Path], root: Path, settings: ImageFolderSetting
     root: what they are called by; a file whose name says train, valid or test is that part. Labels are read first, the
     pictures row group by row group when the first of them is wanted. Raises UserError for files that are none.
     """
-    table, image, names = _table(files)
-    columns = columns_of(root, list(table.columns), dataclasses.replace(settings, path_column=image))
+    table, image, names = table_of(files)
+    columns = columns_of(root, list(table.columns), with_paths(settings, image))
     for column in {columns.label, columns.truth or "", *columns.label_sets.values()} & names.keys():
         table[column] = [_class(text, names[column], root, column) for text in table[column]]
     spool = _Spool(files, image, list(table[image]))
@@ -113,7 +113,12 @@ def read_parquet(files: Sequence[Path], root: Path, settings: ImageFolderSetting
     return PictureList(root, entries, 0, left, notes, {}, roles.together, roles.sets, spool.picture)
 
 
-def _table(files: Sequence[Path]) -> tuple[pd.DataFrame, str, dict[str, list[str]]]:
+def with_paths(settings: ImageFolderSettings, image: str) -> ImageFolderSettings:
+    """The settings by which columns are told apart, where pictures take the place of their paths."""
+    return dataclasses.replace(settings, path_column=image)
+
+
+def table_of(files: Sequence[Path]) -> tuple[pd.DataFrame, str, dict[str, list[str]]]:
     """All rows of some files as text, numbered from 1; the column of pictures, with their keys in it; names of classes.
 
     A file whose name says a part gives its rows that part, unless they say one.
@@ -144,7 +149,7 @@ def _class(text: str, names: Sequence[str], where: Path, column: str) -> str:
     raise UserError(f"{where}: {column} has {text[:40]!r}, and its {len(names)} classes are 0 to {len(names) - 1}")
 
 
-def _pyarrow() -> Any:
+def needed_pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
@@ -160,9 +165,9 @@ def _image_column(names: Sequence[str], file: Path) -> str:
     return found
 
 
-def _open(file: Path) -> Any:
+def open_parquet(file: Path) -> Any:
     """A parquet file, of which the footer is read. Raises UserError."""
-    reader = _pyarrow()
+    reader = needed_pyarrow()
     disk.plain(file)
     try:
         return reader.ParquetFile(file)
@@ -172,7 +177,7 @@ def _open(file: Path) -> Any:
 
 def _labels(file: Path) -> tuple[pd.DataFrame, str, dict[str, list[str]]]:
     """All but the pictures of a parquet file as text, the image column as paths; that column; names of classes."""
-    parquet = _open(file)
+    parquet = open_parquet(file)
     schema = parquet.schema_arrow
     image = _image_column(schema.names, file)
     kind = schema.field(image).type
@@ -243,8 +248,8 @@ class _Spool:
 
     def _every(self) -> Iterator[bytes]:
         for file in self.files:
-            parquet = _open(file)
-            _refuse_large(parquet.metadata, file)
+            parquet = open_parquet(file)
+            refuse_large(parquet.metadata, file)
             kind = parquet.schema_arrow.field(self.image).type
             column = f"{self.image}.bytes" if kind.num_fields else self.image
             for group in range(parquet.metadata.num_row_groups):  # all groups at once would be kept to the end
@@ -254,7 +259,7 @@ class _Spool:
                         yield cell.as_py() or b""
 
 
-def _refuse_large(metadata: Any, file: Path) -> None:
+def refuse_large(metadata: Any, file: Path) -> None:
     """Raise UserError where a row group does not fit in memory: one is held at a time, and its footer says its size."""
     free = free_memory()
     most = _LARGEST_GROUP if free is None else min(free, _LARGEST_GROUP)

@@ -1,4 +1,4 @@
-"""left_out.csv: the pictures that a set lacks and why, and those that it has but that a person should look at."""
+"""left_out.csv: which pictures a set lacks and why, and which of its pictures a person should look at."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ def write(path: Path, listed: pd.DataFrame) -> None:
 
 
 def note(path: Path) -> dict[str, str]:
-    """What there is in the file, as a line of the summary by its first word; nothing where there is no file."""
+    """A line of the summary about the file, by its first word; nothing if there is no file."""
     if not path.exists():
         return {}
     counts = Counter(pd.read_csv(path, dtype=str, keep_default_na=False)["reason"])

@@ -1,7 +1,7 @@
-"""One look at a picture that is to be kept encoded: whether it can be read, what it is told from others by, its bytes.
+"""Looks once at a picture that is kept encoded: can it be read, what marks it, and which bytes are kept.
 
-A plain JPEG is decoded at an eighth, a quarter or half of its size, in grey: that tells whether it is whole, and what
-it is like, in a third of the time.
+A plain JPEG is decoded in grey, at an eighth, a quarter or half of its size. That shows whether it is whole and what
+it looks like, in a third of the time.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ QUALITY = 95  # of a JPEG made of a picture that is larger than LONGEST
 AS_IT_CAME, AS_JPEG, AS_PNG = range(3)
 KEPT = ("as they came", f"as JPEG of quality {QUALITY}, {LONGEST} pixels long", "as PNG, without loss")
 COLOURED, GREY, UNKNOWN = range(3)
-_BYTES_A_PIXEL, _SPARE = 8, 1 << 16  # a file that takes more bytes than that holds something else beside its picture
+_BYTES_A_PIXEL, _SPARE = 8, 1 << 16  # a larger file holds something else beside its picture
 _MOST = 200  # characters of a fault
-_LITTLE = 1 << 20  # bytes or pixels, for which no thread waits
+_LITTLE = 1 << 20  # bytes or pixels: for so few, no thread waits
 
 
 @dataclass
@@ -99,14 +99,13 @@ class Looker:
         header = decoding.header(data, self.settings.largest_picture)
         size = header.width * header.height
         item = Item(data, width=header.width, height=header.height, more=header.more)
-        framed = framing.needed(box, self.settings)
         fits = max(header.width, header.height) <= LONGEST and len(data) <= _BYTES_A_PIXEL * size + _SPARE
         by = reader.reduction(min(header.width, header.height), THUMBNAIL)
         with self.pixels.of(size, _LITTLE):
-            if fits and not framed and header.reduced is not None and by > 1:
+            if fits and not box and header.reduced is not None and by > 1:
                 self._glance(item, header, by)
             else:
-                self._study(item, header, box, fits and not framed and not header.more)
+                self._study(item, header, box, fits and not box and not header.more)
         return item
 
     def _glance(self, item: Item, header: Header, by: int) -> None:
@@ -122,8 +121,8 @@ class Looker:
 
     def _study(self, item: Item, header: Header, box: Box | tuple[()], keep: bool) -> None:
         """Look at any picture at its full size, and make a file of it where its own cannot be kept."""
-        longest, framed = max(header.width, header.height), framing.needed(box, self.settings)
-        if header.reduced is not None and longest > LONGEST and not framed:
+        longest = max(header.width, header.height)
+        if header.reduced is not None and longest > LONGEST and not box:
             whole = reader.shown(header, reader.reduction(longest, LONGEST))
         else:
             samples = header.decode()
@@ -131,8 +130,8 @@ class Looker:
                 item.peak, item.least = samples.peak, samples.least_bits
             whole = pixels.shown(samples, self.bits)
             del samples
-        whole = framing.framed(whole, box, self.settings)
-        if max(whole.shape) > LONGEST or (longest > LONGEST and not framed):
+        whole = framing.boxed(whole, box) if box else whole
+        if max(whole.shape) > LONGEST or (longest > LONGEST and not box):
             whole = reader.shrunk(whole, LONGEST)
             item.data, item.how = _encoded(whole, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, QUALITY]), AS_JPEG
         elif not keep:
@@ -144,7 +143,7 @@ class Looker:
 
 
 def _describe(item: Item, small: np.ndarray) -> None:
-    """Note what a picture is told from others by. small: grey (h, w)."""
+    """Note the marks of a picture and its thumbnail. small: grey (h, w)."""
     item.mark = hashlib.sha256(item.data).digest()[:MARK]
     item.seen = hashlib.sha256(b"%d %d %b" % (item.width, item.height, small.tobytes())).digest()[:MARK]
     item.thumbnail = reader.thumbnail(small)

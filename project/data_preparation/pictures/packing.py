@@ -1,7 +1,7 @@
-"""Pictures that are kept encoded: their bytes go into one file, as they came where they can; each is looked at once.
+"""Pictures that are kept encoded: their bytes go into one file, unchanged where possible; each is looked at once.
 
-A piece is a few hundred pictures. What was found out of them is on disk when it is done, so that a preparation that was
-killed goes on with the next one. Nothing here depends on how the pictures are to be seen, but for what finds 16 bits.
+A piece is a few hundred pictures. When it is done, its results are on disk, so a killed preparation continues with the
+next piece. Only the search for pictures of 16 bits depends on how the pictures will be seen.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ SMALL = 64  # sets of that side and below are kept as arrays
 DATA = "pictures.bin"
 _PIECE = 256  # pictures
 _AT_ONCE = 8  # of them one thread takes at once
-_VERSION = 1  # of what pieces hold
+_VERSION = 2  # of what pieces hold
 _ROW = np.dtype(
     [
         ("start", "<i8"), ("length", "<i8"), ("width", "<i4"), ("height", "<i4"), ("how", "u1"), ("more", "?"),
@@ -66,13 +66,14 @@ class Packing:
 
     @cached_property
     def whole(self) -> np.ndarray:
-        """The rows without a fault; to be asked for when all are there."""
+        """The rows without a fault. Read it only when all pictures have been looked at."""
         return np.delete(self.rows, list(self.faults)) if self.faults else self.rows
 
     def kept(self, settings: ImageFolderSettings) -> PackedPictures:
         """Those without a fault, to be seen as the settings say."""
         rows = self.whole
-        view = View(settings.size, settings.fit, int(settings.channels or 3), settings.invert, self.bits)
+        channels, frame = int(settings.channels or 3), (settings.margin, settings.border)
+        view = View(settings.size, settings.fit, channels, settings.invert, self.bits, *frame)
         marks = np.ascontiguousarray(rows["mark"]).view(np.uint8).reshape(-1, MARK)
         images = PackedPictures(self.data, rows["start"], rows["length"], rows["thumbnail"], marks, view)
         with quiet():
@@ -81,7 +82,7 @@ class Packing:
             return dataclasses.replace(images, marks=_marks(images, rows["seen"]))
 
     def _all_grey(self, images: PackedPictures) -> bool:
-        """Whether no picture is coloured; those are looked at again that were not once another was."""
+        """Whether no picture is coloured. Pictures whose colour was not looked at are looked at now."""
         if (self.whole["colour"] == COLOURED).any():
             return False
         unknown = np.flatnonzero(self.whole["colour"] == UNKNOWN).tolist()
@@ -115,7 +116,7 @@ class Packing:
 def pack(
     contents: Sequence[Source], settings: ImageFolderSettings, scratch: Path, boxes: Sequence[Box | tuple[()]] = ()
 ) -> Packing:
-    """Look at each picture once and put its bytes into a file in scratch; what is there already is gone on with.
+    """Look at each picture once and put its bytes into a file in scratch; a preparation that was begun is continued.
 
     contents: what each comes from, or what gives that when it is called; boxes: what is cut out of each. Faults are for
     the caller to judge. One number of bits is found for all pictures of 16 bits whose files do not tell, so that they
@@ -157,7 +158,7 @@ def _read_deep_again(found: Packing, looker: Looker, file: IO[bytes]) -> None:
 
 
 def begun(scratch: Path) -> bool:
-    """Whether there is something that another preparation goes on with."""
+    """Whether a preparation was begun there that can be continued."""
     return any(scratch.glob("piece-*.npz"))
 
 
@@ -190,7 +191,7 @@ def _put(found: Packing, members: range, items: Sequence[Item], file: IO[bytes])
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Any, parts: Sequence[Any]) -> Iterator[Any]:
-    """work(part) of each in order, by threads that are a little ahead and no more: what waits takes memory."""
+    """work(part) of each in order. Threads work only a little ahead, because results that wait take memory."""
     coming: deque[Future] = deque()
     try:
         for part in parts:
@@ -228,7 +229,7 @@ class _Piece:
         return [range(start, min(start + _AT_ONCE, rows.stop)) for start in range(rows.start, rows.stop, _AT_ONCE)]
 
     def load(self, found: Packing) -> bool:
-        """Take in what an earlier preparation found out, if the files are still those that it saw."""
+        """Take the results of an earlier preparation, if the files have not changed since."""
         key_now = self.key
         if not self.file.exists():
             return False
@@ -255,9 +256,9 @@ class _Piece:
 
     @cached_property
     def key(self) -> str:
-        """What changes when a picture does, or how it is looked at; to be asked for before that."""
+        """A key that changes when a picture does, or the way it is looked at. Read it before looking."""
         settings = self.looker.settings
-        said: list[Any] = [_VERSION, settings.largest_picture, settings.largest_file, settings.margin, settings.border]
+        said: list[Any] = [_VERSION, settings.largest_picture, settings.largest_file]
         said += [(_state(self.looker.contents[row]), *self.looker.box(row)) for row in self.members]
         return hashlib.blake2b(repr(said).encode(errors="surrogateescape"), digest_size=16).hexdigest()
 

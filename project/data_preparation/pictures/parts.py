@@ -1,4 +1,4 @@
-"""Words for the parts of a data set, as folders and columns of a CSV write them: Training, seg_test, val, fold3."""
+"""Recognises the parts of a data set by the names of folders and CSV cells: Training, seg_test, val, fold3."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -10,7 +10,7 @@ from project.work.labels.naming import canonical
 PARTS = ("train", "test")
 UNLABELLED = "unlabelled"  # the part of pictures to make predictions of
 ORDER = ("", "train", "valid", "eval", "holdout", "test")
-# Which part is the test part where there are several, the best first; what is over is learnt from.
+# Which part becomes the test part, the best first; the other parts are for training.
 HELD_OUT = ("test", "holdout", "eval", "valid")
 _WORDS = {
     "train": "train training trn trainval trainvalid 训练 训练集",
@@ -65,7 +65,7 @@ def is_fold(name: str) -> bool:
 
 
 def says_nothing(name: str) -> bool:
-    """Whether a name is made of words alone that any list of pictures could be called by: labels, train_data (1)."""
+    """Whether a name could be that of any list of pictures: labels, train_data (1)."""
     usual = "label labels annotation annotations index list csv meta metadata info all input table classes class"
     usual += " sheet book final full new export file path paths main my the of and filelist default"
     words = re.findall(r"[^\W\d_]+", _CAPITAL.sub(" ", canonical(name)).casefold())

@@ -1,4 +1,4 @@
-"""Reads a list of picture files into one array of small squares: in threads, within memory, and without a sound."""
+"""Reads a list of picture files into one array of small squares: in threads, within memory, without warnings."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ class Reading:
         return np.subtract(255, images, out=images) if settings.invert else images
 
     def remarks(self) -> dict[int, str]:
-        """What a person should look at, by row; to be asked for before `kept`."""
+        """What a person should look at, by row. Call it before `kept`."""
         blank = (row for row, image in enumerate(self.images) if pixels.is_blank(image))
         said = {row: left_out.BLANK for row in blank if row not in self.faults}
         return said | {row: left_out.NARROW for row in sorted(self.narrow)}

@@ -1,4 +1,4 @@
-"""A folder of pictures as it lies on the disk: every folder below it once, what is a picture and what is not."""
+"""A folder of pictures on the disk: every folder below it once, with its pictures and its other files."""
 
 import os
 from collections import Counter

@@ -170,8 +170,8 @@ def summary(facts: Mapping[str, Any], table: pd.DataFrame, classes: pd.DataFrame
         *estimate(facts).split(". ", 1),
         f"Confident learning, which counts a weak model's confusions too: {facts['confident_rate']:.1%}",
         _flagged(facts),
-        f"{facts['duplicates']:,} exact copies of other pictures, {facts['duplicates_across_labels']:,} of them under"
-        f" another label; {facts['blank']:,} blank pictures",
+        f"exact copies of other pictures: {facts['duplicates']:,}, {facts['duplicates_across_labels']:,} of them under"
+        f" another label; blank pictures: {facts['blank']:,}",
         *_first(table),
         *_noisiest(classes),
         *_against(facts),

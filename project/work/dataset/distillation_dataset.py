@@ -1,4 +1,4 @@
-"""Logits of teachers at rest, out-of-fold (OOF) or not, and the soft targets they give to training pictures."""
+"""Logits of teachers, out-of-fold (OOF) or not, in files; and the soft targets that they give to training pictures."""
 
 import dataclasses
 import lzma
@@ -29,7 +29,7 @@ _BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, V
 
 @dataclass(frozen=True)
 class OofLogits:
-    """For every row of the training file, logits of models that did not learn from it.
+    """Logits for every row of the training file, from models that did not learn from that row.
 
     logits: float32 (N, K); keys: key ids, text (N,); folds: int64 (N,), the fold that held a row out, or -1 for the
     rows of validation, which no model learns from (theirs are the mean over all), -2 for rows that corrections or

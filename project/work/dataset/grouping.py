@@ -1,4 +1,4 @@
-"""What the source of a set says of its rows for a split: which belong together, and which are to validate.
+"""What the source says about the split of a set: which rows stay together, and which are for validation.
 
 Pictures of one person, writer or other group never stand on both sides of a split: a network that has seen six photos
 of a person knows the seventh.
@@ -60,7 +60,7 @@ def by_share(labels: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def dealt(labels: np.ndarray, groups: np.ndarray, wanted: np.ndarray, random: Random) -> np.ndarray:
-    """The part of each row, int64 (N,), such that no group is divided and each part has about what is wanted.
+    """The part of each row, int64 (N,). No group is divided, and each part gets about as many rows as it should.
 
     labels, groups: int64 (N,); wanted: float (parts, K), rows of each class. Groups come in by size, the largest first,
     those of one size as they are drawn; each goes where it brings the counts nearest to what is wanted, in squares
@@ -84,7 +84,7 @@ def dealt(labels: np.ndarray, groups: np.ndarray, wanted: np.ndarray, random: Ra
 
 
 def _give_every_part(part_of: np.ndarray, holds: list, have: np.ndarray, wanted: np.ndarray) -> None:
-    """Move groups, the smallest first, to where a class is missing that is wanted there; changes part_of and have."""
+    """Move groups to parts that lack a class, the smallest group first; changes part_of and have."""
     by_class: dict[int, list[int]] = {}
     for group in sorted(range(len(holds)), key=lambda group: int(holds[group][1].sum())):
         for label in holds[group][0].tolist():

@@ -1,4 +1,4 @@
-"""Pictures kept as the bytes of their files, end to end in one file with offsets, and decoded when they are asked for.
+"""Pictures kept as the bytes of their files, end to end in one file with offsets, and decoded when they are read.
 
 The file: MAGIC; the length of a header, uint64; the header, JSON, filled up with blanks to a multiple of 8; offsets,
 int64 (N + 1,); marks, uint8 (N, 16); thumbnails, uint8 (N, 32, 32); the bytes of the pictures. Little-endian.
@@ -25,7 +25,7 @@ from project.work.picture_files.view import THUMBNAIL, View
 
 MAGIC = b"\x89packed pictures\r\n\x1a\n\0\0\0\0"
 LONGEST = 1024  # pixels of the longer side of a picture that is kept
-MARK = 16  # bytes that tell a picture from all that show something else
+MARK = 16  # bytes: two pictures have the same mark if they show the same
 AGAIN = "prepare the data again"
 _HEADER = 1 << 12  # bytes at most
 _MEGAPIXELS = 1.1  # of a picture that is kept, at most
@@ -33,6 +33,7 @@ _BLOCK = 1 << 22  # bytes that are copied at once
 _UNPACKED = disk.PACKED << 26  # bytes of offsets, marks and thumbnails that are not asked for on the disk, by PACKED
 _MANY = 16  # pictures from which on threads share them
 _FITS = ("pad", "crop", "stretch")
+_BORDERS = ("median", "replicate", "white", "black")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +148,7 @@ def write(path: Path, pictures: PackedPictures) -> str:
 
 
 def _blocks(pictures: PackedPictures) -> Iterator[bytes | memoryview]:
-    view = dataclasses.asdict(pictures.view)
-    header = json.dumps({"count": len(pictures), **view}).encode()
+    header = json.dumps({"count": len(pictures), **_facts(pictures.view)}).encode()
     header = header.ljust(-(-len(header) // 8) * 8)
     yield MAGIC + len(header).to_bytes(8, "little") + header
     first = _first(len(header), len(pictures))
@@ -165,6 +165,15 @@ def _blocks(pictures: PackedPictures) -> Iterator[bytes | memoryview]:
                     raise UserError(f"{pictures.path} is cut off; {AGAIN}")
                 length -= len(block)
                 yield block
+
+
+def _facts(view: View) -> dict[str, Any]:
+    """What a header says of a view; margin and border where they are not the usual ones, as they came later."""
+    return {
+        field.name: getattr(view, field.name)
+        for field in dataclasses.fields(View)
+        if view.framed or field.name not in ("margin", "border")
+    }
 
 
 def _first(header: int, count: int) -> int:
@@ -204,6 +213,7 @@ def _read_header(file: IO[bytes], size: int) -> tuple[View, int, int]:
         raise ValueError("its header is none") from error
     numbers = (count, view.side, view.channels, view.bits)
     fine = all(type(number) is int for number in numbers) and type(view.invert) is bool and view.fit in _FITS
+    fine = fine and type(view.margin) in (int, float) and 0 <= view.margin <= 2 and view.border in _BORDERS
     fine = fine and view.channels in (1, 3) and 1 <= view.side <= LONGEST and 8 <= view.bits <= 16
     if not fine or count < 1:
         raise ValueError("its header holds values that cannot be")

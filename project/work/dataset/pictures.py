@@ -1,4 +1,4 @@
-"""All pictures of one file: resident on the device, or read from disk where memory would not hold them.
+"""All pictures of one file: resident on the device, or read from disk if they do not fit in memory.
 
 A data set is held once: a second run in this process on the same files reads nothing again.
 """
@@ -27,8 +27,8 @@ from project.work.labels.naming import packed
 from project.work.machine.memory_budget import cores, free_memory
 
 CHUNK = 2**24  # bytes that are copied or counted at once
-READERS = 2  # threads: on a disk that is read for the first time, one picture's wait is another's read
-AHEAD = 4  # batches that are on their way
+READERS = 2  # threads: while one waits for the disk, the other reads
+AHEAD = 4  # batches that are read in advance
 DECODED = 64  # pictures that one thread decodes at once
 UNKNOWN = 1 << 30  # bytes, where the system does not say how much memory is free
 
@@ -144,7 +144,7 @@ class Joined:
 
 
 def _read_ahead(read: Callable[[Tensor], Tensor], positions: Iterable[Tensor], readers: int) -> Iterator[Tensor]:
-    """What is read at each of the positions, in their order, by threads that are a few batches ahead."""
+    """Read each of the positions, in order, in threads that work a few batches ahead."""
     with ThreadPoolExecutor(readers, "pictures") as pool:
         coming: deque[Future[Tensor]] = deque()
         for at in positions:
@@ -165,7 +165,7 @@ def hold(images: np.ndarray | PackedPictures, side: int | None, device: torch.de
         encoded = Encoded(images.at(side), device)
         return Resident(_decoded(encoded)) if _fits_decoded(encoded) else encoded
     if isinstance(images, np.memmap) and not (device.type == "cuda" and _fits(images, side, device)):
-        if hasattr(mmap, "MADV_RANDOM"):  # or the kernel reads 128 KB around each picture that it has not read yet
+        if hasattr(mmap, "MADV_RANDOM"):  # otherwise the kernel reads 128 KB around each new picture
             images._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
         return Mapped(images, side, device)
     if device.type == "cpu" and side in (None, *images.shape[1:3]) and images.shape[1] == images.shape[2]:
@@ -301,7 +301,7 @@ def loaded(
 
 
 def _state(path: Path) -> tuple[str, int, int]:
-    """What changes when a file does; a link to nothing is left to whoever reads it."""
+    """A value that changes when the file does. For a broken link, reading it raises the error later."""
     facts = path.lstat() if disk.fault(path) else path.stat()
     return path.name, facts.st_size, facts.st_mtime_ns
 

@@ -1,4 +1,8 @@
-"""What a run reads from a bucket: prepared data sets, one folder each as in project/input, and OOF logits."""
+"""What a run reads from a bucket: prepared data sets, one folder each as in project/input, features, and OOF logits.
+
+Features lie beside the data sets, in the folder that they have here. Its name stands for the pictures, the network and
+its weights, so what is there under that name is what would be made.
+"""
 
 import hashlib
 import shutil
@@ -37,6 +41,28 @@ def fetch(folder: Path, data_uri: str | None) -> None:
         partial = folder.with_name(f".{folder.name}.partial")
         place.download(files, partial, watched=True)
         shutil.move(partial, folder)
+
+
+def push_features(folder: Path, place: BucketFolder, facts: str) -> list[str]:
+    """Upload a folder of features; returns the names of the files that were not there yet. Raises UserError.
+
+    facts: its file that says that all others are there.
+    """
+    return place.upload(folder, last=(facts,), watched=True)
+
+
+def fetch_features(folder: Path, data_uri: str, facts: str) -> bool:
+    """Download features into their folder; returns whether the bucket has them whole. Raises UserError.
+
+    facts: the file that appears last, there and here. Each file is compared with its checksum.
+    """
+    place = BucketFolder(f"{data_uri}/{folder.name}", bucket.connect())
+    files = place.files()
+    if facts not in files:
+        return False
+    print(f"downloading {place.uri}", file=sys.stderr)
+    place.download({name: files[name] for name in sorted(files, key=lambda name: name == facts)}, folder, watched=True)
+    return True
 
 
 def local_copy(logits: str, output: Path) -> Path:

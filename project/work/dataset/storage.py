@@ -24,8 +24,8 @@ LABEL_NAME = "label_name.csv"
 PROVENANCE = "provenance.json"
 PARTS = ("train", "test")
 RESIDENT = 1 << 29  # bytes; pictures beyond that are kept in a file that can be mapped instead of read
-_JUDGED = 1 << 13  # of mapped pictures, so many tell whether they are the same
-_JUDGED_PACKED = 1 << 10  # and of packed ones, whose lengths and marks tell it too
+_JUDGED = 1 << 13  # mapped pictures that are compared to tell whether two sets are the same
+_JUDGED_PACKED = 1 << 10  # the same for packed ones, of which all lengths and marks are compared too
 _ROW = 128  # bytes that a row takes beside its picture: its label, its keys and their text
 _NAMES = 1 << 23  # bytes of label_name.csv: a hundred thousand classes
 LARGEST_FACTS = 1 << 24  # bytes of provenance.json
@@ -136,7 +136,7 @@ def _pickle_file(folder: Path, part: str) -> Path:
 
 @dataclass
 class _Room:
-    """What is left of the memory that a set may take. allowed, taken: bytes."""
+    """The memory that a set may still take. allowed, taken: bytes."""
 
     allowed: int
     taken: int = 0
@@ -176,7 +176,7 @@ def read(folder: Path, largest: float = RunSettings.largest_set) -> Prepared:
 
 
 def fingerprint(pictures: Pictures) -> str:
-    """A short name for exactly these pictures, labels and keys: what was learnt from others does not fit them."""
+    """A short name for exactly these pictures, labels and keys. What was learnt from others has another name."""
     digest, images = hashlib.sha256(), pictures.images
     if isinstance(images, PackedPictures):
         images = np.frombuffer(images.digest(_JUDGED_PACKED), np.uint8)
@@ -206,7 +206,7 @@ def _read_names(path: Path) -> list[str]:
 
 
 def _refuse_alike(path: Path, names: pd.Series) -> None:
-    """Raises UserError for a name that nobody can tell from another one, or that nobody sees. names: by line."""
+    """Raises UserError for an invisible name, or one that looks like another. names: by line."""
     lines: dict[str, int] = {}
     for line, name in names.items():
         form = canonical(name)

@@ -1,4 +1,4 @@
-"""What stands where a prepared data set was expected, and the command that makes one of it.
+"""Says what lies at a path that is no prepared data set, and which command makes one from it.
 
 Standard library only at import; nothing but names and the first line of a CSV is read.
 """
@@ -30,7 +30,7 @@ DEPTH, MANY = 4, 5_000  # a folder is looked into so deep, at so many files at m
 
 
 def advice(place: Path) -> str:
-    """What a path that is no prepared set holds and what to do with it, to follow its name in a message."""
+    """What lies at such a path and what to do about it: the end of a message that begins with its name."""
     if not place.is_dir():
         return _file(place)
     names = list(itertools.islice(_walk(place), MANY))
@@ -78,7 +78,7 @@ def _file(path: Path) -> str:
 
 
 def is_system(name: str) -> bool:
-    """Whether a name is hidden, or one that a system or file server gives to what it keeps for itself."""
+    """Whether a file or folder is hidden, or belongs to the system or to a file server."""
     return name.startswith(".") or name.casefold() in SYSTEM
 
 

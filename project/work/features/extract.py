@@ -26,7 +26,7 @@ from torch import Tensor
 
 from project.work import common, run_folder
 from project.work.common import UserError, progress
-from project.work.dataset import prepared_data, storage
+from project.work.dataset import prepared_data, remote_data, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.pictures import Records, resized
 from project.work.files import arrays, disk
@@ -40,6 +40,7 @@ from project.work.settings.groups import Settings
 FORMAT = 1  # of the folder
 PARTS = ("train", "test")
 FACTS = "features.json"
+SET = "pictures_digest"  # in these facts, of which pictures the features are
 CHUNK = 256  # pictures whose features are on the disk at once: what a kill loses
 BATCHES = {"cpu": 2, "cuda": 128, "mps": 32}  # pictures at once; a CPU's cache holds few
 _LARGEST_FACTS = 1 << 16
@@ -69,10 +70,25 @@ def features(context: RunContext, dataset: Dataset, backbone: Backbone | None = 
     folder = place(settings)
     folder.mkdir(exist_ok=True)
     with FileLock(folder / ".lock"):
+        fetched = disk.absent(folder / FACTS) and _fetched(folder, settings)
         if disk.absent(folder / FACTS):
             _make(context, dataset, backbone or backbones.open_backbone(settings), folder)
-    context.send(folder)
+    if not fetched:
+        context.send(folder)
     return read(folder)
+
+
+def _fetched(folder: Path, settings: Settings) -> bool:
+    """Whether the bucket of the data set had these features, which are then here. Raises UserError."""
+    if settings.data_uri is None or not remote_data.fetch_features(folder, settings.data_uri, FACTS):
+        return False
+    try:
+        if read(folder).facts.get(SET) != pictures_digest(prepared_data.find(settings.dataset)):
+            raise UserError(f"{settings.data_uri}/{folder.name}: features of other pictures; delete that folder there")
+    except UserError:
+        (folder / FACTS).unlink(missing_ok=True)
+        raise
+    return True
 
 
 def training_rows(context: RunContext, dataset: Dataset, backbone: Backbone) -> np.ndarray:
@@ -152,6 +168,13 @@ def needed(settings: Settings) -> Backbone | None:
     return None if there else backbones.open_backbone(settings)
 
 
+def made_of(source: Path, output: Path) -> list[Path]:
+    """The folders of whole features below an output folder that are of the pictures of a prepared set."""
+    there = sorted(path.parent for path in output.glob(f"features-*/{FACTS}"))
+    digest = pictures_digest(source) if there else ""
+    return [folder for folder in there if disk.read_json(folder / FACTS, _LARGEST_FACTS).get(SET) == digest]
+
+
 def pictures_digest(source: Path) -> str:
     """A short name for the pictures and keys of a data set, whatever their labels: by the checksums that preparation
     noted, or, of a set without any, by its files themselves."""
@@ -183,6 +206,7 @@ def _make(context: RunContext, dataset: Dataset, backbone: Backbone, folder: Pat
             np.save(file, keys.astype(str), allow_pickle=False)
     facts = {
         "dataset": context.settings.dataset,
+        SET: pictures_digest(source),
         "model": backbone.name,
         "weights": backbone.source,
         "digest": backbone.digest,

@@ -5,6 +5,7 @@ these later. Each is judged by a regression that has learnt from others: exact a
 copy of a wrong label would speak for it.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from project.work.audit import stage as audit_stage
 from project.work.audit.find import findings
 from project.work.audit.find.copies import Copies
 from project.work.audit.find.findings import Evidence, Findings
-from project.work.audit.find.strength import NOTHING
+from project.work.audit.find.strength import NOTHING, WEAK
 from project.work.audit.page import page as audit_page
 from project.work.dataset import storage, transforms
 from project.work.dataset.base_dataset import Dataset, Split, fold_numbers
@@ -40,19 +41,21 @@ FILE = "check.html"
 FOLDS = 5
 REVIEWED = 200  # pictures to review at least, where so many labels differ from the prediction
 LISTED = 200  # files that cannot be read
+SAID = 500_000  # labels times classes, from which on a regression takes so long that it is announced
 
 
 @dataclass(frozen=True)
 class Source:
     """What a person gave. title: what it is called; links: where the file of each picture is, by key; sizes: width and
     height of these, by key; parts: what the source calls the part of each picture, by key, none where it has no parts;
-    unread: files that cannot be read, and why."""
+    unread: files that cannot be read, and why; target: what its corrections are taken back to."""
 
     title: str
     links: dict[str, str]
     sizes: dict[str, tuple[int, int]]
     parts: dict[str, str]
     unread: list[tuple[str, str]]
+    target: str = "NEW_FOLDER"
 
 
 def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", source: Source) -> Path:
@@ -72,6 +75,10 @@ def run(folder: Path, data: Path, settings: Settings, backbone: "Backbone", sour
     names = collection.names
     print(audit_stage.write(folder, found, collection.keys.astype(str), names, report.facts(found) | facts))
     print("\n".join(stage.summary(overview)[1:]))
+    if source.unread:
+        count, (path, why) = len(source.unread), source.unread[0]
+        others = f" ({count} files cannot be read; the page lists them)" if count > 1 else ""
+        print(f"{path} cannot be read: {why}{others}")
     return _write(folder, overview, found, points, source)
 
 
@@ -79,17 +86,31 @@ def audit(overview: Overview, points: np.ndarray, seed: int) -> Findings:
     """What regressions on features, float (N, D), say of the labels of all pictures."""
     collection, first = overview.collection, overview.survey.first
     labels, classes = collection.labels.astype(np.int64), len(collection.names)
-    folds = fold_numbers(labels, FOLDS, seed, collection.title, collection.names)
+    folds = _folds(labels, seed, collection)
     alike = overview.pairs.groups(len(labels))
     _, leader, back = np.unique(np.where(alike < 0, len(labels) + np.arange(len(labels)), alike), return_index=True,
                                 return_inverse=True)  # fmt: skip
     folds = folds[leader[back]]
     folds = np.where(first >= 0, folds[first], folds)
+    if len(labels) * classes > SAID:
+        how = f"a regression in {FOLDS} folds"
+        print(f"judging {len(labels):,} labels of {classes:,} classes by {how}", file=sys.stderr)
     logits = heads.out_of_fold(points, labels, folds, classes).logits
     repeats = Copies(first, overview.survey.blank)
     rows = np.arange(len(labels))
     evidence = Evidence(rows, labels, logits, np.zeros(len(labels), bool), repeats, by_probability=True)
     return findings.find(evidence, "channel", seed)
+
+
+def _folds(labels: np.ndarray, seed: int, collection: Collection) -> np.ndarray:
+    """The fold of each row, stratified. Those of a class that has fewer rows than folds are in a fold each."""
+    rare = np.bincount(labels)[labels] < FOLDS
+    folds = np.random.RandomState(seed).permutation(len(labels)) % FOLDS
+    if len(np.unique(labels[~rare])) > 1:
+        folds[~rare] = fold_numbers(labels[~rare], FOLDS, seed, collection.title, collection.names)
+    few = np.flatnonzero(rare)
+    folds[few[np.argsort(labels[few], kind="stable")]] = np.arange(len(few)) % FOLDS
+    return folds
 
 
 def _dataset(context: RunContext, prepared: storage.Prepared) -> Dataset:
@@ -142,6 +163,10 @@ def bracket(found: Findings) -> Bracket:
     strong = found.strength
     if strong.verdict == NOTHING:
         return Bracket("How many labels are wrong cannot be told: the features say nothing about these labels")
+    if strong.verdict == WEAK:
+        return Bracket(
+            f"How many labels are wrong cannot be told: only {strong.agreement:.1%} of the predictions agree with them"
+        )
     low, high = min(strong.sure_disagreement, strong.most), strong.most
     ends = f"{low:.1%} to {high:.1%}" if f"{low:.1%}" != f"{high:.1%}" else f"{high:.1%}"
     return Bracket(
@@ -170,6 +195,7 @@ def _write(folder: Path, overview: Overview, found: Findings, points: np.ndarray
         "bracket": bracket(found),
         "unread": source.unread[:LISTED],
         "unread_count": len(source.unread),
+        "target": source.target,
         "plane": plane.values(made, some.labels, found.flagged, some.keys, some.names),
     }
     folders = [page.TEMPLATE, audit_page.TEMPLATE]

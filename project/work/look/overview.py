@@ -147,7 +147,7 @@ def _lines(
         times = counts[most] / max(1, counts[least])
         lines.append(
             f"unequal classes: {collection.names[most]} has {counts[most]:,} pictures, {collection.names[least]}"
-            f" {counts[least]:,}, {times:,.1f} times fewer"
+            f" {counts[least]:,}, {times:,.{1 if times < 10 else 0}f} times fewer"
         )
     return [line for line in lines if line]
 

@@ -8,6 +8,7 @@ import numpy as np
 DEPTHS = (8, 10, 12, 16)  # bits that 16-bit files are known to hold
 _BAND = 1 << 18  # pixels that are turned into 8 bits at once, so that a large picture is not copied whole
 _CHUNK = 1 << 10  # pictures that are compared at once
+_FILLED = {"white": 255, "black": 0}  # borders of one colour
 
 
 @dataclass
@@ -117,12 +118,31 @@ def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _pad(picture: np.ndarray, size: int) -> np.ndarray:
-    # The median: one thing that touches the border does not tint the padding.
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
-    colour = np.median(border, axis=0).astype(np.uint8).tolist()
     height, width = picture.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2
     around = (top, size - height - top, left, size - width - left)
+    return cv2.copyMakeBorder(picture, *around, cv2.BORDER_CONSTANT, value=_usual_border(picture))
+
+
+def _usual_border(picture: np.ndarray) -> list[int]:
+    """The median colour of a border: one thing that touches it does not tint the padding."""
+    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    return np.median(border, axis=0).astype(np.uint8).tolist()
+
+
+def padded(picture: np.ndarray, margin: float, border: str) -> np.ndarray:
+    """A square with a picture (H, W, 3) in its middle, at its own size.
+
+    margin: how much longer than the longer side its sides are; border: median and replicate go by the picture's own
+    border, white and black do not.
+    """
+    height, width = picture.shape[:2]
+    side = round(max(height, width) * (1 + margin))
+    top, left = (side - height) // 2, (side - width) // 2
+    around = (top, side - height - top, left, side - width - left)
+    if border == "replicate":
+        return cv2.copyMakeBorder(picture, *around, cv2.BORDER_REPLICATE)
+    colour = _usual_border(picture) if border == "median" else [_FILLED[border]] * 3
     return cv2.copyMakeBorder(picture, *around, cv2.BORDER_CONSTANT, value=colour)
 
 

@@ -3,6 +3,8 @@
 A JPEG is decoded at a half, a quarter or an eighth of its size where that is still as large as what is asked for.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -18,9 +20,18 @@ def decode(data: bytes, view: View, megapixels: float = MEGAPIXELS) -> np.ndarra
     than so many megapixels are refused before anything is decoded.
     """
     found = decoding.header(data, megapixels)
+    if view.framed:
+        return _as_viewed(_framed(found, view), view)
     shortest, longest = sorted((found.width, found.height))
     whole = shown(found, reduction(longest if view.fit == "pad" else shortest, view.side), view.bits)
     return _as_viewed(pixels.fit(whole, view.side, view.fit, longest=longest, shortest=shortest), view)
+
+
+def _framed(found: Header, view: View) -> np.ndarray:
+    """A picture with a margin or another border, which are put round it before it is made as large as is asked for."""
+    longest = max(found.width, found.height)
+    whole = shown(found, reduction(longest, math.ceil(view.side / (1 + view.margin))), view.bits)
+    return pixels.fit(pixels.padded(whole, view.margin, view.border), view.side, view.fit)
 
 
 def decode_upright(data: bytes, longest: int | None = None, megapixels: float = MEGAPIXELS) -> np.ndarray:

@@ -9,7 +9,8 @@ THUMBNAIL = 32  # side of a thumbnail in pixels
 class View:
     """How files become squares: side in pixels, fit as in `pixels.fit`, 1 channel or 3, whether dark becomes light.
 
-    bits: how many of 16 are in use in files that do not say so themselves, see `pixels.shown`.
+    bits: how many of 16 are in use in files that do not say so themselves, see `pixels.shown`; margin, border: of a
+    padded picture, see `pixels.padded`.
     """
 
     side: int
@@ -17,3 +18,10 @@ class View:
     channels: int = 3
     invert: bool = False
     bits: int = 16
+    margin: float = 0.0
+    border: str = "median"
+
+    @property
+    def framed(self) -> bool:
+        """Whether something else than the usual border is put round a picture."""
+        return self.margin > 0 or self.border != "median"

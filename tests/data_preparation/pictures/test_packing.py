@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -287,7 +288,7 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path) -> None:
     assert peaks[1] - peaks[0] < 60  # MB; as pixels they would be 200
 
 
-def test_boxes_margins_arrays_and_bytes_are_kept_without_loss(tmp_path: Path) -> None:
+def test_boxes_arrays_and_bytes_are_kept_without_loss_and_margins_come_later(tmp_path: Path) -> None:
     picture, box = photos.photo(3, 120, 200), Box(20, 10, 90, 70)
     data = photos.jpeg(picture)
     (tmp_path / "a.jpg").write_bytes(data)
@@ -306,4 +307,11 @@ def test_boxes_margins_arrays_and_bytes_are_kept_without_loss(tmp_path: Path) ->
     framed = packing.pack(contents, wide, tmp_path / "packed", boxes).kept(wide)  # in place of the pieces without
     assert np.array_equal(framed[2], read_pictures([picture], wide).images[0])
     assert not framed[2][:10].any()
+    assert framed.encoded(1) == data  # what stands round a picture is put there when it is read
+    packed.write(tmp_path / "set.packed", framed)
+    again = packed.read(tmp_path / "set.packed")
+    assert (again.view.margin, again.view.border) == (0.5, "black")
+    assert np.array_equal(again[:], framed[:])
+    small = again.at(48)[1]  # decoded at a quarter, so it may lie half a pixel of that beside
+    assert np.abs(small.astype(int) - read_pictures([data], replace(wide, size=48)).images[0]).mean() < 5
     assert packing.pack(contents, wide, tmp_path / "packed", [Box(150, 10, 90, 70), *boxes[1:]]).faults.keys() == {0}

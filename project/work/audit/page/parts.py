@@ -16,9 +16,9 @@ LISTED = 200  # groups of duplicates, and blank pictures
 _LABELS = {
     "rows": "training and validation pictures",
     "noise_rate": "estimated noise rate",
-    "noise_rate_least": "at least, if the surest predictions are right and their labels are wrong as often as others",
+    "noise_rate_least": "at least, if the surest predictions are right and labels are wrong there as often as others",
     "noise_rate_most": "at most, if every label that differs from the prediction is wrong",
-    "confident_rate": "share of wrong labels by confident learning, which counts a weak model's confusions too",
+    "confident_rate": "share of wrong labels by confident learning, which also counts a weak model's confusions",
     "agreement": "share of labels that the fold models agree with",
     "chance_agreement": "share that always predicting the commonest class would agree with",
     "sure_rows": "the surest 5% of the predictions",

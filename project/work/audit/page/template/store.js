@@ -1,7 +1,7 @@
-// The decisions: by key id, [row, label in the data, new label or "drop"]. Those from before the audit are on the page;
-// new ones go before them and are kept in the browser under the audit's fingerprint: in localStorage, which another
-// process writes, so that a page that is loaded again at once may read what was there before, and in the window's name,
-// which goes with the window. The later state of both counts.
+// The decisions: by key id, [row, label in the data, new label or "drop"]. Decisions from before the audit are on the
+// page; new ones replace them. The browser keeps new ones under the audit's fingerprint, in two places: in localStorage,
+// which another process writes, so a page that is reloaded at once may still read the old state; and in the window's
+// name, which is lost with the window. The later of both states counts.
 const HEADER = ["row", "key_id", "given_label", "new_label"], NAMES = ["given_name", "new_name"]; // names are for a person
 
 // Whether two names are one; a spreadsheet makes 4 of 004.
