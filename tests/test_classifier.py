@@ -10,7 +10,7 @@ import processes
 import pytest
 import torch
 
-from project.work.classifier import MODEL_FILE, Classifier
+from project.work.classifier import MODEL_FILE, Classifier, at_once
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
 from project.work.dataset.transforms import Normaliser
@@ -133,3 +133,8 @@ def test_a_finished_run_leaves_the_classifier_that_its_result_speaks_of(
     found = Classifier.load(tmp_path / "base-one" / MODEL_FILE).predict(images_of(dataset)).argmax(axis=1)
     result = json.loads((tmp_path / "base-one" / "result.json").read_text())
     assert (found == dataset.test.labels.numpy()).mean() == pytest.approx(result["best_test_accuracy"])
+
+
+def test_large_pictures_are_evaluated_a_few_at_a_time_and_small_ones_as_before() -> None:
+    counts = {side: at_once((3, side, side)) for side in (32, 64, 128, 224, 4096)}
+    assert counts == {32: 512, 64: 512, 128: 128, 224: 41, 4096: 1}

@@ -1,5 +1,6 @@
 """Which stages learn, how fast each layer does, and how long gradients may be."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import pytest
@@ -34,6 +35,16 @@ def test_stem_body_and_head_learn_by_their_factors(settings: Callable, name: str
     assert rates[id(network.layer3[0].conv1.weight)] == pytest.approx(0.1 * inner)
     assert rates[id(network.layer3[0].bn1.weight)] == pytest.approx(0.02)
     assert rates[id(model.final_layer(network).weight)] == pytest.approx(0.2)
+
+
+def test_a_network_in_one_piece_has_its_last_layer_for_a_head(settings: Callable) -> None:
+    body = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2, 4))
+    network = nn.Sequential(OrderedDict(stem=nn.Identity(), layer1=body, head=nn.Identity()))
+    asked = settings(optimizer="sgd", learning_rate=1.0, layer_factors="0.01,0.1,1")
+    rates = highest(optimizer.make(asked, network))
+    assert [rates[id(body[at].weight)] for at in (0, 2)] == [0.1, 1.0]
+    with pytest.raises(UserError, match="--freeze layer1: then nothing learns"):
+        fine_tuning.freeze(network, "layer1")
 
 
 def test_layer_decay_shrinks_the_rate_from_the_head_down(settings: Callable) -> None:

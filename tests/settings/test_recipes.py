@@ -14,6 +14,13 @@ def test_recipes_together_set_what_each_sets() -> None:
     assert resolve.recipe_values("robust,default,robust") == {"label_posterior": True}
 
 
+def test_fine_tuning_starts_from_a_pretrained_network_whatever_its_name() -> None:
+    assert combine({"recipe": "finetune"}).model == "tf_efficientnet_lite0"
+    asked = combine({"recipe": "finetune,robust", "model": "resnet18"})
+    assert (asked.model, asked.pretrained, asked.label_posterior) == ("resnet18", True, True)
+    assert combine({"recipe": "finetune"}, {"recipe": "default"}).pretrained is None
+
+
 def test_recipes_that_set_one_setting_to_two_values_are_refused_by_its_name() -> None:
     with pytest.raises(UserError, match="--recipe predecessor,finetune: predecessor sets --optimizer sgd and finetune"
                        " adamw; leave one out"):  # fmt: skip

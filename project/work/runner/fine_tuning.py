@@ -1,6 +1,7 @@
 """Which stages of a network learn, how fast each of its layers does, and how long a step's gradients may be."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -32,6 +33,8 @@ def freeze(network: nn.Sequential, stages: str) -> None:
                         f" before {names[-1]}, or a number from 1 to {len(names) - 1}")  # fmt: skip
     for stage in network[:count]:
         stage.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UserError(f"--freeze {stages}: then nothing learns; the stages of this network are {', '.join(names)}")
 
 
 def train(network: nn.Sequential) -> None:
@@ -65,10 +68,21 @@ def _layers(settings: Settings, network: nn.Sequential) -> Iterator[tuple[float,
         yield from ((settings.layer_decay ** (len(blocks) - 1 - at), block) for at, block in enumerate(blocks))
     elif settings.layer_factors is not None:
         stem, body, head = resolve.layer_factors(settings)
+        last = _last(network)
         for name, stage in network.named_children():
-            yield {"stem": stem, "head": head}.get(name, body), list(stage.parameters())
+            factor = {"stem": stem, "head": head}.get(name, body)
+            for parameter in stage.parameters():
+                yield head if id(parameter) in last else factor, [parameter]
     else:
         yield 1.0, list(network.parameters())
+
+
+def _last(network: nn.Sequential) -> set[int]:
+    """The ids of the parameters of the layer that gives the logits: of a network that could not be cut into stages it
+    is in the body."""
+    with suppress(UserError):  # another kind of head
+        return set(map(id, model.final_layer(network).parameters()))
+    return set()
 
 
 def kernels(network: nn.Module) -> set[int]:
