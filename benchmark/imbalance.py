@@ -120,10 +120,10 @@ def one_split(
             for each, true in ((held_out.logits, learnt), (logits, labels[test]))
         )
         found[way] = {
-            "macro F1": 100 * judged.macro_f1,
-            "top-1": 100 * judged.accuracy,
+            "macro F1": 100 * judged["macro_f1"],
+            "top-1": 100 * judged["top1"],
             "recall": 100 * float((logits[own].argmax(axis=1) == names.index(options.rare)).mean()),
-            "out of fold": 100 * valid.macro_f1,
+            "out of fold": 100 * valid["macro_f1"],
             "C": held_out.choice,
         }
     return found

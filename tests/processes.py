@@ -16,12 +16,13 @@ from project.work.machine.process import run_command
 MAIN = ROOT / "project" / "work" / "main.py"
 LOADED = [
     "gspread",
+    "matplotlib.figure",
     "oauth2client.service_account",
     "project.work.main",
     "project.work.runner.history",
     "project.work.audit.stage",
     "project.work.dataset.base_dataset",
-    "project.work.reporter.curve",
+    "project.work.reporter.outcome",
     "project.work.study.summary",
     "project.work.teacher.oof",
 ]

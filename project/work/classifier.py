@@ -6,6 +6,7 @@ Evaluation, audits, fold models and prediction all go through `Classifier`, so t
 import copy
 import io
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,10 @@ from project.work.machine.device import MixedPrecision
 MODEL_FILE = "model.pt"
 BATCH = 512  # images that are evaluated at once
 FORMAT = 1  # of MODEL_FILE
+BINS = 15  # of the calibration error
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
+ENOUGH = 20_000  # rows that a temperature is fitted by
+_ROWS, _STEPS, _EXACT = 1 << 10, 60, 1e-7  # rows at once, steps at most, relative step that is none
 _CPU = torch.device("cpu")
 
 
@@ -37,7 +42,8 @@ class Classifier:
 
     network: named stages, gives logits (B, K); model: its name, see `model.make`; names: of the K classes; shape: of
     the training images, (C, H, W); normaliser: of their pixels; settings: those of its run that change a result;
-    git_revision: of the code that trained it; threshold: probability below which it names no class, or None.
+    git_revision: of the code that trained it; threshold: probability below which it names no class, or None;
+    temperature: logits are divided by it before they become probabilities, see `fitted_temperature`.
     """
 
     network: nn.Sequential
@@ -48,6 +54,7 @@ class Classifier:
     settings: Mapping[str, Any]
     git_revision: str = ""
     threshold: float | None = None
+    temperature: float = 1.0
 
     @property
     def device(self) -> torch.device:
@@ -70,7 +77,7 @@ class Classifier:
             return torch.cat([none, *(self._evaluated(images).float() for images in batches)])
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities, float32 (N, K), of images uint8 (N, H, W) or (N, H, W, C) of any size.
+        """Calibrated probabilities, float32 (N, K), of images uint8 (N, H, W) or (N, H, W, C) of any size.
 
         They are resized as training resizes them. Raises UserError for images of another kind.
         """
@@ -80,7 +87,7 @@ class Classifier:
         normalise, side = self.normaliser.on(self.device), self._side(pixels)
         parts = pixels.split(batch_sizes(len(pixels), BATCH))
         logits = self.logits(normalise(resized(part.to(self.device), side)) for part in parts)
-        return logits.softmax(dim=1).cpu().numpy()
+        return probabilities(logits, self.temperature).cpu().numpy()
 
     def _checked(self, images: np.ndarray) -> np.ndarray:
         channels = images.shape[3] if images.ndim == 4 else 1
@@ -111,6 +118,7 @@ class Classifier:
             "settings": dict(self.settings),
             "git_revision": self.git_revision,
             "threshold": self.threshold,
+            "temperature": self.temperature,
         }
         data = io.BytesIO()
         torch.save(state, data)
@@ -144,7 +152,7 @@ class Classifier:
         normaliser = Normaliser(tuple(state["mean"]), tuple(state["std"]))
         return cls(
             network, state["model"], state["names"], (channels, height, width), normaliser, state["settings"],
-            state["git_revision"], state["threshold"],
+            state["git_revision"], state["threshold"], state.get("temperature", 1.0),
         )  # fmt: skip
 
 
@@ -169,6 +177,9 @@ def _refuse_unlike(state: Any) -> None:
     spread = _of_features(state) and shape[0] == 1  # grey is spread to the three channels of such a network
     if len(numbers) != 2 * (3 if spread else shape[0]) or not all(isinstance(each, float) for each in numbers):
         raise ValueError("its mean and std are not one number a channel")
+    temperature = state.get("temperature", 1.0)  # files of earlier versions have none
+    if not isinstance(temperature, float) or not 0 < temperature < math.inf:
+        raise ValueError(f"its temperature is {str(temperature)[:40]}")
     if len(state["names"]) < 2 or not all(isinstance(name, str) for name in state["names"]):
         raise ValueError("its classes have no names")
 
@@ -176,6 +187,67 @@ def _refuse_unlike(state: Any) -> None:
 def _of_features(state: Mapping[str, Any]) -> bool:
     """Whether a state is of a linear head on features: its stages are backbone and head."""
     return "head.weight" in state["state"] and any(str(name).startswith("backbone.") for name in state["state"])
+
+
+def probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """softmax(logits / temperature): float (N, K), rows sum to 1. A temperature changes no order of classes."""
+    return (logits / temperature if temperature != 1.0 else logits).softmax(dim=1)
+
+
+def ranked(logits: Tensor) -> Tensor:
+    """The five classes of highest logits, int64 (N, 5), the highest first; fewer where there are fewer classes."""
+    return logits.topk(min(5, logits.shape[1]), dim=1).indices
+
+
+def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature that makes labels likeliest (Guo et al., On calibration of modern neural networks, ICML 2017).
+
+    logits: float (N, K), of rows that were not learnt; labels: int64 (N,). A share 1 / (N + 1) of each label is spread
+    over all classes, as one row without a label would do: so no temperature is 0, even where all labels are right. In
+    LEAST_TEMPERATURE .. MOST_TEMPERATURE; 1 where logits are not finite. In float64, by ENOUGH evenly spread rows.
+    """
+    some = torch.linspace(0, len(logits) - 1, min(len(logits), ENOUGH)).long()
+    values, labels = logits.detach()[some.to(logits.device)].cpu().double(), labels.cpu()[some]
+    if not len(values) or not bool(values.isfinite().all()):
+        return 1.0
+    values = values - values.mean(dim=1, keepdim=True)  # so what is spread over all classes adds nothing
+    wanted = float(values.gather(1, labels[:, None]).sum()) * len(labels) / (len(labels) + 1)
+    low, high, found = 1 / MOST_TEMPERATURE, 1 / LEAST_TEMPERATURE, 1.0  # of 1 / temperature, in which it is convex
+    for _ in range(_STEPS):
+        slope, bend = _derivatives(values, found)
+        slope -= wanted
+        if slope == 0:
+            break
+        low, high = (low, found) if slope > 0 else (found, high)
+        step = found - slope / bend if bend > 0 else math.inf
+        step = step if low <= step <= high else (low + high) / 2  # Newton's step, or else half of where it can be
+        if abs(step - found) < _EXACT * found:
+            break
+        found = step
+    return round(1 / found, 6)
+
+
+def _derivatives(values: Tensor, inverse: float) -> tuple[float, float]:
+    """The first two derivatives by 1 / temperature of the sum of log(sum of exp(values / temperature)) over rows."""
+    sums = torch.zeros(2, dtype=torch.float64)
+    for part in values.split(_ROWS):
+        chances = (part * inverse).softmax(dim=1)
+        weighed = chances * part
+        expected = weighed.sum(dim=1)
+        sums += torch.stack([expected.sum(), (weighed * part).sum() - (expected * expected).sum()])
+    return float(sums[0]), float(sums[1])
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """The expected calibration error: the mean distance of accuracy and confidence over BINS bins of equal width.
+
+    confidence: float (N,), of the predicted classes; right: bool (N,), whether each is the label. Bins count by their
+    rows (Guo et al., 2017).
+    """
+    confidence = confidence.astype(np.float64)
+    bins = np.ceil(confidence * BINS).astype(int).clip(1, BINS) - 1  # ]0, 1/15], ]1/15, 2/15] ...
+    gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / max(1, len(confidence)))
 
 
 def folded(network: nn.Module) -> nn.Module:

@@ -25,8 +25,7 @@ from project.work.settings import resolve
 from project.work.settings.flags import flag
 from project.work.settings.groups import Settings
 
-MARGINS_FILE = "margins.csv.gz"
-REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch")
+REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch", "temperature")
 KEPT = "stopped; every finished epoch is kept"
 LOWER = "--batch-size, --image-size, --processes or a sweep's --parallel"  # where memory runs out
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from project.work.machine.distributed import Distributed, RunContext
     from project.work.machine.run_sync import RunSync
     from project.work.run_folder import Run
-    from project.work.runner.base_runner import BaseRunner
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if settings.stage == "look":
         look(settings)
         return
+    if settings.tensorboard:
+        from project.work.reporter import tensorboard
+
+        tensorboard.refuse_missing()
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
             print(f"warning: {flag(name)} belongs to a method that is off; it has no effect", file=sys.stderr)
@@ -154,7 +156,9 @@ def interruptible(how: str) -> Iterator[None]:
 def train(run: "Run", context: "RunContext") -> None:
     """Train a run from where it stopped, read the test split once, and report."""
     from project.work.classifier import MODEL_FILE
-    from project.work.runner.table import method_name, result_row, runner_class
+    from project.work.reporter import tensorboard
+    from project.work.runner import history
+    from project.work.runner.table import method_name, outcome, result_row, runner_class
     from project.work.teacher import teachers
 
     settings, first = run.settings, context.distributed.first
@@ -171,13 +175,23 @@ def train(run: "Run", context: "RunContext") -> None:
         kind = watching.watched(kind, settings)
     runner = kind(context, dataset, run.folder)
     trained: list[Path] = []  # folders, one an epoch
-    runner.fit(lambda: context.try_send(run.folder) or trained.append(run.folder))
+    board = tensorboard.TensorBoard(run.folder) if settings.tensorboard else None
+
+    def after_epoch() -> None:
+        if board is not None:
+            board.show(runner.history.as_dicts())
+        context.try_send(run.folder)
+        trained.append(run.folder)
+
+    runner.fit(after_epoch)
     row = first(lambda: None if trained else earlier_row(run))
     if row is None:
-        row = result_row(settings, runner, method_name(settings), data_digest)
+        came_to = outcome(runner)
+        row = result_row(settings, runner, method_name(settings), data_digest, came_to)
+        first(lambda: came_to.write(run.folder, dataset, common.input_folder(settings.dataset)))
     if context.distributed.is_first:
-        write_margins(run.folder, runner)
-        runner.save_classifier(run.folder / MODEL_FILE)
+        history.write_margins(run.folder, runner.memories["margins"].values, dataset)
+        runner.save_classifier(run.folder / MODEL_FILE, row["temperature"])
         report(run, row, context)
 
 
@@ -193,6 +207,7 @@ def write_label_changes(run: "Run", dataset: "Dataset") -> None:
 
 def earlier_row(run: "Run") -> dict[str, Any] | None:
     """The row made when the run finished, which may not have been reported everywhere; None if there is none."""
+    from project.work.reporter.outcome import is_written
     from project.work.reporter.result import read_result
     from project.work.runner.table import settings_cells
 
@@ -201,22 +216,11 @@ def earlier_row(run: "Run") -> dict[str, Any] | None:
         if (
             row is not None
             and row.keys() >= set(REPORTED)
+            and is_written(run.folder)
             and all(row.get(name, cells[name]) == cells[name] for name in cells)
         ):
             return row | cells  # older rows lack newer settings
     return None
-
-
-def write_margins(folder: Path, runner: "BaseRunner") -> None:
-    """Write the mean margin of every training row, the most suspicious first."""
-    from project.work.files.arrays import write_gzip
-    from project.work.runner import history
-
-    dataset = runner.dataset
-    labels = dataset.train.records.labels.cpu().numpy()
-    sums = runner.memories["margins"].values[: len(labels)]  # without extra pictures
-    table = history.margins_table(history.mean_margins(sums), dataset.train_keys, labels)
-    write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
 def report(run: "Run", row: dict[str, Any], context: "RunContext", words: str | None = None) -> None:
@@ -280,7 +284,9 @@ def features(context: "RunContext") -> None:
             from project.work.classifier import MODEL_FILE
 
             trained.classifier.save(run.folder / MODEL_FILE)
-        data_digest = prepared_data.digest(common.input_folder(run.settings.dataset))
+        source = common.input_folder(run.settings.dataset)
+        trained.outcome.write(run.folder, dataset, source)
+        data_digest = prepared_data.digest(source)
         report(run, stage.row(run.settings, dataset, trained, data_digest), context, trained.words)
 
 

@@ -31,6 +31,8 @@ HISTORY_FILE = "history.csv"
 LOGITS_FILE = "oof_logits.npz"
 TEACHER_FILE = "teacher_logits.npz"
 RESULT_FILE = "result.json"
+REPORT_FILE = "report.csv"
+PREDICTION_FILES = {"valid": "predictions_valid.csv.gz", "test": "predictions_test.csv.gz"}
 RUN_LOCK = ".lock"  # in a run folder, held by the process that uses it
 _PUT_BACK = "put it back as it was, or delete the folder to begin again"
 

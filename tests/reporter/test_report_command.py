@@ -91,7 +91,7 @@ def test_without_a_key_file_nothing_of_google_is_loaded(tmp_path: Path) -> None:
         "sorted(set(sys.modules) & {'gspread', 'oauth2client', 'google.auth', 'requests', 'urllib3', 'torch'}))"
     )
     said = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-    assert said.stdout == "2 []\n"
+    assert said.stdout == "3 []\n"
 
 
 def test_report_without_a_sheet_set_up_says_how(tmp_path: Path) -> None:

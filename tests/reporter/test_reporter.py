@@ -9,7 +9,7 @@ import processes
 import pytest
 
 from project.work.reporter import reporter
-from project.work.reporter.curve import CurvePlot
+from project.work.reporter.outcome import CurvePlot
 from project.work.reporter.reporter import Reporter, is_whole
 from project.work.reporter.result import Result
 from project.work.reporter.table.result_table import ResultTable

@@ -64,15 +64,15 @@ def test_the_selected_weights_are_those_of_the_best_validation_epoch(wavering: B
     valid, history = wavering.dataset.valid, wavering.history
     best = max(row.valid_accuracy for row in history.rows)
     metrics = measure(wavering.predict_selected(valid), valid.labels)
-    assert metrics.accuracy == best == history.selected.valid_accuracy
-    assert metrics.loss == history.selected.valid_loss
+    assert metrics["top1"] == best == history.selected.valid_accuracy
+    assert metrics["loss"] == history.selected.valid_loss
 
 
 @pytest.mark.slow
 def test_looking_at_the_selected_weights_leaves_the_last_in_place(wavering: BaseRunner) -> None:
     valid, last = wavering.dataset.valid, wavering.history.rows[-1]
     wavering.predict_selected(valid)
-    assert measure(wavering.predict(valid), valid.labels).loss == last.valid_loss
+    assert measure(wavering.predict(valid), valid.labels)["loss"] == last.valid_loss
     assert last.valid_loss != wavering.history.selected.valid_loss
 
 

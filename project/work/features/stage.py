@@ -4,6 +4,7 @@ A head's result is reported as every run's is, so that tables compare it with ne
 one leaves a classifier of network and head, which predicts as every other does.
 """
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -25,23 +26,26 @@ from project.work.labels.naming import unpacked
 from project.work.machine.distributed import RunContext
 from project.work.networks import backbones
 from project.work.networks.backbones import Backbone
-from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
+from project.work.reporter.outcome import Answers, Outcome
+from project.work.reporter.result import DATA_DIGEST
 from project.work.run_folder import git_revision
 from project.work.runner.distillation_runner import DEFAULT_FOLDS
-from project.work.runner.history import Metrics, measure
-from project.work.runner.table import noise_left, settings_cells
+from project.work.runner.history import measure
+from project.work.runner.table import noise_left, ordered, settings_cells
 from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A head and what is known of it. train, valid, test: of its predictions, those of validation out of fold; choice:
-    its strength or count of neighbours; classifier: None for one that predicts by the pictures it was trained on."""
+    """A head and what is known of it. train, valid, test: METRICS of its predictions, those of validation out of fold;
+    outcome: those predictions; choice: its strength or count of neighbours; classifier: None for one that predicts by
+    the pictures it was trained on."""
 
-    train: Metrics
-    valid: Metrics
-    test: Metrics
+    train: dict[str, float]
+    valid: dict[str, float]
+    test: dict[str, float]
+    outcome: Outcome
     choice: float
     seconds: float
     classifier: Classifier | None
@@ -50,8 +54,8 @@ class Trained:
     def words(self) -> str:
         """What came out, in a line."""
         return (
-            f"top-1 accuracy on the test split: {self.test.accuracy:.1%}, macro F1 {self.test.macro_f1:.1%}; on"
-            f" validation, out of fold, {self.valid.accuracy:.1%}; trained in {self.seconds:.1f} s"
+            f"top-1 accuracy on the test split: {self.test['top1']:.1%}, macro F1 {self.test['macro_f1']:.1%}; on"
+            f" validation, out of fold, {self.valid['top1']:.1%}; trained in {self.seconds:.1f} s"
         )
 
 
@@ -82,22 +86,15 @@ def train_head(settings: Settings, dataset: Dataset, found: Features, backbone: 
         learnt = found.train[rows], labels[rows], int(held_out.choice)
         logits = heads.nearest(learnt, found.train[rows], classes), heads.nearest(learnt, found.test, classes)
     seconds = time.perf_counter() - began
-    on_train, on_test = logits
+    on_train = Answers(torch.from_numpy(logits[0][~valid]), torch.from_numpy(labels[rows][~valid]))
+    on_valid = Answers(torch.from_numpy(held_out.logits[valid]), torch.from_numpy(labels[rows][valid]))
+    came_to = Outcome(on_valid, Answers(torch.from_numpy(logits[1]), dataset.test.labels.cpu()))
     classifier = None
     if linear is not None:
         classifier = _classifier(settings, dataset, linear, backbone or backbones.open_backbone(settings))
-    return Trained(
-        _measured(on_train[~valid], labels[rows][~valid]),
-        _measured(held_out.logits[valid], labels[rows][valid]),
-        _measured(on_test, dataset.test.labels.cpu().numpy()),
-        held_out.choice,
-        seconds,
-        classifier,
-    )
-
-
-def _measured(logits: np.ndarray, labels: np.ndarray) -> Metrics:
-    return measure(torch.from_numpy(logits), torch.from_numpy(labels))
+        classifier = dataclasses.replace(classifier, temperature=came_to.temperature)
+    train, valid_too, test = (measure(each.logits, each.labels) for each in (on_train, came_to.valid, came_to.test))
+    return Trained(train, valid_too, test, came_to, held_out.choice, seconds, classifier)
 
 
 def _balance(settings: Settings, labels: np.ndarray, classes: int) -> Balance:
@@ -138,17 +135,17 @@ def row(settings: Settings, dataset: Dataset, trained: Trained, data_digest: str
     """The row that reports a head: the columns of every run, where epochs are none."""
     left = noise_left(dataset)
     values = settings_cells(settings) | {
-        "best_train_accuracy": trained.train.accuracy,
-        "best_valid_accuracy": trained.valid.accuracy,
-        "best_test_accuracy": trained.test.accuracy,
-        "best_test_macro_f1": trained.test.macro_f1,
-        "best_test_top5": trained.test.top5,
+        "best_train_accuracy": trained.train["top1"],
+        "best_valid_accuracy": trained.valid["top1"],
+        "best_test_accuracy": trained.test["top1"],
+        "best_test_macro_f1": trained.test["macro_f1"],
+        "best_test_top5": trained.test["top5"],
         "selected_epoch": 0,
-        "last_train_accuracy": trained.train.accuracy,
-        "last_valid_accuracy": trained.valid.accuracy,
-        "last_test_accuracy": trained.test.accuracy,
-        "last_test_macro_f1": trained.test.macro_f1,
-        "last_test_top5": trained.test.top5,
+        "last_train_accuracy": trained.train["top1"],
+        "last_valid_accuracy": trained.valid["top1"],
+        "last_test_accuracy": trained.test["top1"],
+        "last_test_macro_f1": trained.test["macro_f1"],
+        "last_test_top5": trained.test["top5"],
         "head_choice": trained.choice,
         "noise_actual_rate": 0.0 if dataset.noise is None else round(dataset.noise.rate, 6),
         "noise_rate_left": None if left is None else round(left, 6),
@@ -161,7 +158,7 @@ def row(settings: Settings, dataset: Dataset, trained: Trained, data_digest: str
         "method": f"{settings.head}-features",
         DATA_DIGEST: data_digest,
     }
-    return {name: values[name] for name in SHEET_COLUMNS} | values
+    return ordered(values, trained.outcome)
 
 
 def oof_logits(context: RunContext, dataset: Dataset, backbone: Backbone | None = None) -> OofLogits:

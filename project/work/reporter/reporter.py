@@ -14,12 +14,12 @@ from pathlib import Path
 from project.work.common import UserError, key_files
 from project.work.files import disk
 from project.work.reporter import slack
-from project.work.reporter.curve import CurvePlot
+from project.work.reporter.outcome import ConfusionPlot, CurvePlot
 from project.work.reporter.result import Destination, Postponed, Result
 from project.work.reporter.sheet.sheet import Sheet
 from project.work.reporter.table.result_table import ResultTable
 from project.work.run_folder import RESULT_FILE
-from project.work.settings.groups import ReportSettings
+from project.work.settings.groups import ReportSettings, SheetSettings
 
 _LARGEST = 1 << 16  # bytes of a note
 NOTE = "reported.json"  # in a run folder: the destinations that have the result, and whether these are all
@@ -89,7 +89,7 @@ def _note(folder: Path, told: set[str], whole: bool) -> None:
         print(f"warning: {folder / NOTE}: {error.strerror or error}", file=sys.stderr)
 
 
-def to_sheet(settings: ReportSettings) -> bool:
+def to_sheet(settings: SheetSettings) -> bool:
     """Whether results go to a spreadsheet: there is a key file, or a sheet is named for the machine's own account."""
     return settings.sheet_key is not None or bool(key_files(settings.credential_path))
 
@@ -100,6 +100,11 @@ def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination
     found: list[Destination] = [ResultTable(output)]
     if getattr(settings, "stage", "train") == "train":  # a head on features has no epochs to draw
         found.append(CurvePlot())
+    found.append(ConfusionPlot())
+    if settings.tensorboard:
+        from project.work.reporter.tensorboard import TensorBoard
+
+        found.append(TensorBoard(run_folder))
     if to_sheet(settings):
         found.append(Sheet(settings, output))
     return found + (slack.from_environment(os.environ) if any(map(os.environ.get, slack.VARIABLES)) else [])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from project.work.machine.patience import Passing, Patience
-from project.work.reporter import curve
+from project.work.reporter.outcome import CURVE_FILE
 from project.work.reporter.result import Destination, Postponed, Result
 
 API = "https://slack.com/api/"
@@ -92,7 +92,7 @@ class SlackBot:
             raise Postponed(f"Slack: {CHANNEL}", NOT_SENT)
         with _explained():
             self._patience.start()
-            self._patience.bound(lambda: self._send(result.folder / curve.FILE, message(result)))
+            self._patience.bound(lambda: self._send(result.folder / CURVE_FILE, message(result)))
         return f"message in Slack channel {self._channel}"
 
     def _send(self, picture: Path, text: str) -> None:

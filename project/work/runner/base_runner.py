@@ -36,7 +36,7 @@ from project.work.machine.distributed import RunContext
 from project.work.run_folder import CHECKPOINT_FILE, HISTORY_FILE, git_revision
 from project.work.runner import optimizer, sam
 from project.work.runner.checkpoint import CheckpointFile, Known
-from project.work.runner.history import EpochRow, History, RowMemory, margins, measure, speed
+from project.work.runner.history import EpochRow, History, RowMemory, margins, measure, speed, valid_column
 from project.work.runner.optimizer import make_network, schedule_factor
 from project.work.settings import resolve
 
@@ -78,7 +78,8 @@ class BaseRunner:
         self.average = optimizer.make_average(self.model, self.settings.ema)
         self.optimizers = optimizer.make(self.settings, self.model)
         self.precision = MixedPrecision(self.device, self.settings.amp, min(dataset.train.shape[1:]))
-        self.history = History(folder / HISTORY_FILE if self.distributed.rank == 0 else None)
+        path = folder / HISTORY_FILE if self.distributed.rank == 0 else None
+        self.history = History(path, self.settings.target_metric)
         self.selected: dict[str, Tensor] = {}
         self.valid_logits: Tensor | None = None  # of the epoch before, in this process
         self.file = CheckpointFile(folder / CHECKPOINT_FILE)
@@ -205,10 +206,11 @@ class BaseRunner:
         with self.at_selected():
             return self.predict(split)
 
-    def save_classifier(self, path: Path) -> None:
-        """Write the network of the selected epoch as a classifier."""
+    def save_classifier(self, path: Path, temperature: float = 1.0) -> None:
+        """Write the network of the selected epoch as a classifier. temperature: of its probabilities."""
         with self.at_selected():
-            dataclasses.replace(self.classifier(), git_revision=git_revision()).save(path)
+            made = dataclasses.replace(self.classifier(), git_revision=git_revision(), temperature=temperature)
+            made.save(path)
 
     def _epoch(self, epoch: int, bar: tqdm) -> EpochRow:
         started = time.perf_counter()
@@ -220,16 +222,15 @@ class BaseRunner:
             raise UserError(f"the loss became {loss} in epoch {epoch + 1}; try a --learning-rate below {rate:g}")
         self.valid_logits = self.predict(self.dataset.valid)
         valid = measure(self.valid_logits, self.dataset.valid.labels)
-        return EpochRow(
-            epoch=epoch + 1,
-            learning_rate=self.optimizers[0].param_groups[0]["lr"],
-            train_loss=loss,
-            train_accuracy=accuracy,
-            valid_loss=valid.loss,
-            valid_accuracy=valid.accuracy,
-            seconds=max(0.0, time.perf_counter() - started),
-            pictures_per_second=speed(len(self.learnt), trained - started),
-        )
+        values = {
+            "epoch": epoch + 1,
+            "learning_rate": self.optimizers[0].param_groups[0]["lr"],
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "seconds": max(0.0, time.perf_counter() - started),
+            "pictures_per_second": speed(len(self.learnt), trained - started),
+        }
+        return EpochRow.of(values | {valid_column(name): value for name, value in valid.items()})
 
     def _start_epoch(self, epoch: int) -> None:
         """Random streams that depend on seed and epoch alone, so that a resumed run needs none from the past."""

@@ -1,11 +1,11 @@
-"""What a run records: its epochs, metrics of predictions, and the margin of every row."""
+"""What a run records: its epochs, the metrics that one of them is selected by, and the margin of every row."""
 
 import csv
 import dataclasses
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,82 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from project.work.classifier import ranked
+from project.work.dataset.base_dataset import Dataset
 from project.work.files import disk
+from project.work.files.arrays import write_gzip
 from project.work.labels.naming import unpacked
 from project.work.machine.distributed import Distributed
+
+MARGINS_FILE = "margins.csv.gz"
+
+
+def measure(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """All METRICS of logits float (N, K) against labels int64 (N,), by name."""
+    return {name: metric.of(logits, labels) for name, metric in METRICS.items()}
+
+
+def top1(logits: Tensor, labels: Tensor) -> float:
+    """Accuracy: the share of rows whose highest logit is that of the label."""
+    return float((ranked(logits)[:, 0] == labels).float().mean())
+
+
+def top5(logits: Tensor, labels: Tensor) -> float:
+    """The share of rows whose label is among the five highest logits: 1 where there are five classes or fewer."""
+    return float((ranked(logits) == labels[:, None]).any(dim=1).float().mean())
+
+
+def map3(logits: Tensor, labels: Tensor) -> float:
+    """Mean average precision at 3, as Kaggle defines it: a label among the three highest logits counts 1 / its rank."""
+    hit = ranked(logits)[:, :3] == labels[:, None]
+    return float((hit / torch.arange(1.0, hit.shape[1] + 1, device=hit.device)).sum(dim=1).mean())
+
+
+def macro_f1(logits: Tensor, labels: Tensor) -> float:
+    """The mean of F1 over the classes that occur in labels, see `f1`."""
+    return f1(ranked(logits)[:, 0], labels)
+
+
+def f1(predictions: Tensor, labels: Tensor) -> float:
+    """The mean of F1 over the classes that occur in labels; both: int64 (n,).
+
+    Written out: scikit-learn, which gives the same, is slow to import.
+    """
+    guesses, truth = predictions.cpu().numpy(), labels.cpu().numpy()
+    classes = int(max(guesses.max(), truth.max())) + 1
+    right, guessed, there = (np.bincount(rows, minlength=classes) for rows in (truth[guesses == truth], guesses, truth))
+    occurs = there > 0
+    return float(np.mean(2 * right[occurs] / (guessed + there)[occurs]))
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> float:
+    """The mean of -log(probability of the label)."""
+    return float(functional.cross_entropy(logits, labels))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """of: gives the metric of logits, float (N, K), and labels, int64 (N,); larger: whether larger is better."""
+
+    of: Callable[[Tensor, Tensor], float]
+    larger: bool = True
+
+
+METRICS: Mapping[str, Metric] = {  # what --target-metric may be, see `groups.TARGET_METRICS`
+    "top1": Metric(top1),
+    "macro_f1": Metric(macro_f1),
+    "top5": Metric(top5),
+    "map3": Metric(map3),
+    "loss": Metric(cross_entropy, larger=False),
+}
 
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One epoch. Train figures are those seen during the pass (augmented, mixed); accuracies are shares of 1."""
+    """One epoch. Train figures are those seen during the pass (augmented, mixed); accuracies are shares of 1.
+
+    more: further METRICS on validation by column (valid_macro_f1 ...), which epochs of earlier versions lack.
+    """
 
     epoch: int
     learning_rate: float
@@ -32,6 +100,37 @@ class EpochRow:
     valid_accuracy: float
     seconds: float
     pictures_per_second: float
+    more: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def fits(cls, columns: Collection[str]) -> bool:
+        """Whether an epoch has these columns."""
+        further = [str(name) for name in columns if name not in _EPOCH]
+        return set(columns) >= _EPOCH and all(name.startswith(_VALID) for name in further)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "EpochRow":
+        """An epoch from its values by column."""
+        more = {name: value for name, value in values.items() if name not in _EPOCH}
+        return cls(**{name: values[name] for name in _EPOCH}, more=more)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its values by column."""
+        values = dataclasses.asdict(self)
+        return values | values.pop("more")
+
+    def valid(self, metric: str) -> float:
+        """One of METRICS on validation."""
+        return self.as_dict()[valid_column(metric)]
+
+
+_EPOCH = {each.name for each in dataclasses.fields(EpochRow)} - {"more"}
+_VALID = "valid_"
+
+
+def valid_column(metric: str) -> str:
+    """The column of one of METRICS on validation."""
+    return _VALID + ("accuracy" if metric == "top1" else metric)
 
 
 def speed(count: int, seconds: float) -> float:
@@ -46,16 +145,17 @@ def mean_speed(speeds: Sequence[float]) -> float:
 
 
 class History:
-    """All epochs so far, also written to history.csv; without a path in memory only."""
+    """All epochs so far, also written to history.csv; without a path in memory only. target: one of METRICS."""
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, target: str = "top1") -> None:
+        self.path, self.target = path, target
         self.rows: list[EpochRow] = []
 
     @property
     def selected(self) -> EpochRow:
-        """The epoch with the best validation accuracy; among equals, the lowest validation loss."""
-        return max(self.rows, key=lambda row: (row.valid_accuracy, -row.valid_loss))
+        """The epoch with the best target metric on validation; among equals, the lowest validation loss."""
+        sign = 1 if METRICS[self.target].larger else -1
+        return max(self.rows, key=lambda row: (sign * row.valid(self.target), -row.valid_loss))
 
     def add(self, row: EpochRow) -> bool:
         """Add an epoch; returns whether it is now the selected one."""
@@ -64,22 +164,21 @@ class History:
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """The epochs as plain values."""
-        return [dataclasses.asdict(row) for row in self.rows]
+        return [row.as_dict() for row in self.rows]
 
     def restore(self, rows: Any, epochs: float = math.inf) -> None:
         """Take the epochs of a checkpoint, which may be one ahead of the file. epochs: the most that the run has.
 
         Raises ValueError when rows is not a history.
         """
-        names = {field.name for field in dataclasses.fields(EpochRow)}
         if not isinstance(rows, list) or not 1 <= len(rows) <= epochs:
             raise ValueError(f"it has no history of 1 to {epochs} epochs")
         for epoch, row in enumerate(rows, start=1):
-            if not isinstance(row, dict) or row.keys() != names or row["epoch"] != epoch:
+            if not isinstance(row, dict) or not EpochRow.fits(row.keys()) or row["epoch"] != epoch:
                 raise ValueError(f"its history has other columns, or no epoch {epoch}")
             if any(type(value) not in (int, float) for value in row.values()) or not row["pictures_per_second"] >= 0:
                 raise ValueError(f"epoch {epoch} of its history holds a value that is not a number")
-        self.rows = [EpochRow(**row) for row in rows]
+        self.rows = [EpochRow.of(row) for row in rows]
         self.write()
 
     def write(self) -> None:
@@ -87,44 +186,11 @@ class History:
         if self.path is None:
             return
         text = io.StringIO()
-        table = csv.DictWriter(text, [field.name for field in dataclasses.fields(EpochRow)], lineterminator="\n")
+        columns = dict.fromkeys(name for row in self.as_dicts() for name in row)
+        table = csv.DictWriter(text, list(columns), lineterminator="\n")
         table.writeheader()
         table.writerows(self.as_dicts())
         disk.replace_file(self.path, text.getvalue().encode())
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """loss: mean cross entropy; accuracy, top5, macro_f1: shares of 1."""
-
-    loss: float
-    accuracy: float
-    top5: float
-    macro_f1: float
-
-
-def measure(logits: Tensor, labels: Tensor) -> Metrics:
-    """Metrics of logits float (N, K) against labels int64 (N,).
-
-    Top-5 of fewer than five classes is 1; macro F1 is the mean over the classes that occur.
-    """
-    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    hit = best == labels[:, None]
-    loss = functional.cross_entropy(logits, labels)
-    accuracy, top5 = float(hit[:, 0].float().mean()), float(hit.any(dim=1).float().mean())
-    return Metrics(float(loss), accuracy, top5, macro_f1(best[:, 0], labels))
-
-
-def macro_f1(predictions: Tensor, labels: Tensor) -> float:
-    """The mean of F1 over the classes that occur in labels; both: int64 (n,).
-
-    Written out: scikit-learn, which gives the same, is slow to import.
-    """
-    guesses, truth = predictions.cpu().numpy(), labels.cpu().numpy()
-    classes = int(max(guesses.max(), truth.max())) + 1
-    right, guessed, there = (np.bincount(rows, minlength=classes) for rows in (truth[guesses == truth], guesses, truth))
-    occurs = there > 0
-    return float(np.mean(2 * right[occurs] / (guessed + there)[occurs]))
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:
@@ -150,6 +216,13 @@ def margins_table(means: np.ndarray, keys: np.ndarray, labels: np.ndarray) -> pd
     rows = rows[np.argsort(means[rows], kind="stable")]
     columns = {"row": rows, "key_id": unpacked(keys[rows]), "label": labels[rows], "margin": means[rows].round(5)}
     return pd.DataFrame(columns)
+
+
+def write_margins(folder: Path, sums: Tensor, dataset: Dataset) -> None:
+    """Write the mean margin of every training row into a run folder, the most suspicious first. sums: (N, 2)."""
+    labels = dataset.train.records.labels.cpu().numpy()
+    table = margins_table(mean_margins(sums[: len(labels)]), dataset.train_keys, labels)
+    write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
 class RowMemory:

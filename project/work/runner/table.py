@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from project.work.dataset.base_dataset import Dataset
+from project.work.reporter.outcome import Answers, Outcome
 from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
 from project.work.run_folder import git_revision
 from project.work.runner import sam
@@ -19,7 +20,7 @@ from project.work.runner.elr_runner import ElrRunner
 from project.work.runner.focal_runner import FocalRunner
 from project.work.runner.gce_runner import GceRunner
 from project.work.runner.hard_runner import HardRunner
-from project.work.runner.history import History, Metrics, mean_speed, measure
+from project.work.runner.history import History, mean_speed, measure
 from project.work.runner.label_posterior_runner import LabelPosteriorRunner
 from project.work.runner.logit_adjustment_runner import LogitAdjustmentRunner
 from project.work.runner.mixup_runner import ManifoldMixupRunner, MixupRunner
@@ -80,17 +81,50 @@ def _asked(settings: Settings) -> list[str]:
     return [name for name in RUNNERS if getattr(settings, name)]
 
 
-def result_row(settings: Settings, runner: BaseRunner, method: str, data_digest: str | None = None) -> dict[str, Any]:
-    """Read the test split, for the only time, and put everything that is known of the run into one row.
+def outcome(runner: BaseRunner) -> Outcome:
+    """Read the test split with the network of the selected epoch, and validation again."""
+    data = runner.dataset
+    with runner.at_selected():
+        valid, test = (Answers(runner.predict(split), split.labels) for split in (data.valid, data.test))
+    return Outcome(valid, test)
 
-    data_digest: `prepared_data.digest` of what it learnt from, by which a sweep knows it from other data of that name.
+
+def result_row(
+    settings: Settings,
+    runner: BaseRunner,
+    method: str,
+    data_digest: str | None = None,
+    came_to: Outcome | None = None,
+) -> dict[str, Any]:
+    """Put everything that is known of a run into one row.
+
+    data_digest: `prepared_data.digest` of what it learnt from, by which a sweep knows it from other data of that name;
+    came_to: its outcome, where that is known already: the test split is read once.
     """
+    came_to = outcome(runner) if came_to is None else came_to
     test, history = runner.dataset.test, runner.history
-    selected = measure(runner.predict_selected(test), test.labels)
     last = measure(runner.predict(test), test.labels)
-    values = settings_cells(settings) | _accuracies(history, selected, last) | _circumstances(runner)
-    values |= {"method": method, "declared_cost": cost(settings), DATA_DIGEST: data_digest}
-    return {name: values[name] for name in SHEET_COLUMNS} | values
+    selected = came_to.test
+    values = settings_cells(settings) | _accuracies(history, measure(selected.logits, selected.labels), last)
+    values |= _circumstances(runner) | {"method": method, "declared_cost": cost(settings), DATA_DIGEST: data_digest}
+    return ordered(values, came_to)
+
+
+def ordered(values: Mapping[str, Any], came_to: Outcome) -> dict[str, Any]:
+    """A row of these values: the columns of the sheet first, and last those of its outcome that it lacks."""
+    further = {name: value for name, value in _outcome(came_to).items() if name not in values}
+    return {name: values[name] for name in SHEET_COLUMNS} | dict(values) | further
+
+
+def _outcome(came_to: Outcome) -> dict[str, Any]:
+    """All metrics of the selected epoch, and how well its probabilities are calibrated."""
+    values: dict[str, Any] = {}
+    for part, answers in (("valid", came_to.valid), ("test", came_to.test)):
+        values |= {f"best_{part}_{name}": value for name, value in measure(answers.logits, answers.labels).items()}
+        del values[f"best_{part}_top1"]  # which is called accuracy
+    calibration = {"best_test_ece": 1.0, "best_test_ece_calibrated": came_to.temperature}
+    values |= {name: round(came_to.test.calibration_error(each), 6) for name, each in calibration.items()}
+    return values | {"temperature": came_to.temperature}
 
 
 def settings_cells(settings: Settings) -> dict[str, Any]:
@@ -99,20 +133,20 @@ def settings_cells(settings: Settings) -> dict[str, Any]:
     return {"uuid": settings.uuid, "lr": values.pop("learning_rate")} | values
 
 
-def _accuracies(history: History, selected: Metrics, last: Metrics) -> dict[str, Any]:
+def _accuracies(history: History, selected: Mapping[str, float], last: Mapping[str, float]) -> dict[str, Any]:
     best, end = history.selected, history.rows[-1]
     return {
         "best_train_accuracy": best.train_accuracy,
         "best_valid_accuracy": best.valid_accuracy,
-        "best_test_accuracy": selected.accuracy,
-        "best_test_macro_f1": selected.macro_f1,
-        "best_test_top5": selected.top5,
+        "best_test_accuracy": selected["top1"],
+        "best_test_macro_f1": selected["macro_f1"],
+        "best_test_top5": selected["top5"],
         "selected_epoch": best.epoch,
         "last_train_accuracy": end.train_accuracy,
         "last_valid_accuracy": end.valid_accuracy,
-        "last_test_accuracy": last.accuracy,
-        "last_test_macro_f1": last.macro_f1,
-        "last_test_top5": last.top5,
+        "last_test_accuracy": last["top1"],
+        "last_test_macro_f1": last["macro_f1"],
+        "last_test_top5": last["top5"],
     }
 
 

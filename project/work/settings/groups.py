@@ -128,6 +128,18 @@ class TrainingSettings:
     seed: int = setting(0, "seed of weights, order, augmentation and mixup", within="[0, inf)", usual=True)
 
 
+TARGET_METRICS = ("top1", "macro_f1", "top5", "map3", "loss")  # `history.METRICS` has their functions
+
+
+@dataclass(frozen=True)
+class MetricSettings:
+    """Metric: what a run is judged by."""
+
+    target_metric: str = setting(
+        "top1", "metric on validation that selects the epoch", choices=TARGET_METRICS, short="t", usual=True
+    )
+
+
 @dataclass(frozen=True)
 class PretrainedSettings:
     """Pretrained weights: what a network of timm starts from in place of random weights."""
@@ -214,7 +226,7 @@ class MachineSettings:
 
 
 @dataclass(frozen=True)
-class ReportSettings:
+class SheetSettings:
     """Report: which Google Sheet gets the result. Keys and tokens are not settings: settings are printed and kept."""
 
     sheet_key: str | None = setting(
@@ -226,6 +238,15 @@ class ReportSettings:
     )
     report_patience: float = setting(
         65.0, "seconds to try to reach the spreadsheet before the row waits for ./inv report", within="[0, 3600]"
+    )
+
+
+@dataclass(frozen=True)
+class ReportSettings(SheetSettings):
+    """TensorBoard: a run that can be watched while it trains."""
+
+    tensorboard: bool = setting(
+        False, "write epochs and result for TensorBoard into the run folder; needs pip install tensorboard"
     )
 
 
@@ -268,6 +289,7 @@ class Settings(
     AuditSettings,
     FeatureSettings,
     PretrainedSettings,
+    MetricSettings,
     MethodSettings,
     TrainingSettings,
     CleaningSettings,
@@ -309,11 +331,15 @@ HEAD_SETTINGS = frozenset({"class_weight", "class_weight_beta", "logit_adjustmen
 # --split-seed, and those behind out-of-fold logits train plainly.
 NOT_READ: Mapping[str, frozenset[str]] = {
     "train": frozenset({"stage", "vote", "features"}) | _names(FeatureSettings),
-    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, DiagnosisSettings) - {"folds"})
+    "oof": (_names(MethodSettings, ReportSettings, FeatureSettings, MetricSettings, DiagnosisSettings) - {"folds"})
     | {"stage", "vote", "features", "seed", "uuid", "resume"},
-    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, DiagnosisSettings)
+    "audit": _names(DistillationSettings, NtsSettings, ReportSettings, MetricSettings, DiagnosisSettings)
     | {"stage", "hard", "clean", "audit_file", "seed", "uuid", "resume", "head"},
-    "features": (_names(TrainingSettings, MethodSettings, AuditSettings, DiagnosisSettings) - HEAD_SETTINGS - {"model"})
+    "features": (
+        _names(TrainingSettings, MethodSettings, AuditSettings, MetricSettings, DiagnosisSettings)
+        - HEAD_SETTINGS
+        - {"model"}
+    )
     | {"stage", "extra_train", "flip", "clean", "audit_file", "flag_by", "resume", "pixel_mean", "pixel_std"}
     | {"processes", "nodes", "node_rank", "master", "compile"},
     "look": _names(Settings) - {"dataset", "output", "largest_set"},

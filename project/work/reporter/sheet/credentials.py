@@ -7,7 +7,7 @@ from typing import Any
 
 from project.work.common import UserError, key_files, key_folder
 from project.work.files import disk
-from project.work.settings.groups import ReportSettings
+from project.work.settings.groups import SheetSettings
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets", "https://www.googleapis.com/auth/drive.metadata.readonly"]
 FIELDS = ("type", "client_email", "private_key", "private_key_id", "client_id")
@@ -32,7 +32,7 @@ class Account:
         return address if address and "@" in address else "this machine's account"
 
 
-def find_account(settings: ReportSettings) -> Account:
+def find_account(settings: SheetSettings) -> Account:
     """The account to use. Raises Refused when there is none, or its key file is broken."""
     files = key_files(settings.credential_path)
     if len(files) > 1:

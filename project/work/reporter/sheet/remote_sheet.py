@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from project.work.machine.patience import Passing, Patience, Unknown
 from project.work.reporter.sheet.credentials import ANOTHER, Account, Refused
 from project.work.reporter.sheet.rows import Cell
-from project.work.settings.groups import ReportSettings
+from project.work.settings.groups import SheetSettings
 
 if TYPE_CHECKING:
     from gspread.exceptions import APIError
@@ -57,7 +57,7 @@ def connect(account: Account, patience: Patience) -> "HTTPClient":
 class RemoteSheet:
     """An open worksheet. columns: the width of its grid."""
 
-    def __init__(self, client: "HTTPClient", settings: ReportSettings, shared: SharedSheet, patience: Patience) -> None:
+    def __init__(self, client: "HTTPClient", settings: SheetSettings, shared: SharedSheet, patience: Patience) -> None:
         self.client, self.shared, self.patience = client, shared, patience
         self.key = self._find(settings)
         self._title, self._id, self.columns = self._ask(self._first_worksheet)
@@ -122,7 +122,7 @@ class RemoteSheet:
         first = next(sheet for sheet in sheets if sheet.get("sheetType", "GRID") == "GRID")  # a chart has no cells
         return first["title"], first.get("sheetId", 0), first.get("gridProperties", {}).get("columnCount", 26)
 
-    def _find(self, settings: ReportSettings) -> str:
+    def _find(self, settings: SheetSettings) -> str:
         """The spreadsheet's key: given, as such or in its address, or looked up by title."""
         if settings.sheet_key is not None:
             in_address = re.search(r"/d/([\w-]+)", settings.sheet_key)

@@ -15,11 +15,11 @@ from project.work.common import UserError
 from project.work.machine.process import run_command
 from project.work.settings import resolve
 from project.work.settings.flags import build, given, setting
-from project.work.settings.groups import ReportSettings
+from project.work.settings.groups import SheetSettings
 
 
 @dataclass(frozen=True)
-class ResendSettings(ReportSettings):
+class ResendSettings(SheetSettings):
     """What to send, and where."""
 
     output: str | None = setting(None, "folder of results.csv; project/output when not given", value="FOLDER")

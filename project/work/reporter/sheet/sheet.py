@@ -19,7 +19,7 @@ from project.work.reporter.table.cells import as_text
 from project.work.reporter.table.result_table import FILE as TABLE
 from project.work.reporter.table.result_table import ResultTable
 from project.work.settings.flags import flag
-from project.work.settings.groups import ReportSettings
+from project.work.settings.groups import SheetSettings
 
 LOCK = "sheet.lock"
 BATCH = 500  # rows a request; Google recommends bodies below 2 MB
@@ -37,7 +37,7 @@ class Sent:
 class Sheet:
     """A Google spreadsheet. Rows that cannot be sent stay in results.csv of the output folder and are sent later."""
 
-    def __init__(self, settings: ReportSettings, output: Path, patience: Patience | None = None) -> None:
+    def __init__(self, settings: SheetSettings, output: Path, patience: Patience | None = None) -> None:
         self.settings, self.output = settings, output
         self.patience = patience or Patience(settings.report_patience)
 
@@ -64,7 +64,7 @@ class Sheet:
 
     def advice(self, error: Exception) -> str:
         """One line: what went wrong, and what to do."""
-        given = {field.name: (getattr(self.settings, field.name), field.default) for field in fields(ReportSettings)}
+        given = {field.name: (getattr(self.settings, field.name), field.default) for field in fields(SheetSettings)}
         del given["report_patience"]
         flags = [f"{flag(name)}={value}" for name, (value, default) in given.items() if value != default]
         place = [] if self.output == OUTPUT else [f"--output={self.output}"]

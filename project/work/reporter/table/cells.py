@@ -18,16 +18,17 @@ from project.work.common import UserError
 from project.work.reporter.result import DATA_DIGEST, read_result
 from project.work.run_folder import RESULT_FILE
 from project.work.settings.flags import is_switch
-from project.work.settings.groups import Settings
+from project.work.settings.groups import TARGET_METRICS, Settings
 from project.work.settings.resolve import experiment_settings
 
 SHARES = frozenset(
     f"{epoch}_{part}_{figure}"
     for epoch in ("best", "last")
     for part in ("train", "valid", "test")
-    for figure in ("accuracy", "macro_f1", "top5")
-) | {"noise_actual_rate", "noise_rate_left"}
-NUMBERS = SHARES | {"seconds", "pictures_per_second", "declared_cost"}
+    for figure in ("accuracy", "macro_f1", "top5", "map3")
+) | {"best_test_ece", "best_test_ece_calibrated", "noise_actual_rate", "noise_rate_left"}
+NUMBERS = SHARES | {"seconds", "pictures_per_second", "declared_cost", "temperature"}
+NUMBERS |= {f"best_{part}_{metric}" for part in ("valid", "test") for metric in TARGET_METRICS}
 WHOLES = frozenset({"selected_epoch", "train_pictures"})
 SWITCHES = {  # as spreadsheets of some languages write them
     **dict.fromkeys(("true", "1", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar", "prawda"), "True"),
