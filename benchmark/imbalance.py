@@ -139,7 +139,9 @@ def show(found: list[dict[str, dict[str, float]]], options: Imbalance) -> None:
         scores = np.array([each[way]["macro F1"] for each in found])
         gains, rest = scores - none, {name: [each[way][name] for each in found] for name in found[0][way]}
         by_split = ", ".join(f"{score:.1f}" for score in scores)
-        gain = "" if way == "none" else f"{', '.join(f'{each:+.1f}' for each in gains)}; mean {gains.mean():+.1f}"
+        spread = gains.std(ddof=len(gains) > 1)
+        each = ", ".join(f"{gain:+.1f}" for gain in gains)
+        gain = "" if way == "none" else f"{each}; mean {gains.mean():+.1f} +- {spread:.1f}"
         means = " | ".join(f"{np.mean(rest[name]):.1f}" for name in ("top-1", "recall", "out of fold"))
         strengths = ", ".join(f"{each:.2g}" for each in rest["C"])
         print(f"| {way} | {by_split} | {scores.mean():.1f} | {gain} | {means} | {strengths} |", flush=True)
