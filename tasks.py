@@ -30,7 +30,9 @@ from project.work.study.summary_settings import SummarySettings
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
 OF_ONE_RUN = ("uuid", "resume", "stage", "vote", "overfit", "profile", "gradients")  # many runs, named by settings
-OF_THIS_MACHINE = ("noise_file", "corrections", "audit_file", "hard", "overfit", "node_rank", "master")  # not a job's
+OF_THIS_MACHINE = (  # a job has none of it
+    "noise_file", "corrections", "audit_file", "weights", "hard", "overfit", "node_rank", "master",
+)  # fmt: skip
 
 
 @takes(PreparationSettings)

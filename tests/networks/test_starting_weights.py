@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from project.command import runs
 from project.work import main, model
 from project.work.classifier import MODEL_FILE, Classifier
 from project.work.common import UserError
+from project.work.dataset.base_dataset import Dataset
 from project.work.networks import build, library
 from project.work.networks.build import Start
 from project.work.settings.groups import FEATURE_MODEL, Settings
@@ -105,7 +107,7 @@ def test_what_does_not_fit_is_refused_before_pictures_are_read(
         ([f"--model={VIT}", f"--weights={files[TINY]}"], "weights of another network: test_vit has cls_token"),
         ([f"--model={VIT}", "--image-size=30"], "do not divide pictures of 30 x 30; give --image-size 16 or 32"),
         (["--model=tf_eficientnet_lite0"], "timm has no such network; the nearest are tf_efficientnet_lite0"),
-        (["--model=perceptron_of_old"], "timm has no such network"),
+        (["--model=mine:wide"], "--model mine:wide: there is no module mine"),
     ):
         with pytest.raises(UserError, match=said) as refused:
             main.main([*words, *more])
@@ -113,14 +115,17 @@ def test_what_does_not_fit_is_refused_before_pictures_are_read(
     assert not list(tmp_path.glob("base-*"))  # nothing is left of them
 
 
-def test_fold_models_of_other_weights_are_others(dataset: object, files: dict[str, str], tmp_path: Path) -> None:
+def test_runs_and_fold_models_of_other_weights_are_others(
+    dataset: Dataset, files: dict[str, str], tmp_path: Path
+) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(Path(files[TINY]).read_bytes())
     settings = dataclasses.replace(Settings(), model=TINY, weights=str(path))
-    before = oof.fingerprint(settings, dataset)
+    before, planned = oof.fingerprint(settings, dataset), runs.uuid_of(settings)
     assert oof.fingerprint(settings, dataset) == before
     path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\0")
     assert oof.fingerprint(settings, dataset) != before
+    assert runs.uuid_of(settings) != planned  # a sweep trains it anew
     assert build.origin(dataclasses.replace(Settings(), model=TINY)) is None
 
 

@@ -12,7 +12,7 @@ import small
 import torch
 
 from project.work import main
-from project.work.classifier import MODEL_FILE, Classifier
+from project.work.classifier import MODEL_FILE, Classifier, folded
 from project.work.dataset import base_dataset, storage
 from project.work.dataset.base_dataset import Dataset
 from project.work.machine import distributed
@@ -173,3 +173,7 @@ def test_a_shared_normalisation_rectifies_as_timms_does(training: bool) -> None:
     assert torch.allclose(*found, atol=1e-6)
     assert float(found[1].detach().min()) == 0
     assert torch.allclose(norm.running_var, joint.running_var)
+    kernel = torch.nn.Conv2d(6, 6, 1)
+    after = [folded(torch.nn.Sequential(kernel, each.eval()))(images) for each in (norm, joint)]
+    assert torch.allclose(*after, atol=1e-6)
+    assert float(after[1].detach().min()) == 0
