@@ -120,10 +120,10 @@ def one_split(
             for each, true in ((held_out.logits, learnt), (logits, labels[test]))
         )
         found[way] = {
-            "macro F1": 100 * judged.macro_f1,
-            "top-1": 100 * judged.accuracy,
+            "macro F1": 100 * judged["macro_f1"],
+            "top-1": 100 * judged["top1"],
             "recall": 100 * float((logits[own].argmax(axis=1) == names.index(options.rare)).mean()),
-            "out of fold": 100 * valid.macro_f1,
+            "out of fold": 100 * valid["macro_f1"],
             "C": held_out.choice,
         }
     return found
@@ -139,7 +139,9 @@ def show(found: list[dict[str, dict[str, float]]], options: Imbalance) -> None:
         scores = np.array([each[way]["macro F1"] for each in found])
         gains, rest = scores - none, {name: [each[way][name] for each in found] for name in found[0][way]}
         by_split = ", ".join(f"{score:.1f}" for score in scores)
-        gain = "" if way == "none" else f"{', '.join(f'{each:+.1f}' for each in gains)}; mean {gains.mean():+.1f}"
+        spread = gains.std(ddof=len(gains) > 1)
+        each = ", ".join(f"{gain:+.1f}" for gain in gains)
+        gain = "" if way == "none" else f"{each}; mean {gains.mean():+.1f} +- {spread:.1f}"
         means = " | ".join(f"{np.mean(rest[name]):.1f}" for name in ("top-1", "recall", "out of fold"))
         strengths = ", ".join(f"{each:.2g}" for each in rest["C"])
         print(f"| {way} | {by_split} | {scores.mean():.1f} | {gain} | {means} | {strengths} |", flush=True)

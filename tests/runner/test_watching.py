@@ -121,11 +121,15 @@ def test_a_layer_without_gradients_or_far_apart_is_named() -> None:
     ]
 
 
-def test_a_frozen_part_and_a_zero_gradient_are_told(watched: Callable, capsys: pytest.CaptureFixture) -> None:
+def test_a_zero_gradient_is_told_and_what_is_frozen_is_left_out(
+    watched: Callable, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     runner = watched("g", gradients=True, epoch=1)
-    runner.model.layer1.register_forward_hook(lambda module, inputs, output: output.detach())
+    runner.model.layer2.register_forward_hook(lambda module, inputs, output: output.detach())
+    runner.model.stem.requires_grad_(False)
     runner.fit()
-    assert "epoch 1: gradients are 0 in stem.0, layer1.0: these layers learn nothing" in capsys.readouterr().out
+    assert {row["layer"] for row in rows(tmp_path / "g" / "gradients.csv")} == {"layer1.0", "layer2.0", "head.1"}
+    assert "epoch 1: gradients are 0 in layer1.0, layer2.0: these layers learn nothing" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -208,7 +208,8 @@ class GradientsRunner(BaseRunner):
         norms, ratios = (self.sums / self.noted).tolist()
         now = [
             {"epoch": epoch, "layer": name, "gradient_norm": norm, "update_ratio": ratio}
-            for name, norm, ratio in zip(self.layers, norms, ratios, strict=True)
+            for (name, own), norm, ratio in zip(self.layers.items(), norms, ratios, strict=True)
+            if any(each.requires_grad for each in own)  # and not what is frozen
         ]
         self.rows += now
         text = io.StringIO()
