@@ -12,7 +12,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,7 +25,6 @@ from project.work.settings import resolve
 from project.work.settings.flags import flag
 from project.work.settings.groups import Settings
 
-REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch", "temperature")
 KEPT = "stopped; every finished epoch is kept"
 LOWER = "--batch-size, --image-size, --processes or a sweep's --parallel"  # where memory runs out
 
@@ -161,7 +160,7 @@ def train(run: "Run", context: "RunContext") -> None:
     from project.work.classifier import MODEL_FILE
     from project.work.reporter import tensorboard
     from project.work.runner import history
-    from project.work.runner.table import method_name, outcome, result_row, runner_class
+    from project.work.runner.table import earlier_row, method_name, outcome, result_row, runner_class
     from project.work.teacher import teachers
 
     settings, first = run.settings, context.distributed.first
@@ -206,24 +205,6 @@ def write_label_changes(run: "Run", dataset: "Dataset") -> None:
         noise.write(run.folder, dataset.noise, run.settings, dataset.train_keys, dataset.names)
     if dataset.correction is not None:
         print("\n".join(label_correction.write(run.folder, dataset.correction, dataset.train_keys, dataset.names)))
-
-
-def earlier_row(run: "Run") -> dict[str, Any] | None:
-    """The row made when the run finished, which may not have been reported everywhere; None if there is none."""
-    from project.work.reporter.outcome import is_written
-    from project.work.reporter.result import read_result
-    from project.work.runner.table import settings_cells
-
-    with suppress(UserError):  # damaged: the test split is read again
-        row, cells = read_result(run.folder), settings_cells(run.settings)
-        if (
-            row is not None
-            and row.keys() >= set(REPORTED)
-            and is_written(run.folder)
-            and all(row.get(name, cells[name]) == cells[name] for name in cells)
-        ):
-            return row | cells  # older rows lack newer settings
-    return None
 
 
 def report(run: "Run", row: dict[str, Any], context: "RunContext", words: str | None = None) -> None:

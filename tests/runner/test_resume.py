@@ -16,11 +16,11 @@ import processes
 import pytest
 import yaml
 
-from project.work import common, main
+from project.work import common
 from project.work.common import ROOT
 from project.work.machine.process import IN_USE
 from project.work.run_folder import PREDICTION_FILES, REPORT_FILE, Run
-from project.work.runner.table import settings_cells
+from project.work.runner.table import REPORTED, earlier_row, settings_cells
 from project.work.settings.groups import Settings
 
 pytestmark = pytest.mark.slow
@@ -193,18 +193,18 @@ def test_what_is_missing_of_a_report_is_made_up_for_without_reading_the_test_spl
 def test_a_result_that_has_other_settings_is_no_row_of_the_run(tmp_path: Path, damage: dict[str, object]) -> None:
     cells = settings_cells(Settings(uuid="mine", epoch=1))
     run = Run(Settings(uuid="mine", epoch=1), tmp_path, None, new=False)
-    row = cells | dict.fromkeys(main.REPORTED, 0.5)
+    row = cells | dict.fromkeys(REPORTED, 0.5)
     (tmp_path / "result.json").write_text(json.dumps(row))
-    assert main.earlier_row(run) is None  # there is no report by class, nor are there predictions
+    assert earlier_row(run) is None  # there is no report by class, nor are there predictions
     for name in (REPORT_FILE, *PREDICTION_FILES.values()):
         (tmp_path / name).touch()
-    assert main.earlier_row(run) == row
+    assert earlier_row(run) == row
     (tmp_path / "result.json").write_text(json.dumps(row | damage))
-    assert main.earlier_row(run) is None
+    assert earlier_row(run) is None
     (tmp_path / "result.json").write_text("{")
-    assert main.earlier_row(run) is None
+    assert earlier_row(run) is None
     (tmp_path / "result.json").write_text(json.dumps({name: row[name] for name in row if name != "lr"}))
-    assert main.earlier_row(run) == row
+    assert earlier_row(run) == row
 
 
 def test_two_processes_on_one_run_are_one_too_many(prepared: Path, tmp_path: Path) -> None:

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import torch
 
+from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
-from project.work.reporter.outcome import Answers, Outcome
-from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS
-from project.work.run_folder import git_revision
+from project.work.reporter.outcome import Answers, Outcome, is_written
+from project.work.reporter.result import DATA_DIGEST, SHEET_COLUMNS, read_result
+from project.work.run_folder import Run, git_revision
 from project.work.runner import sam
 from project.work.runner.base_runner import BaseRunner
 from project.work.runner.co_teaching_runner import CoTeachingRunner
@@ -28,6 +30,8 @@ from project.work.runner.nts_runner import NtsRunner
 from project.work.runner.sce_runner import SceRunner
 from project.work.settings.groups import Settings
 from project.work.settings.resolve import experiment_settings
+
+REPORTED = ("best_test_accuracy", "last_test_accuracy", "selected_epoch", "temperature")  # in every row of a run
 
 RUNNERS: Mapping[str, type[BaseRunner]] = {
     "label_posterior": LabelPosteriorRunner,
@@ -87,6 +91,20 @@ def outcome(runner: BaseRunner) -> Outcome:
     with runner.at_selected():
         valid, test = (Answers(runner.predict(split), split.labels) for split in (data.valid, data.test))
     return Outcome(valid, test)
+
+
+def earlier_row(run: Run) -> dict[str, Any] | None:
+    """The row made when the run finished, which may not have been reported everywhere; None if there is none."""
+    with suppress(UserError):  # damaged: the test split is read again
+        row, cells = read_result(run.folder), settings_cells(run.settings)
+        if (
+            row is not None
+            and row.keys() >= set(REPORTED)
+            and is_written(run.folder)
+            and all(row.get(name, cells[name]) == cells[name] for name in cells)
+        ):
+            return row | cells  # older rows lack newer settings
+    return None
 
 
 def result_row(
