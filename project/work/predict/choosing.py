@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from project.work import common, model, run_folder
-from project.work.classifier import MODEL_FILE, Classifier
+from project.work.classifier import BATCH, MODEL_FILE, Classifier, fitted_temperature
 from project.work.common import UserError
 from project.work.dataset import base_dataset, prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
