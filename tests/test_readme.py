@@ -37,17 +37,21 @@ def test_the_page_of_settings_is_the_one_the_code_prints() -> None:
 
 
 @pytest.mark.slow
-def test_the_patch_that_adds_a_method_applies_and_trains(tmp_path: Path, prepared: Path) -> None:
+def test_the_patches_that_add_a_method_and_a_metric_apply_and_train(tmp_path: Path, prepared: Path) -> None:
     if shutil.which("git") is None:
         pytest.skip("git is not installed, so the patch cannot be applied")
     shutil.copytree(ROOT / "project" / "work", tmp_path / "project" / "work")
     shutil.copy(ROOT / "project" / "__init__.py", tmp_path / "project")
-    patch = re.search(r"```diff\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)[1]
-    subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=tmp_path, check=True)
+    patches = re.findall(r"```diff\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
+    assert len(patches) == 2
+    for patch in patches:
+        subprocess.run(["git", "apply", "-"], input=patch, text=True, cwd=tmp_path, check=True)
     command = [sys.executable, tmp_path / "project/work/main.py", "--bootstrap", "--epoch=1", "--uuid=b"]
+    command += ["--target-metric=balanced"]
     command += [f"--dataset={prepared}", f"--output={tmp_path / 'output'}"]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True)
-    assert (tmp_path / "output" / "bootstrap-b" / "history.csv").exists()
+    assert "valid_balanced" in (tmp_path / "output" / "bootstrap-b" / "history.csv").read_text()
+    assert "best_test_balanced" in (tmp_path / "output" / "results.csv").read_text()
 
 
 def test_every_link_and_picture_leads_somewhere() -> None:

@@ -48,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if settings.stage == "predict":
         predict(settings, resolve.typed(argv))
         return
+    if settings.tensorboard:
+        from project.work.reporter import tensorboard
+
+        tensorboard.refuse_missing()
     if launch.WORKER not in os.environ:
         for name in resolve.idle(settings):
             print(f"warning: {flag(name)} belongs to a method that is off; it has no effect", file=sys.stderr)
@@ -149,6 +153,7 @@ def interruptible(how: str, stopped: str = KEPT) -> Iterator[None]:
 def train(run: "Run", context: "RunContext") -> None:
     """Train a run from where it stopped, read the test split once, and report."""
     from project.work.classifier import MODEL_FILE
+    from project.work.reporter import tensorboard
     from project.work.runner import history
     from project.work.runner.table import method_name, outcome, result_row, runner_class
     from project.work.teacher import teachers
@@ -162,7 +167,15 @@ def train(run: "Run", context: "RunContext") -> None:
         dataset = teachers.with_soft_targets(context, dataset)
     runner = runner_class(settings)(context, dataset, run.folder)
     trained: list[Path] = []  # folders, one an epoch
-    runner.fit(lambda: context.try_send(run.folder) or trained.append(run.folder))
+    board = tensorboard.TensorBoard(run.folder) if settings.tensorboard else None
+
+    def after_epoch() -> None:
+        if board is not None:
+            board.show(runner.history.as_dicts())
+        context.try_send(run.folder)
+        trained.append(run.folder)
+
+    runner.fit(after_epoch)
     row = first(lambda: None if trained else earlier_row(run))
     if row is None:
         came_to = outcome(runner)

@@ -134,8 +134,13 @@ def test_a_linear_head_reports_as_a_run_and_leaves_a_classifier(
     probabilities = classifier.predict(data.test.images)  # grey pictures of 16 pixels, as they were prepared
     found, dataset = made(settings), base_dataset.load(settings, CPU)
     head = stage.train_head(settings, dataset, found, None)
-    assert (probabilities.argmax(axis=1) == data.test.labels).mean() == pytest.approx(head.test.accuracy, abs=0.026)
-    assert row["best_test_accuracy"] == head.test.accuracy  # the same every time
+    assert (probabilities.argmax(axis=1) == data.test.labels).mean() == pytest.approx(head.test["top1"], abs=0.026)
+    assert row["best_test_accuracy"] == head.test["top1"]  # the same every time
+    assert classifier.temperature == row["temperature"] != 1
+    table = pd.read_csv(folder / "predictions_test.csv.gz")
+    assert (table["prediction"] == table["label"]).mean() == pytest.approx(row["best_test_accuracy"])
+    assert (folder / "report.csv").exists()
+    assert (folder / "confusion.png").exists()
 
 
 def test_the_vote_of_the_nearest_reports_too(asked: Callable) -> None:

@@ -1,11 +1,13 @@
 """The selected epoch is the best on validation, and history.csv holds every epoch."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from project.work.runner.history import EpochRow, History, mean_speed, speed
+from project.work.runner.history import METRICS, EpochRow, History, mean_speed, speed
+from project.work.settings.groups import TARGET_METRICS
 
 
 def row(epoch: int, accuracy: float, loss: float) -> EpochRow:
@@ -28,6 +30,36 @@ def test_the_selected_epoch(tmp_path: Path, epochs: list[tuple[float, float]], s
     assert history.selected.epoch == selected
     assert said[selected - 1]
     assert not any(said[selected:])
+
+
+@pytest.mark.parametrize(
+    ("target", "selected"), [("top1", 2), ("macro_f1", 1), ("loss", 3), ("map3", 1)], ids=lambda each: str(each)
+)
+def test_the_target_metric_selects_the_epoch_and_the_loss_decides_among_equals(target: str, selected: int) -> None:
+    history = History(None, target)
+    figures = [(0.5, 0.9, 1.0, 0.7), (0.7, 0.6, 0.9, 0.7), (0.6, 0.8, 0.2, 0.6)]  # top-1, macro F1, loss, MAP@3
+    for number, (top1, macro_f1, loss, map3) in enumerate(figures, start=1):
+        loss -= 0.5 if (target, number) == ("map3", 1) else 0.0
+        more = {"valid_macro_f1": macro_f1, "valid_map3": map3}
+        history.add(dataclasses.replace(row(number, top1, loss), more=more))
+    assert history.selected.epoch == selected
+
+
+def test_epochs_of_earlier_versions_are_restored_and_those_of_other_columns_refused(tmp_path: Path) -> None:
+    old = dataclasses.asdict(row(1, 0.5, 1.0))
+    del old["more"]
+    history = History(tmp_path / "history.csv")
+    history.restore([old, old | {"epoch": 2, "valid_macro_f1": 0.4}])
+    assert [each.as_dict() for each in history.rows] == [old, old | {"epoch": 2, "valid_macro_f1": 0.4}]
+    lines = list(csv.DictReader(history.path.open()))
+    assert [line["valid_macro_f1"] for line in lines] == ["", "0.4"]
+    for wrong in ({"test_accuracy": 1.0}, {"valid_macro_f1": "high"}, {1: 2.0}):
+        with pytest.raises(ValueError, match=r"other columns|not a number"):
+            history.restore([old | wrong])
+
+
+def test_every_target_metric_has_its_function() -> None:
+    assert tuple(METRICS) == TARGET_METRICS
 
 
 def test_the_file_shows_every_number_in_full_and_comes_back(tmp_path: Path) -> None:

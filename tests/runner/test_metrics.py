@@ -40,6 +40,12 @@ def test_top5_counts_labels_among_the_five_highest_logits() -> None:
     assert measure(logits, torch.arange(7))["top5"] == pytest.approx(5 / 7)
 
 
+def test_map3_is_one_over_the_rank_of_the_label_among_three_guesses() -> None:
+    logits = torch.arange(5.0).expand(5, 5)  # guessed in the order 4, 3, 2, 1, 0
+    assert measure(logits, torch.arange(5))["map3"] == pytest.approx((0 + 0 + 1 / 3 + 1 / 2 + 1) / 5)
+    assert measure(certain([0, 1], 2), torch.tensor([1, 1]))["map3"] == pytest.approx((1 / 2 + 1) / 2)
+
+
 def test_top5_of_fewer_than_five_classes_is_one() -> None:
     assert measure(certain([0, 1], 3), torch.tensor([1, 2]))["top5"] == 1.0
 

@@ -19,7 +19,7 @@ import yaml
 from project.work import common, main
 from project.work.common import ROOT
 from project.work.machine.process import IN_USE
-from project.work.run_folder import Run
+from project.work.run_folder import PREDICTION_FILES, REPORT_FILE, Run
 from project.work.runner.table import settings_cells
 from project.work.settings.groups import Settings
 
@@ -195,6 +195,9 @@ def test_a_result_that_has_other_settings_is_no_row_of_the_run(tmp_path: Path, d
     run = Run(Settings(uuid="mine", epoch=1), tmp_path, None, new=False)
     row = cells | dict.fromkeys(main.REPORTED, 0.5)
     (tmp_path / "result.json").write_text(json.dumps(row))
+    assert main.earlier_row(run) is None  # there is no report by class, nor are there predictions
+    for name in (REPORT_FILE, *PREDICTION_FILES.values()):
+        (tmp_path / name).touch()
     assert main.earlier_row(run) == row
     (tmp_path / "result.json").write_text(json.dumps(row | damage))
     assert main.earlier_row(run) is None

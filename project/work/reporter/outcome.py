@@ -25,6 +25,7 @@ from project.work.run_folder import HISTORY_FILE, PREDICTION_FILES, REPORT_FILE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
     from torch import Tensor
 
     from project.work.dataset.base_dataset import Dataset
@@ -208,12 +209,15 @@ def confusion_figure(counts: np.ndarray, names: list[str]) -> "Figure":
     beside = 0.0 if classes <= NUMBERED else _PAIRS
     figure = Figure()
     axes = figure.add_axes((0, 0, 1, 1))
-    _draw_map(axes, counts / np.maximum(1, counts.sum(axis=1, keepdims=True)), short, side / classes)
+    below = _draw_map(axes, counts / np.maximum(1, counts.sum(axis=1, keepdims=True)), short, side / classes)
     pairs = figure.add_axes((0, 0, 1, 1)) if beside else None
     if pairs is not None:
         _draw_pairs(pairs, counts, short, int(side / 0.19))
     if not all(re.fullmatch(PLAIN, name) for name in names):
         fonts.for_matplotlib(figure)
+    if all(len(text.get_text()) == 1 for text in below):  # Chinese characters, where a font has them
+        for text in below:
+            text.set_rotation(0)
     left = 0.5 + max(_inches(text.get_text(), float(text.get_fontsize())) for text in axes.texts)
     width, height = left + side + 1.0 + beside, left + side + 0.5
     figure.set_size_inches(width, height)
@@ -227,26 +231,33 @@ def confusion_figure(counts: np.ndarray, names: list[str]) -> "Figure":
     return figure
 
 
-def _draw_map(axes: "Axes", shares: np.ndarray, names: list[str], cell: float) -> None:
-    """The map: shares (K, K) of each class's pictures. cell: inches. Names that do not fit are left out."""
+def _draw_map(axes: "Axes", shares: np.ndarray, names: list[str], cell: float) -> list["Annotation"]:
+    """The map: shares (K, K) of each class's pictures. cell: inches. Names that do not fit are left out.
+
+    Returns the names below it.
+    """
     from matplotlib.colors import PowerNorm
 
     # Colour follows the square root, so that 1% is visible.
     some = np.ma.masked_equal(shares, 0)  # white
     axes.imshow(some, cmap="magma_r", norm=PowerNorm(0.5, 0, 1), interpolation="nearest", aspect="auto")
     axes.set(xticks=[], yticks=[])
-    size, step = 9 if cell > 0.2 else 6.5, max(1, int(np.ceil(_NAME / cell)))
+    step, found = max(1, int(np.ceil(_NAME / cell))), []
+    size = min(9.0, 0.8 * 72 * step * cell)
     usual: dict[str, Any] = {"textcoords": "offset points", "fontsize": size, "annotation_clip": False}
     for place in range(0, len(names), step):  # not as names of ticks, whose letters no font is found for
         beside, below = ("axes fraction", "data"), ("data", "axes fraction")
         axes.annotate(names[place], (0, place), (-3, 0), beside, ha="right", va="center", **usual)
-        axes.annotate(names[place], (place, 0), (0, -3), below, ha="center", va="top", rotation=90, **usual)
+        found.append(
+            axes.annotate(names[place], (place, 0), (0, -3), below, ha="center", va="top", rotation=90, **usual)
+        )
     if len(names) > NUMBERED:
-        return
+        return found
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
             text, colour = f"{100 * share:.{0 if share >= 0.0995 else 1}f}", "white" if share > _DARK else "black"
             axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+    return found
 
 
 def _draw_key(figure: "Figure", axes: "Axes", place: "Axes") -> None:

@@ -101,6 +101,10 @@ def destinations(settings: ReportSettings, run_folder: Path) -> list[Destination
     if getattr(settings, "stage", "train") == "train":  # a head on features has no epochs to draw
         found.append(CurvePlot())
     found.append(ConfusionPlot())
+    if settings.tensorboard:
+        from project.work.reporter.tensorboard import TensorBoard
+
+        found.append(TensorBoard(run_folder))
     if to_sheet(settings):
         found.append(Sheet(settings, output))
     return found + (slack.from_environment(os.environ) if any(map(os.environ.get, slack.VARIABLES)) else [])

@@ -220,7 +220,8 @@ def margins_table(means: np.ndarray, keys: np.ndarray, labels: np.ndarray) -> pd
 
 def write_margins(folder: Path, sums: Tensor, dataset: Dataset) -> None:
     """Write the mean margin of every training row into a run folder, the most suspicious first. sums: (N, 2)."""
-    table = margins_table(mean_margins(sums), dataset.train_keys, dataset.train.records.labels.cpu().numpy())
+    labels = dataset.train.records.labels.cpu().numpy()
+    table = margins_table(mean_margins(sums[: len(labels)]), dataset.train_keys, labels)
     write_gzip(folder / MARGINS_FILE, table.to_csv(index=False).encode())
 
 
