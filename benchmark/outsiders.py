@@ -32,6 +32,8 @@ from project.work.settings import resolve
 from project.work.settings.flags import parse, setting
 from project.work.unknown import EXAMPLES, KINDS
 
+CHOOSING = 100_000  # rows x classes that the strength of heads is chosen on, at most
+
 
 @dataclass(frozen=True)
 class Outsiders:
@@ -98,8 +100,11 @@ def areas(rows: np.ndarray, labels: np.ndarray, outside: np.ndarray, split: int)
     strange = np.isin(labels, outside)
     learnt = np.flatnonzero(~test & ~strange)
     classes, given = np.unique(labels[learnt], return_inverse=True)
-    folds = base_dataset.fold_numbers(given, min(5, int(np.bincount(given).min())), 0, "learnt")
-    strength = heads.out_of_fold(rows[learnt], given, folds, len(classes)).choice
+    some, most = np.arange(len(learnt)), CHOOSING // len(classes)
+    if len(learnt) > most:
+        some = np.argsort(given, kind="stable")[np.linspace(0, len(learnt) - 1, most).astype(int)]
+    folds = base_dataset.fold_numbers(given[some], min(5, int(np.bincount(given[some]).min())), 0, "learnt")
+    strength = heads.out_of_fold(rows[learnt[some]], given[some], folds, len(classes)).choice
     head = heads.fit(rows[learnt], given, len(classes), strength)
     some = np.unique(np.linspace(0, len(learnt) - 1, min(len(learnt), EXAMPLES)).astype(int))
     examples = unknown.directions(torch.from_numpy(rows[learnt[np.argsort(given, kind="stable")[some]]])).half()

@@ -4,6 +4,7 @@ Evaluation, audits, fold models and prediction all go through `Classifier`, so t
 """
 
 import copy
+import dataclasses
 import io
 import itertools
 import math
@@ -20,10 +21,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from project.work import model
 from project.work.common import UserError
-from project.work.dataset import preparation
 from project.work.dataset.base_dataset import batch_sizes
 from project.work.dataset.pictures import resized
-from project.work.dataset.preparation import Preparation
+from project.work.dataset.prepared_data import Preparation, read_preparation
 from project.work.dataset.transforms import Normaliser
 from project.work.files import disk, tensors
 from project.work.machine.device import MixedPrecision
@@ -152,7 +152,7 @@ class Classifier:
             "threshold": self.threshold,
             "temperature": self.temperature,
         }
-        state |= {} if self.preparation is None else {"preparation": self.preparation.as_dict()}
+        state |= {} if self.preparation is None else {"preparation": dataclasses.asdict(self.preparation)}
         state |= {} if self.unknown is None else {"unknown": self.unknown.as_dict()}
         data = io.BytesIO()
         torch.save(state, data)
@@ -187,7 +187,7 @@ class Classifier:
         made, unknown = state.get("preparation"), state.get("unknown")
         return cls(
             network, state["model"], state["names"], (channels, height, width), normaliser, state["settings"],
-            state["git_revision"], state["threshold"], None if made is None else preparation.read(made),
+            state["git_revision"], state["threshold"], None if made is None else read_preparation(made),
             None if unknown is None else Unknown.read(unknown), state.get("temperature", 1.0),
         )  # fmt: skip
 

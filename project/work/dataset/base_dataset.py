@@ -14,7 +14,7 @@ from torch import Tensor
 from project.work.common import UserError
 from project.work.dataset import extra, grouping, label_sets, prepared_data, transforms
 from project.work.dataset.pictures import Loaded, Records, loaded, staged
-from project.work.dataset.preparation import Preparation
+from project.work.dataset.prepared_data import Preparation
 from project.work.dataset.transforms import Augmentation, Normaliser
 from project.work.labels import label_correction, noise
 from project.work.labels.label_correction import LabelCorrection

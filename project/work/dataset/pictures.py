@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from project.work.common import progress
-from project.work.dataset import grouping, preparation, storage
+from project.work.dataset import grouping, prepared_data, storage
 from project.work.dataset.grouping import NOTHING_GIVEN, Given
 from project.work.dataset.packed import PackedPictures
-from project.work.dataset.preparation import Preparation
+from project.work.dataset.prepared_data import Preparation
 from project.work.files import disk
 from project.work.labels.naming import packed
 from project.work.machine.memory_budget import cores, free_memory
@@ -325,7 +325,7 @@ def prepared_as(prepared: storage.Prepared, side: int | None) -> Preparation:
     images = prepared.test.images
     channels = images.shape[3] if images.ndim == 4 else 1
     view = images.at(side).view if isinstance(images, PackedPictures) else None
-    return preparation.of_set(prepared.provenance, view.side if view else images.shape[1], channels, view)
+    return prepared_data.preparation_of_set(prepared.provenance, view.side if view else images.shape[1], channels, view)
 
 
 def _truth(keys: pd.DataFrame) -> np.ndarray | None:

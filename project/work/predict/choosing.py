@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from project.work import common, model, run_folder
-from project.work.classifier import MODEL_FILE, Classifier
+from project.work.classifier import BATCH, MODEL_FILE, Classifier, fitted_temperature
 from project.work.common import UserError
-from project.work.dataset import base_dataset, preparation, prepared_data, storage
+from project.work.dataset import base_dataset, prepared_data, storage
 from project.work.dataset.base_dataset import Dataset
-from project.work.dataset.preparation import Preparation
+from project.work.dataset.prepared_data import Preparation
 from project.work.dataset.transforms import Normaliser
 from project.work.files import disk, tables
 from project.work.files.disk import shown
@@ -132,6 +132,8 @@ def _unfinished(folder: Path, device: torch.device) -> Chosen:
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     made = Classifier(network, name, dataset.names, dataset.train.shape, dataset.train.normalise, chosen,
                       preparation=dataset.preparation)  # fmt: skip
+    logits = made.logits(each.images for each in dataset.valid.batches(BATCH))  # a finished run is calibrated so
+    made = dataclasses.replace(made, temperature=fitted_temperature(logits, dataset.valid.labels))
     return Chosen(made, None, folder.name)
 
 
@@ -163,7 +165,8 @@ def preparation_of(chosen: Chosen) -> Preparation:
             view = None
             if (folder / "test_images.packed").exists():
                 view = storage.packed.read(storage.packed_file(folder, "test")).at(side).view
-            made = preparation.of_set(facts, side if view else int(facts["options"]["size"]), channels, view)
+            own = view.side if view else int(facts["options"]["size"])
+            made = prepared_data.preparation_of_set(facts, own, channels, view)
     return made
 
 

@@ -24,7 +24,7 @@ from project.work import common
 from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.dataset.packed import PackedPictures
-from project.work.dataset.preparation import Preparation
+from project.work.dataset.prepared_data import Preparation
 from project.work.dataset.unprepared import FILES, PICTURES
 from project.work.files.disk import shown
 from project.work.machine.memory_budget import cores

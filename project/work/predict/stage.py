@@ -11,7 +11,7 @@ import torch
 
 from project.work.common import UserError, progress
 from project.work.dataset.base_dataset import batch_sizes
-from project.work.dataset.preparation import Preparation
+from project.work.dataset.prepared_data import Preparation
 from project.work.files import disk
 from project.work.machine.device import choose_device
 from project.work.predict import answers as forms
