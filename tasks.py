@@ -30,7 +30,7 @@ from project.work.study.summary_settings import SummarySettings
 QUICKSTART = {"dataset": "sample", "epoch": "10"}
 DRY_RUN = {"dry_run": "print the commands and run nothing"}
 OF_ONE_RUN = ("uuid", "resume", "stage", "vote")  # many runs are named by their settings
-OF_THIS_MACHINE = ("noise_file", "corrections", "audit_file", "node_rank", "master")  # a job has none of it
+OF_THIS_MACHINE = ("noise_file", "corrections", "audit_file", "weights", "node_rank", "master")  # a job has none of it
 
 
 @takes(PreparationSettings)

@@ -96,7 +96,6 @@ def changed(path: Path, **values: object) -> None:
 @pytest.mark.parametrize(("values", "why"), [
     ({"names": ["a", "b"]}, "size mismatch"),
     ({"names": None}, "its names is missing"),
-    ({"model": "nothing"}, "'nothing' is none of narrow"),
     ({"format": 99}, "it is of format 99"),
     ({"shape": [1, 32, -1]}, "its shape is"),
     ({"mean": []}, "its mean and std are not one number a channel"),
@@ -108,6 +107,13 @@ def test_a_file_that_does_not_fit_together_is_refused(small: Path, values: dict[
         Classifier.load(small)
     assert why in str(error.value)
     assert str(small) in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_file_of_a_network_that_nobody_has_is_refused(small: Path) -> None:
+    changed(small, model="nothing")
+    with pytest.raises(UserError, match=r"model\.pt: --model nothing: timm has no such network"):
+        Classifier.load(small)
 
 
 def test_a_file_that_is_cut_off_or_absent_is_refused(small: Path, tmp_path: Path) -> None:

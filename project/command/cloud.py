@@ -161,7 +161,7 @@ def _arguments(training: Mapping[str, Any]) -> dict[str, Any]:
         value = getattr(settings, name)
         if value is not None and "/" in value and not value.startswith("gs://"):
             raise UserError(f"{make_command.flag(name)} {value}: a job cannot see this machine's files")
-    for name in ("noise_file", "corrections", "audit_file"):
+    for name in ("noise_file", "corrections", "audit_file", "weights"):
         if getattr(settings, name) is not None:
             raise UserError(f"{make_command.flag(name)}: a job cannot see this machine's files; train here")
     told, names = {"recipe": settings.recipe}, resolve.experiment_settings()

@@ -18,7 +18,7 @@ from project.work.settings.flags import flag, given
 from project.work.settings.groups import DataSettings, Settings
 
 PLACE = frozenset(resolve.place_settings())
-FILES = ("noise_file", "corrections", "audit_file", "oof_logits")  # settings that name a file
+FILES = ("noise_file", "corrections", "audit_file", "oof_logits", "weights")  # settings that name a file
 
 
 @dataclass(frozen=True)

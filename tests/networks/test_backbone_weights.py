@@ -166,9 +166,12 @@ def test_a_typo_names_the_three_nearest_networks() -> None:
 def test_a_size_that_a_network_cannot_take_is_refused(tmp_path: Path) -> None:
     network, _ = library.headless(TINY_VIT)
     save_file(network.state_dict(), tmp_path / "vit.safetensors")
-    with pytest.raises(UserError, match="--image-size 64: test_vit takes pictures of 160 x 160 alone"):
-        backbones.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"), image_size=64))
-    assert backbones.open_backbone(asked(model=TINY_VIT, weights=str(tmp_path / "vit.safetensors"))).width == 64
+    given = {"model": TINY_VIT, "weights": str(tmp_path / "vit.safetensors")}
+    with pytest.raises(UserError, match="--image-size 100: the patches of test_vit, 16 x 16 pixels, do not divide"):
+        backbones.open_backbone(asked(image_size=100, **given))
+    own, small = (backbones.open_backbone(asked(image_size=side, **given)) for side in (None, 64))
+    assert (own.side, own.width, small.side, small.width) == (160, 64, 64, 64)
+    assert small.digest != own.digest  # positions of 4 x 4 patches in place of 10 x 10
 
 
 def test_without_a_hub_it_is_said_soon_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def refuse(*words: str, script: tuple[str, ...] = (str(processes.MAIN),)) -> str
         ("--gpu 0,1 --processes 3", "--gpu 0,1 --processes 3: each GPU has one process; give one of both"),
         ("--processes 2 --device cuda", "--processes is for the CPU; --gpu 0,1 starts one process for each GPU"),
         ("--device abacus", "--device: abacus is not one of auto, cpu, cuda, mps"),
-        ("--model perceptron", "--model: perceptron is not one of "),
+        ("--model narrow --pretrained", "--model narrow: there are no pretrained weights of it"),
         ("--schedule never", "--schedule: never is not one of multistep, onecycle, cosine"),
         ("--augment cutout", "--augment: cutout is not one of none, flip, affine"),
         ("--recipe secret", "--recipe: secret is not one of default, predecessor, finetune, robust"),

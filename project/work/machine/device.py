@@ -15,7 +15,7 @@ from project.work.settings.groups import Settings
 from project.work.settings.resolve import gpu_numbers
 
 COMPILE_FROM = 20_000  # steps; compiling costs shorter runs more than it saves
-_GLOBAL_RANDOM = threading.Lock()  # layers draw from the one global generator, whatever the thread
+_GLOBAL_RANDOM = threading.RLock()  # layers draw from the one global generator, whatever the thread
 SMALLEST = 17  # pixels of a side; below it a last stage may be 1 x 1, where bfloat16 gradients on a CPU came out as NaN
 
 

@@ -228,11 +228,13 @@ class JointBatchNorm(nn.BatchNorm2d):
         super().__init__(norm.num_features, norm.eps, norm.momentum)
         self.load_state_dict(norm.state_dict(), strict=False)
         self.distributed = distributed
-        self.after = [module for module in (getattr(norm, "drop", None), getattr(norm, "act", None)) if module]
+        for name in ("drop", "act"):  # of timm's, which does more
+            if hasattr(norm, name):
+                self.add_module(name, getattr(norm, name))
 
     def forward(self, input: Tensor) -> Tensor:
         values = self._normalised(input) if self.training else super().forward(input)
-        for module in self.after:  # of timm's
+        for module in self.children():
             values = module(values)
         return values
 

@@ -57,19 +57,30 @@ def prepare(settings: Settings) -> Callable[[int], Normaliser] | None:
     Returns what gives the normaliser of the weights for a number of channels, None where it is measured on the pictures
     or given. Raises UserError.
     """
-    name, side = resolve.network(settings), settings.image_size or _packed_side(settings)
+    name, size = resolve.network(settings), _size(settings)
     start = Start(settings.weights) if resolve.starts_pretrained(settings) else None
-    make(name, 2, 3, 0, None if side is None else (side, side), start)
-    if start is None or resolve.is_own_code(name):
+    if resolve.is_own_code(name):
+        _function(name)
         return None
     config = library.configuration(name)
+    if size is not None:
+        _cut(name, size)
+    if start is None:
+        return None
+    weights.filled(name, start.file)
     return lambda channels: weights.normaliser(config, channels)
 
 
-def _packed_side(settings: Settings) -> int | None:
-    """The side of pictures that are kept encoded, which are decoded when they are read; None for others."""
-    path = storage.packed_file(common.input_folder(settings.dataset), "train")
-    return None if disk.absent(path) else storage.packed.read(path).view.side
+def _size(settings: Settings) -> Size | None:
+    """The size of the pictures as far as it is known before they are read: not that of small sets, read in a moment."""
+    folder = common.input_folder(settings.dataset)
+    packed, mapped = storage.packed_file(folder, "train"), storage.map_file(folder, "train")
+    if settings.image_size is not None:
+        return settings.image_size, settings.image_size
+    if not disk.absent(packed):
+        side = storage.packed.read(packed).view.side
+        return side, side
+    return None if disk.absent(mapped) else arrays.read_map(mapped).shape[1:3]
 
 
 def origin(settings: Settings) -> str | None:

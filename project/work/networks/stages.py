@@ -214,10 +214,12 @@ def _groups(network: Any, made: nn.Module) -> list[list[str]]:
 def tried(network: Any, images: Tensor) -> Cut | None:
     """The finest cut of a network whose stages give what it gives, None where none do. Weights are changed, and the
     global random state. images: float (B, C, H, W), to try it with."""
-    random = torch.Generator().manual_seed(0)
-    _show(network, random)
-    for where in cuts(network, images):
-        with suppress(Exception):  # networks that cannot be cut in this way fail in ways of their own
+    _show(network, torch.Generator().manual_seed(0))
+    found = [WHOLE]
+    with suppress(Exception):  # networks that cannot be cut fail in ways of their own
+        found = cuts(network, images)
+    for where in found:
+        with suppress(Exception):
             made = cut(network, where)
             if alike(network, made, images):
                 return replace(where, draws=draws(network, images))
