@@ -227,9 +227,13 @@ def _of_features(state: Mapping[str, Any]) -> bool:
     return "head.weight" in state["state"] and any(str(name).startswith("backbone.") for name in state["state"])
 
 
-def at_once(shape: tuple[int, int, int]) -> int:
-    """How many pictures of a shape, (C, H, W), a run evaluates at once: fewer of large ones, by their pixels."""
-    return max(1, min(BATCH, BATCH * 64 * 64 // (shape[1] * shape[2])))
+def at_once(shape: tuple[int, int, int], device: torch.device = _CPU) -> int:
+    """How many pictures of a shape, (C, H, W), a run evaluates at once: above 64 px fewer, by their pixels, and on a
+    CPU so few that its cache holds what is computed."""
+    pixels = shape[1] * shape[2]
+    if pixels <= 64 * 64:
+        return BATCH
+    return max(1, (4 * 224 * 224 if device.type == "cpu" else BATCH * 64 * 64) // pixels)
 
 
 def probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:

@@ -1,5 +1,6 @@
 """Which stages learn, how fast each layer does, and how long gradients may be."""
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -35,6 +36,20 @@ def test_stem_body_and_head_learn_by_their_factors(settings: Callable, name: str
     assert rates[id(network.layer3[0].conv1.weight)] == pytest.approx(0.1 * inner)
     assert rates[id(network.layer3[0].bn1.weight)] == pytest.approx(0.02)
     assert rates[id(model.final_layer(network).weight)] == pytest.approx(0.2)
+
+
+def test_frozen_stages_compute_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = (model.make("narrow", 4, 1, seed=0) for _ in range(2))
+    fine_tuning.freeze(parts, "2")
+    fine_tuning.in_parts(parts)
+    monkeypatch.setattr(fine_tuning, "FEW", 3 * 16 * 16)
+    counts: list[int] = []
+    parts.stem[0].register_forward_hook(lambda _, given, __: counts.append(len(given[0])))
+    images = random(7, 1, 16, 16)
+    assert torch.allclose(copy.deepcopy(parts).eval()(images), whole.eval()(images), atol=1e-5)
+    fine_tuning.train(parts)
+    assert len(parts(images)) == 7
+    assert counts[-3:] == [3, 3, 1]
 
 
 def test_a_network_in_one_piece_has_its_last_layer_for_a_head(settings: Callable) -> None:

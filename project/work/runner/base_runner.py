@@ -194,7 +194,8 @@ class BaseRunner:
     def predict(self, split: Split) -> Tensor:
         """Logits of every picture, float (N, K), in the order of the split; each process computes its share."""
         mine = split.subset(self.distributed.share(len(split)))
-        logits = self.classifier().logits(batch.images for batch in mine.batches(classifier.at_once(split.shape)))
+        size = classifier.at_once(split.shape, self.device)
+        logits = self.classifier().logits(batch.images for batch in mine.batches(size))
         return self.distributed.whole(logits, len(split))
 
     @contextmanager

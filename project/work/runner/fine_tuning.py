@@ -1,10 +1,11 @@
 """Which stages of a network learn, how fast each of its layers does, and how long a step's gradients may be."""
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from project.work import model
 from project.work.common import UserError
@@ -12,6 +13,7 @@ from project.work.settings import resolve
 from project.work.settings.groups import Settings
 
 NONE = "none"  # of the stages
+FEW = 1 << 18  # numbers that a frozen stage takes at once on a CPU
 Parameters = list[nn.Parameter]
 
 
@@ -35,6 +37,19 @@ def freeze(network: nn.Sequential, stages: str) -> None:
         stage.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UserError(f"--freeze {stages}: then nothing learns; the stages of this network are {', '.join(names)}")
+
+
+def in_parts(network: nn.Sequential) -> None:
+    """Let the frozen stages of a network compute a few pictures at a time. On a CPU that halves their time at 224 px:
+    what they compute stays in its cache. Other stages cannot, as batch normalisation asks for the whole batch."""
+    for stage in network:
+        if frozen(stage):
+            stage.forward = functools.partial(_few, stage.forward)  # type: ignore[method-assign]
+
+
+def _few(forward: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    parts = values.split(max(1, FEW // max(1, values.shape[1:].numel())))
+    return forward(values) if len(parts) == 1 else torch.cat([forward(part) for part in parts])
 
 
 def train(network: nn.Sequential) -> None:

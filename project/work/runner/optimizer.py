@@ -274,6 +274,8 @@ def make_network(context: RunContext, dataset: Dataset, steps: int, purpose: str
     network = join_norms(network, distributed, device)
     fine_tuning.freeze(network, settings.freeze)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if device.type == "cpu":
+        fine_tuning.in_parts(network)
     choices = devices.choose(settings, devices.look(device), steps, distributed.size)
     devices.apply(choices, network)
     return network
