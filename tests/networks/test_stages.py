@@ -25,7 +25,6 @@ FAMILIES: dict[str, tuple[dict[str, Any], list[int]]] = {
     "densenet121": ({"growth_rate": 8, "block_config": (2, 2, 2, 2)}, [2, 2, 2, 2]),
     "regnety_002": ({}, [1, 1, 1, 2]),
     "deit_tiny_patch16_224": ({"img_size": SIDE, "embed_dim": 48}, [3, 3, 3, 4]),
-    "vit_tiny_patch16_224": ({"img_size": SIDE, "embed_dim": 48, "depth": 8}, [2, 2, 2, 3]),
     "beit_base_patch16_224": ({"img_size": SIDE, "embed_dim": 48, "num_heads": 3, "depth": 4}, [1, 1, 1, 2]),
     "swin_tiny_patch4_window7_224": (
         {"img_size": SIDE, "embed_dim": 16, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}, [1, 1, 1, 2],

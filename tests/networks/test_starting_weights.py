@@ -14,8 +14,10 @@ from project.work import main, model
 from project.work.classifier import MODEL_FILE, Classifier
 from project.work.common import UserError
 from project.work.dataset.base_dataset import Dataset
+from project.work.machine.distributed import RunContext
 from project.work.networks import build, library
 from project.work.networks.build import Start
+from project.work.settings import resolve
 from project.work.settings.groups import FEATURE_MODEL, Settings
 from project.work.teacher import oof
 
@@ -73,17 +75,18 @@ def test_a_run_is_normalised_as_its_weights_were_and_leaves_a_classifier(
     prepared: Path, tmp_path: Path, files: dict[str, str]
 ) -> None:
     words = [f"--dataset={prepared}", f"--output={tmp_path}", "--device=cpu", "--no-amp", "--epoch=1", "--lr=.001"]
-    main.main([*words, "--image-size=32", f"--model={TINY}", f"--weights={files[TINY]}", "--uuid=own"])
-    main.main([*words, "--image-size=32", f"--model={TINY}", f"--weights={files[TINY]}", "--uuid=given",
-               "--pixel-mean=.2", "--pixel-std=.3"])  # fmt: skip
-    main.main([*words, "--image-size=32", f"--model={TINY}", "--uuid=random"])
-    found = [Classifier.load(tmp_path / f"base-{name}" / MODEL_FILE) for name in ("own", "given", "random")]
-    config = library.configuration(TINY)
-    assert found[0].normaliser.mean == pytest.approx((sum(config.mean) / 3,))
-    assert found[0].normaliser.std == pytest.approx((sum(config.std) / 3,))
-    assert (found[1].normaliser.mean, found[1].normaliser.std) == ((0.2,), (0.3,))
-    assert found[2].normaliser.mean[0] == pytest.approx(0.24, abs=0.1)  # measured on the pictures
-    assert found[0].shape == (1, 32, 32)
+    words += ["--image-size=32", f"--model={TINY}"]
+    main.main([*words, f"--weights={files[TINY]}", "--uuid=own"])
+    found, config = Classifier.load(tmp_path / "base-own" / MODEL_FILE), library.configuration(TINY)
+    assert found.normaliser.mean == pytest.approx((sum(config.mean) / 3,))
+    assert found.normaliser.std == pytest.approx((sum(config.std) / 3,))
+    assert found.shape == (1, 32, 32)
+    given, random = (
+        main._load(RunContext(resolve.combine(resolve.typed([*words, *more])), torch.device("cpu"))).train.normalise
+        for more in ([f"--weights={files[TINY]}", "--pixel-mean=.2", "--pixel-std=.3"], [])
+    )
+    assert (given.mean, given.std) == ((0.2,), (0.3,))
+    assert random.mean[0] == pytest.approx(0.24, abs=0.1)  # measured on the pictures
 
 
 def test_resnet18_of_a_run_with_weights_is_timms(make_runner: Callable, tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_outsiders_get_the_answer_that_was_asked_for(
     assert all(row["confidence"] == "" and row["label_2"] for row in found if row["label"] == "isnull")
 
 
+@pytest.mark.slow
 def test_without_outsiders_one_class_after_the_other_stands_for_them(
     prepared: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from project.data_preparation import image_folder, quickdraw
 from project.data_preparation.sources import sample
+from project.work import main
 from project.work.common import UserError
 from project.work.dataset import storage
 from project.work.dataset.pictures import prepared_as
 from project.work.predict import inputs
 from project.work.predict.inputs import PictureFiles, PreparedSet, open_input
+from project.work.run_folder import PREDICTION_FILES
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,24 @@ def test_a_file_becomes_the_picture_that_preparation_made_of_it(files: Path, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("flags", [["--size=24", "--margin=.2", "--border=black"], ["--size=80"]])
+def test_the_files_of_the_test_part_are_answered_as_the_run_answered_its_test_part(
+    files: Path, tmp_path: Path, flags: list[str]
+) -> None:
+    image_folder.main([f"--input={files}", f"--output={tmp_path}", "--dataset=own", "--train-ratio=.5", *flags])
+    words = [f"--output={tmp_path / 'runs'}", "--device=cpu", "--no-amp"]
+    main.main(
+        [*words, f"--dataset={tmp_path / 'own'}", "--epoch=1", "--valid-rate=.25", "--image-size=24", "--uuid=one"]
+    )
+    own = pd.read_csv(tmp_path / "runs" / "base-one" / PREDICTION_FILES["test"])
+    (tmp_path / "list.txt").write_text("".join(f"{files / key}\n" for key in own["key_id"]))
+    main.main([*words, "-s=predict", f"-i={tmp_path / 'list.txt'}", "-c=one", f"--to={tmp_path / 'answers.csv'}"])
+    answers = pd.read_csv(tmp_path / "answers.csv")
+    assert answers["label"].tolist() == own["predicted_name"].tolist()
+    assert np.allclose(answers["confidence"], own["confidence"], atol=1e-6)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["--size=32"], ["--size=24", "--raster=upstream"]])
 def test_drawings_become_the_pictures_that_preparation_made_of_them(tmp_path: Path, flags: list[str]) -> None:
     sample.write(tmp_path / "in", 6, seed=0)
@@ -96,8 +117,6 @@ def test_a_broken_drawing_is_named_and_the_others_are_drawn(tmp_path: Path) -> N
 
 
 def _set() -> storage.Pictures:
-    import pandas as pd
-
     return storage.Pictures(np.zeros((2, 16, 16), np.uint8), np.arange(2), pd.DataFrame({"key_id": ["1", "2"]}))
 
 

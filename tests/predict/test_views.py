@@ -78,6 +78,7 @@ def test_half_of_those_that_can_tell_make_a_picture_one_of_no_class() -> None:
     assert outside.tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_fold_models_keep_their_classifiers(prepared: Path, tmp_path: Path, dataset: Dataset) -> None:
     from project.work import main
 

@@ -178,8 +178,9 @@ def _best(settings: Settings, typed: Mapping[str, Any]) -> Path:
     output, metric = common.output_folder(settings.output), settings.target_metric
     rows: list[tuple[Path, dict[str, Any]]] = []
     for folder in sorted(output.iterdir()) if output.is_dir() else ():
-        if (folder / MODEL_FILE).exists() and (row := read_result(folder)) is not None:
-            rows.append((folder, row))
+        with suppress(UserError):  # a damaged result is of no use here
+            if (folder / MODEL_FILE).exists() and (row := read_result(folder)) is not None:
+                rows.append((folder, row))
     asked = {name: getattr(settings, name) for name in ("model", "dataset") if name in typed}
     rows = [each for each in rows if all(str(each[1].get(name)) == value for name, value in asked.items())]
     if not rows:
