@@ -91,7 +91,7 @@ class Preparation:
     @property
     def view(self) -> View:
         """How its files are decoded."""
-        return View(self.side, self.fit, self.channels, self.invert, self.bits)
+        return View(self.side, self.fit, self.channels, self.invert, self.bits, self.margin, self.border)
 
 
 
@@ -102,10 +102,10 @@ def preparation_of_set(provenance: Mapping[str, Any], side: int, channels: int, 
         return Preparation(side, channels, told=False)
     if "raster" in options:
         return read_preparation({"side": side, "channels": channels, "drawn": True, "raster": options["raster"]})
-    facts = {name: options[name] for name in ("fit", "margin", "border") if name in options}
     if view is not None:
-        return read_preparation({**facts, "side": side, "channels": channels, "encoded": True, "fit": view.fit,
-                     "invert": view.invert, "bits": view.bits})  # fmt: skip
+        facts = {name: getattr(view, name) for name in ("fit", "invert", "bits", "margin", "border")}
+        return read_preparation({**facts, "side": side, "channels": channels, "encoded": True})
+    facts = {name: options[name] for name in ("fit", "margin", "border") if name in options}
     facts |= {"invert": bool(provenance.get("inverted")), "bits": _bits(provenance)}
     return read_preparation({**facts, "side": side, "channels": channels, "told": "fit" in options})
 

@@ -170,7 +170,7 @@ class _Picture:
             return said_of(error) or "it cannot be read"
 
     def _kept(self, path: Path) -> np.ndarray:
-        """As a set that keeps files: those that are too large, or are framed, are encoded again first."""
+        """As a set that keeps files: those that are too large are encoded again first."""
         (item,) = Looker([path], self.settings, bits=self.made.bits, coloured=True).look(range(1))
         if item.fault:
             raise ValueError(item.fault)
