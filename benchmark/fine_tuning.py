@@ -31,8 +31,8 @@ VARIANTS: Mapping[str, dict[str, Any]] = {  # what differs from --recipe finetun
     "SGD": {"optimizer": "sgd", "learning_rate": 0.01, "weight_decay": 1e-4},
     "no augmentation": {"augment": "none"},
     "one rate for all layers": DEEP | {"freeze": "none"},
-    "layer factors .01, .1, 1": DEEP | {"freeze": "none", "layer_factors": "0.01,0.1,1"},
-    "layer decay .75": DEEP | {"freeze": "none", "layer_decay": 0.75},
+    "layer factors": DEEP | {"freeze": "none", "layer_factors": "0.01,0.1,1"},
+    "layer decay": DEEP | {"freeze": "none", "layer_decay": 0.75},
     "not pretrained": DEEP | {"freeze": "none", "pretrained": None, "no_pretrained": True},
 }
 
