@@ -6,9 +6,9 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
-from project.work.common import CODE, ROOT, UserError
+from project.work.common import CODE, ROOT, UserError, flag
 from project.work.settings.groups import NoiseSettings
-from project.work.settings.help_page import flag, groups, heading, value_of
+from project.work.settings.help_page import groups, heading, value_of
 from project.work.settings.method_words import method_settings
 
 REPOSITORY = "/repository"  # where the code is in every image

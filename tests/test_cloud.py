@@ -194,7 +194,7 @@ def test_a_run_whose_last_upload_fails_does_not_succeed(
     log = tmp_path / "log"
     code, said = run(log, *words, f"--output={tmp_path}", "--output-uri=gs://my-bucket/outputs/u")
     assert code == 2
-    assert said.splitlines()[-1].startswith("error: gs://my-bucket/outputs/u/base-u/curve.png: refused (Forbidden")
+    assert said.splitlines()[-1].startswith("error: gs://my-bucket/outputs/u/base-u/confusion.png: refused (Forbidden")
     assert len(ResultTable(tmp_path).read()) == 1
 
 

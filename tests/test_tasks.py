@@ -75,7 +75,7 @@ def test_main_py_shows_the_same_lines_as_the_task() -> None:
     lines = ours("train", "--help").splitlines()
     missing = [line for line in lines[4:-1] if line not in script.stdout.splitlines()]
     assert missing == []
-    assert "--stage, -s {train,oof,audit,features,look}" in script.stdout
+    assert "--stage, -s {train,oof,audit,features,look,predict}" in script.stdout
     assert not {line.rsplit("|")[-1].strip() for line in script.stderr.splitlines()} & HEAVY
 
 

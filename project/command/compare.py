@@ -12,8 +12,8 @@ from project.command import sweep
 from project.command.growing_page import GrowingPage, Point
 from project.command.runs import PLACE, make_run
 from project.command.sweep import Order, SweepSettings
-from project.work.common import UserError
-from project.work.settings.flags import flag, inside, setting
+from project.work.common import UserError, flag
+from project.work.settings.flags import inside, setting
 from project.work.settings.groups import NoiseSettings
 from project.work.settings.method_words import BASE, method_settings
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import make_command
 from project.work import common
-from project.work.common import DEFAULTS_FILE, UserError
+from project.work.common import DEFAULTS_FILE, UserError, flag
 from project.work.dataset import prepared_data
 from project.work.settings import resolve
-from project.work.settings.flags import flag, given
+from project.work.settings.flags import given
 from project.work.settings.groups import DataSettings, Settings
 
 PLACE = frozenset(resolve.place_settings())

@@ -9,11 +9,11 @@ from typing import Any
 
 from invoke import Context, Exit, Task, task
 
-from project.work.common import CODE
+from project.work.common import CODE, flag
 from project.work.machine import process
 from project.work.machine.process import run_command
 from project.work.settings.flags import by_name, refuse_both, task_options
-from project.work.settings.help_page import Section, flag, help_of
+from project.work.settings.help_page import Section, help_of
 
 
 def takes(*settings: type, without: Collection[str] = (), **own_help: str) -> Callable[[Callable], Task]:

@@ -1,4 +1,4 @@
-"""What every entry point shares: paths, errors for the user, progress and seeds.
+"""What every entry point shares: paths, names of flags, errors for the user, progress and seeds.
 
 Imports only the standard library, so that a command line answers at once.
 """
@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,16 @@ class UserError(Exception):
 
 class InUse(UserError):
     """Another process is working on the same thing. Ends a command with an exit code of its own."""
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a field: batch_size -> --batch-size; of one letter: m -> -m."""
+    return ("-" if len(name) == 1 else "--") + name.replace("_", "-")
+
+
+def is_switch(hint: Any) -> bool:
+    """Whether a field of this type is a switch: it has a flag to switch it on and one to switch it off."""
+    return bool in (get_args(hint) or (hint,))
 
 
 def key_folder(environment: Mapping[str, str] = os.environ) -> Path:

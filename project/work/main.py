@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from project.work import common
-from project.work.common import UserError
+from project.work.common import UserError, flag
 from project.work.dataset import prepared_data
 from project.work.machine import launch, process
 from project.work.machine.process import run_command, trouble, within_memory
 from project.work.settings import resolve
-from project.work.settings.flags import flag
 from project.work.settings.groups import Settings
 
 KEPT = "stopped; every finished epoch is kept"

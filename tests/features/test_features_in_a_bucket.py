@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from stand_ins.storage import StorageStandIn
 
 from project.command import cloud
-from project.work import model
 from project.work.common import UserError
 from project.work.dataset import base_dataset
 from project.work.features import extract
 from project.work.machine.bucket import BucketFolder, connect
 from project.work.machine.distributed import RunContext
+from project.work.networks import library
 from project.work.settings.groups import Settings
 
 pytestmark = pytest.mark.slow  # timm takes seconds to import
@@ -36,7 +36,7 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageStandIn]:
 @pytest.fixture
 def asked(settings: Callable, tmp_path: Path) -> Settings:
     """Settings of features by a tiny network."""
-    save_file(model.headless("test_efficientnet")[0].state_dict(), tmp_path / "tiny.safetensors")
+    save_file(library.headless("test_efficientnet")[0].state_dict(), tmp_path / "tiny.safetensors")
     given = {"stage": "features", "model": "test_efficientnet", "weights": str(tmp_path / "tiny.safetensors")}
     return settings(**given, output=str(tmp_path / "here"), image_size=32)
 

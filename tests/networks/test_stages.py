@@ -18,7 +18,7 @@ SIDE = 64
 # Families, made small where timm has no small one; the blocks in each stage of the body, and 0 where it is one stage.
 FAMILIES: dict[str, tuple[dict[str, Any], list[int]]] = {
     "resnet18": ({"channels": (8, 8, 16, 16)}, [1, 1, 1, 1]),
-    "tf_efficientnet_lite0": ({}, [2, 2, 2, 3]),
+    "tf_efficientnet_lite0": ({}, [1, 1, 1, 1, 1, 1, 3]),
     "test_efficientnet": ({}, [1, 1, 1, 1, 3]),
     "mobilenetv3_small_050": ({}, [1, 1, 1, 1, 1, 1]),
     "convnext_atto": ({"dims": (8, 16, 24, 32), "depths": (1, 1, 2, 1)}, [1, 1, 1, 2]),

@@ -12,9 +12,9 @@ from functools import cache
 from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 from project import PROGRAM, __version__
-from project.work.common import UserError
+from project.work.common import UserError, flag, is_switch
 from project.work.settings import help_page
-from project.work.settings.help_page import describe, flag, is_switch
+from project.work.settings.help_page import describe
 
 T = TypeVar("T")
 _brief = reprlib.Repr()

@@ -186,7 +186,7 @@ class PretrainedSettings:
         usual=True,
     )  # fmt: skip
     weights: str | None = setting(
-        None, "file with such weights, as safetensors or a state dict that torch.save wrote", value="FILE", usual=True
+        None, "file with such weights, as safetensors or a state dict that torch.save wrote", value="FILE"
     )
 
 

@@ -11,16 +11,13 @@ import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, get_args, get_type_hints
 
+from project.work.common import flag, is_switch
+
 LEFT, LEAST, MOST = 26, 60, 120  # columns: where descriptions begin, the narrowest and the widest page
 MOST_CHOICES = 60  # characters of choices beside a flag, at most
 _TIE = "\u00a0"  # a non-breaking space
 
 Section = tuple[str, Sequence[tuple[str, str]]]  # a heading, and lines of (flag, what it is for)
-
-
-def flag(name: str) -> str:
-    """The command-line flag of a field: batch_size -> --batch-size; of one letter: m -> -m."""
-    return ("-" if len(name) == 1 else "--") + name.replace("_", "-")
 
 
 def describe(field: dataclasses.Field) -> str:
@@ -93,11 +90,6 @@ def _parts(cls: type) -> list[type]:
     """The base classes of a class that declares no setting itself."""
     bases = [base for base in reversed(cls.__bases__) if dataclasses.is_dataclass(base)]
     return [cls] if inspect.get_annotations(cls) or not bases else bases
-
-
-def is_switch(hint: Any) -> bool:
-    """Whether a field of this type is a switch: it has a flag to switch it on and one to switch it off."""
-    return bool in (get_args(hint) or (hint,))
 
 
 def help_of(classes: Sequence[type], command: str, purpose: str, everything: bool, without: Collection[str] = (),

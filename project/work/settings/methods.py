@@ -81,7 +81,7 @@ class ImbalanceSettings:
     class_weight: str = setting(
         "none", "weigh each image by its class: by one over the count (inverse), or over the effective number of"
         " samples; costs 1x",
-        choices=("none", "inverse", "effective"), usual=True,
+        choices=("none", "inverse", "effective"),
     )  # fmt: skip
     class_weight_beta: float = setting(
         0.999, "beta of the effective number (1 - beta^n) / (1 - beta): near 1 it is n, 0 counts all classes alike",

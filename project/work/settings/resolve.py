@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from project.work import common
-from project.work.common import UserError
-from project.work.settings.flags import build, flag, given, nearest, renamed
+from project.work.common import UserError, flag
+from project.work.settings.flags import build, given, nearest, renamed
 from project.work.settings.groups import (
     FEATURE_MODEL,
     NAMESAKES,

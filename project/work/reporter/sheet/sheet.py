@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from project.work.common import OUTPUT, UserError
+from project.work.common import OUTPUT, UserError, flag
 from project.work.machine.patience import Passing, Patience, Unknown
 from project.work.reporter.result import Postponed, Result
 from project.work.reporter.sheet import rows as sheet_rows
@@ -18,7 +18,6 @@ from project.work.reporter.sheet.remote_sheet import RemoteSheet, SharedSheet, c
 from project.work.reporter.table.cells import as_text
 from project.work.reporter.table.result_table import FILE as TABLE
 from project.work.reporter.table.result_table import ResultTable
-from project.work.settings.flags import flag
 from project.work.settings.groups import SheetSettings
 
 LOCK = "sheet.lock"
