@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from project.data_preparation.sources import lines
+from project.data_preparation.sources import folders
 from project.data_preparation.sources.folders import KaggleFolder, NdjsonFolder
 from project.work.common import UserError
 
@@ -129,10 +129,10 @@ def test_an_endless_line_is_refused_without_reading_on(tmp_path):
 
 
 def test_too_many_lines_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(lines, "MOST_LINES", 1000)
+    monkeypatch.setattr(folders, "MOST_LINES", 1000)
     path = tmp_path / "text"
     path.write_bytes(b"\n" * 1001)
-    refuses("more than 1,000 lines", lambda: lines.scan(path))
+    refuses("more than 1,000 lines", lambda: folders.scan(path))
 
 
 def test_files_of_other_forms_are_named(tmp_path):

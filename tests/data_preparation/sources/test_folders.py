@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from project.data_preparation.sources.folders import KaggleFolder, NdjsonFolder
-from project.data_preparation.sources.lines import scan
+from project.data_preparation.sources.folders import KaggleFolder, NdjsonFolder, scan
 from project.work.common import UserError
 
 HEADER = ["countrycode", "drawing", "key_id", "recognized", "timestamp", "word"]
