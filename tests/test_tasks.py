@@ -11,8 +11,7 @@ from pathlib import Path
 import processes
 import pytest
 
-from project.work.common import ROOT
-from project.work.settings.flags import flag
+from project.work.common import ROOT, flag
 from project.work.settings.groups import NOT_READ, Settings
 
 pytestmark = pytest.mark.slow
