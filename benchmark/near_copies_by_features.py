@@ -1,10 +1,10 @@
-"""Near copies: what nearest neighbours by features would add to the candidates that thumbnails give.
+"""Large crops: what nearest neighbours by features add to the near copies that thumbnails find.
 
     .venv/bin/python benchmark/near_copies_by_features.py --dataset trash
 
 Copies are made as benchmark/near_copies.py makes them, and, as a harder kind, by crops that keep 60 to 85% of either
-side, half of these mirrored. Every candidate is judged by the same comparison, with the same bars, so that this is
-about candidates alone. Features are those of --model; a picture's neighbours are the nearest by cosine.
+side, half of these mirrored. Features are those of --model. Natural pairs are those among the pictures themselves: look
+at them before you call them false.
 """
 
 import resource
@@ -16,17 +16,16 @@ import near_copies as made_copies
 import numpy as np
 import torch
 
-from project.work.audit.find import near_copies
+from project.work.audit.find import crops, near_copies
 from project.work.common import UserError
 from project.work.dataset import prepared_data, storage
 from project.work.dataset.pictures import resized
-from project.work.features import extract, weights
+from project.work.features import extract
 from project.work.look.survey import plain
 from project.work.machine.process import run_command
+from project.work.networks.backbones import Backbone, open_backbone
 from project.work.settings.flags import build, parse, setting
 from project.work.settings.groups import Settings
-
-NEIGHBOURS = 5  # by features, of each picture and of its mirror image
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = np.linspace(0, len(prepared.train.labels) - 1, min(options.pictures, len(prepared.train.labels))).astype(int)
     images = plain(np.asarray(prepared.train.images[np.unique(rows)]))
     settings = build(Settings, {"model": options.model, "device": "cpu", "image_size": options.size})
-    backbone = weights.open_backbone(settings)
+    backbone = open_backbone(settings)
     print(f"{options.dataset}: {len(images):,} pictures of {images.shape[2]} x {images.shape[1]}")
     known = features(images, backbone)
     for seed in range(options.seeds):
         _measure(images, known, options.copies, seed, backbone)
 
 
-def features(images: np.ndarray, backbone: weights.Backbone) -> np.ndarray:
+def features(images: np.ndarray, backbone: Backbone) -> np.ndarray:
     """Rows of length 1, float32 (n, D), of pictures uint8 (n, H, W[, 3])."""
     network, normalise = backbone.fused, backbone.normaliser.on(torch.device("cpu"))
     found = []
@@ -70,7 +69,7 @@ def features(images: np.ndarray, backbone: weights.Backbone) -> np.ndarray:
     return extract.unit(np.concatenate(found))
 
 
-def _measure(images: np.ndarray, known: np.ndarray, count: int, seed: int, backbone: weights.Backbone) -> None:
+def _measure(images: np.ndarray, known: np.ndarray, count: int, seed: int, backbone: Backbone) -> None:
     easy, soft = made_copies.make(images, count, seed)
     hard, strong = _cropped(images, count, seed)
     every = np.concatenate([images, soft, strong])
@@ -78,25 +77,21 @@ def _measure(images: np.ndarray, known: np.ndarray, count: int, seed: int, backb
     rows = np.concatenate([known, features(every[len(images) :], backbone)])
     spent = _seconds() - began
     thumbnails = near_copies.thumbnail(every)
-    kept, *descriptors = near_copies._described(thumbnails, None)
-    pairs, mirrored = near_copies._candidates(*descriptors)
-    listed = zip(kept[pairs].tolist(), mirrored.tolist(), strict=True)
-    by_thumbnails = {(one, other, turned) for (one, other), turned in listed}
-    by_features = {(*pair, turned) for pair in _neighbours(rows) for turned in (False, True)}
     tints = np.array([near_copies.tint(image) for image in every]) if every.ndim == 4 else None
-    first = _judged(by_thumbnails, by_thumbnails, thumbnails, tints)
-    both = _judged(by_thumbnails | by_features, by_thumbnails, thumbnails, tints)
+    first = near_copies.find(thumbnails, tints)
+    began = _seconds()
+    both = crops.with_crops(first, rows, thumbnails, np.zeros(len(every), bool), every.__getitem__)
+    looked = _seconds() - began
+    found = [set(map(tuple, each.pairs.tolist())) for each in (first, both)]
     base = len(images)
     for name, sources, start in (("as before", easy, base), ("crops of 60 to 85%, mirrored", hard, base + count)):
         wanted = [tuple(sorted((source, start + at))) for at, source in enumerate(sources.tolist())]
-        near = {pair[:2] for pair in by_features}
-        print(
-            f"seed {seed}, {name}: found by thumbnails {_share(wanted, first)}, with features {_share(wanted, both)};"
-            f" candidates by thumbnails {_share(wanted, {pair[:2] for pair in by_thumbnails})}, by features"
-            f" {_share(wanted, near)}"
-        )
-    natural = [sum(max(pair) < base for pair in found) for found in (first, both)]
-    print(f"seed {seed}: natural pairs {natural[0]} and {natural[1]}; features of the copies took {spent:.0f} CPU-s")
+        shares = [_share(wanted, each) for each in found]
+        print(f"seed {seed}, {name}: found by thumbnails {shares[0]}, with crops {shares[1]}")
+    natural = [[pair for pair in each if max(pair) < base] for each in found]
+    more = sorted(set(natural[1]) - set(natural[0]))
+    print(f"seed {seed}: natural pairs {len(natural[0])} and {len(natural[1])}, new ones {more}; {looked:.0f} CPU-s for"
+          f" crops, {spent:.0f} for the features of the copies")  # fmt: skip
 
 
 def _cropped(images: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,35 +105,6 @@ def _cropped(images: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.
         part = cv2.resize(images[row][top : top + tall, left : left + wide], (width, height))
         made.append(part[:, ::-1] if random.random() < 0.5 else part)
     return rows, np.array(made)
-
-
-def _neighbours(rows: np.ndarray) -> set[tuple[int, int]]:
-    cosine = rows @ rows.T
-    np.fill_diagonal(cosine, -1)
-    near = np.argpartition(-cosine, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-    return {(min(one, other), max(one, other)) for one, some in enumerate(near.tolist()) for other in some}
-
-
-def _judged(
-    candidates: set[tuple[int, int, bool]],
-    usual: set[tuple[int, int, bool]],
-    thumbnails: np.ndarray,
-    tints: np.ndarray | None,
-) -> set[tuple[int, int]]:
-    """The pairs that the comparison takes for copies. usual: the candidates that decide the bar of the set."""
-    listed = sorted(candidates)
-    pairs, mirrored = np.array([pair[:2] for pair in listed]), np.array([pair[2] for pair in listed])
-    whole, detail = np.zeros(len(pairs)), np.zeros(len(pairs))
-    for start in range(0, len(pairs), 512):
-        some = slice(start, start + 512)
-        one, other = thumbnails[pairs[some, 0]], thumbnails[pairs[some, 1]]
-        other[mirrored[some]] = other[mirrored[some], :, ::-1]
-        whole[some], detail[some] = near_copies.compare(one, other)
-    bar = near_copies._bar(detail[[each in usual for each in listed]])
-    good = np.flatnonzero((whole >= near_copies.WHOLE) & (detail >= bar))
-    if tints is not None:
-        good = good[near_copies._tinted_alike(tints, pairs[good], mirrored[good])]
-    return {(int(one), int(other)) for one, other in pairs[good]}
 
 
 def _share(wanted: Sequence[tuple[int, int]], found: set[tuple[int, int]]) -> str:

@@ -77,10 +77,12 @@ class Overview:
 
 
 def look(collection: Collection, watch: Callable[[str], Watch], points: np.ndarray | None = None) -> Overview:
-    """Look at a set. points: float (N, D), features by which outliers are found; None: by how pictures look roughly;
-    watch: makes what shows the progress of something that is called so."""
+    """Look at a set. points: float (N, D), features by which outliers and large crops are found; None: outliers by how
+    pictures look roughly, and no such crops; watch: makes what shows the progress of something that is called so."""
     found = survey(collection.images, collection.labels, len(collection.names), watch("looking at pictures"))
     pairs = near_copies.find(found.thumbnails, found.tints, found.first >= 0, watch("comparing pictures"))
+    if points is not None:
+        pairs = _with_crops(collection, found, pairs, points, watch("looking for crops"))
     odd = problems.find(found, collection.sizes)
     rough = found.rough if points is None else points
     far = outliers.find(rough, found.blank | (found.first >= 0))
@@ -89,6 +91,17 @@ def look(collection: Collection, watch: Callable[[str], Watch], points: np.ndarr
     near = _groups(collection, np.where(alike < 0, len(collection) + rows, alike))
     lines = _lines(collection, copies, near, odd, far)
     return Overview(collection, found, copies, near, pairs, odd, far, lines)
+
+
+def _with_crops(
+    collection: Collection, found: Survey, pairs: NearCopies, points: np.ndarray, watch: Watch
+) -> NearCopies:
+    from project.work.audit.find import crops  # which brings the heads of features
+
+    if min(collection.images[0].shape[1:3]) < crops.LEAST_SIDE:
+        return pairs
+    picture = lambda row: collection.gather(np.array([row]))[0]  # noqa: E731
+    return crops.with_crops(pairs, points, found.thumbnails, found.first >= 0, picture, watch)
 
 
 def _groups(collection: Collection, owner: np.ndarray) -> list[Group]:
