@@ -30,6 +30,7 @@ _MANY = 20_000
 _BLUR = 2.0  # pixels at SIDE: detail is what is finer
 _SCALE = SIDE // near_copies.SIDE
 _AROUND = 4  # pixels at SIDE: how far from the rough place, and from the rough size, it is looked closely
+_STEP = 2  # of the size of a thumbnail; `_AROUND` covers what lies between
 _BATCH = 64  # pairs that a thread compares at once
 
 Picture = Callable[[int], np.ndarray]
@@ -106,7 +107,7 @@ def _roughly(one: np.ndarray, other: np.ndarray) -> _Place:
     for within, whole, crop in ((True, one, other), (False, other, one)):
         for mirrored in (False, True):
             turned = np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop
-            for size in range(round(LEAST * near_copies.SIDE), near_copies.SIDE + 1):
+            for size in range(round(LEAST * near_copies.SIDE), near_copies.SIDE + 1, _STEP):
                 score, left, top = _matched(whole, cv2.resize(turned, (size, size), interpolation=cv2.INTER_AREA))
                 if score > best.score:
                     best = _Place(score, within, mirrored, size, left, top)
