@@ -45,3 +45,10 @@ def test_a_part_in_another_hue_and_a_row_that_is_left_out_are_no_copies() -> Non
     made = np.array([part(images[3], 10, 25, 60)[..., ::-1], part(images[7], 30, 5, 64)])
     left_out = np.arange(22) == 21
     assert len(found(np.concatenate([images, made]), alike(20, [3, 7]), left_out).pairs) == 0
+
+
+def test_a_picture_that_shows_nothing_is_part_of_none() -> None:
+    images = np.array([made_photos.photo(seed, SIDE, seed % 3) for seed in range(8)])
+    images[:2] = images[:2].mean(axis=3, keepdims=True)  # of one hue with these two
+    images[4], images[5] = 200, images[1] // 100 + 180  # blank, and nearly so
+    assert len(found(images, alike(4, [0, 1, 2, 3])).pairs) == 0

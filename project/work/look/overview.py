@@ -101,7 +101,7 @@ def _with_crops(
     if min(collection.images[0].shape[1:3]) < crops.LEAST_SIDE:
         return pairs
     picture = lambda row: collection.gather(np.array([row]))[0]  # noqa: E731
-    return crops.with_crops(pairs, points, found.thumbnails, found.first >= 0, picture, watch)
+    return crops.with_crops(pairs, points, found.thumbnails, found.blank | (found.first >= 0), picture, watch)
 
 
 def _groups(collection: Collection, owner: np.ndarray) -> list[Group]:

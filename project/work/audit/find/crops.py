@@ -25,6 +25,7 @@ NEIGHBOURS, LEAST_COSINE = 5, 0.45  # candidates of each picture, by features fr
 LEAST = 0.55  # of a side, that a crop has kept
 ROUGHLY = 0.8  # correlation of thumbnails from which a pair is looked at closely
 DETAIL = 0.8  # correlation of fine detail of a crop, at least
+FLAT = 1.0  # standard deviation of grey, or of its fine detail, below which there is nothing to compare
 _DIRECTIONS = 128  # principal components that neighbours of many rows are found by
 _MANY = 20_000
 _BLUR = 2.0  # pixels at SIDE: detail is what is finer
@@ -153,7 +154,10 @@ def _fine(grey: np.ndarray) -> np.ndarray:
 
 
 def _matched(whole: np.ndarray, part: np.ndarray) -> tuple[float, int, int]:
-    """The highest correlation of a part with what is as large in a picture, and the corner where it is reached."""
+    """The highest correlation of a part with what is as large in a picture, and the corner where it is reached; -1
+    where the part shows nothing, which OpenCV would find everywhere."""
+    if part.std() < FLAT:
+        return -1.0, 0, 0
     scores = cv2.matchTemplate(whole, part, cv2.TM_CCOEFF_NORMED)
-    _, score, _, (left, top) = cv2.minMaxLoc(np.where(np.isfinite(scores) & (np.abs(scores) <= 1.0001), scores, -1))
+    _, score, _, (left, top) = cv2.minMaxLoc(scores)
     return float(score), left, top
