@@ -145,6 +145,17 @@ def of_run(settings: Settings, device: torch.device, known: Callable[[int], Norm
     return base_dataset.load(dataclasses.replace(settings, clean="none", audit_file=None), device, known)
 
 
+def learnt_from(chosen: Chosen, asking: str) -> Dataset:
+    """The data set that a classifier learnt from. asking: the flag that needs it. Raises UserError."""
+    try:
+        dataset = of_run(settings_of(chosen.classifier), chosen.classifier.device)
+    except UserError as error:
+        raise UserError(f"{asking}: needs the data set that {chosen.called} learnt from ({error})") from error
+    if dataset.names != chosen.classifier.names:
+        raise UserError(f"{asking}: the data set that {chosen.called} learnt from has other classes now")
+    return dataset
+
+
 def settings_of(classifier: Classifier) -> Settings:
     """The settings of the run that made a classifier; those that this version does not know are left out."""
     known = {field.name for field in dataclasses.fields(Settings)}

@@ -24,7 +24,7 @@ from project.work.features import heads
 from project.work.files import disk
 from project.work.files.disk import shown
 from project.work.predict import inputs
-from project.work.predict.choosing import Chosen, of_run, preparation_of, settings_of
+from project.work.predict.choosing import Chosen, learnt_from, preparation_of
 from project.work.predict.vote import batch
 from project.work.settings.groups import Settings
 from project.work.unknown import EXAMPLES, Curve, Unknown
@@ -181,12 +181,7 @@ def _strength(learnt: Seen) -> float:
 
 def _seen_of_run(chosen: Chosen) -> tuple[Seen, Seen]:
     """What a classifier makes of some training pictures of its run, evenly of all classes, and of all of validation."""
-    try:
-        dataset = of_run(settings_of(chosen.classifier), chosen.classifier.device)
-    except UserError as error:
-        raise UserError(f"--unknown: needs the data set that {chosen.called} learnt from ({error})") from error
-    if dataset.names != chosen.classifier.names:
-        raise UserError(f"--unknown: the data set that {chosen.called} learnt from has other classes now")
+    dataset = learnt_from(chosen, "--unknown")
     labels = dataset.train.labels.cpu().numpy()
     most = EXAMPLES if len(labels) > EXAMPLES else len(labels)
     order = np.argsort(labels, kind="stable")

@@ -17,7 +17,7 @@ from project.work.machine.device import choose_device
 from project.work.predict import answers as forms
 from project.work.predict import inputs, vote
 from project.work.predict.answers import GUESSES, Answers
-from project.work.predict.choosing import Chosen, choose, of_run, preparation_of, settings_of
+from project.work.predict.choosing import Chosen, choose, learnt_from, preparation_of
 from project.work.predict.inputs import Chunk, Input
 from project.work.predict.outsiders import with_unknown
 from project.work.predict.vote import Voter
@@ -65,13 +65,7 @@ def _check(given: Input, found: Sequence[Chosen], made: Sequence[Preparation]) -
 def _voter(settings: Settings, chosen: Chosen) -> Voter:
     if not settings.tta:
         return Voter(chosen.classifier, chosen.called)
-    try:
-        dataset = of_run(settings_of(chosen.classifier), chosen.classifier.device)
-    except UserError as error:
-        raise UserError(f"--tta: needs the data set that {chosen.called} learnt from ({error})") from error
-    if dataset.names != chosen.classifier.names:
-        raise UserError(f"--tta: the data set that {chosen.called} learnt from has other classes now")
-    return vote.with_views(chosen, dataset.valid)
+    return vote.with_views(chosen, learnt_from(chosen, "--tta").valid)
 
 
 def predict(given: Input, voters: Sequence[Voter], made: Sequence[Preparation], count: int) -> Answers:
